@@ -1,0 +1,66 @@
+"""What all entry points share: flags parsed, errors in one line, the right exit code.
+
+An entry point defines its flags, writes `main()` and ends with `cli.run(main)`. Exit codes:
+0 success, 1 bad data or a failed write, 2 bad usage, 130 interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags
+
+from cmda_tf.errors import CmdaError, DataError, UsageError
+
+flags.DEFINE_bool("debug", False, "Show the full traceback of an error.")
+
+
+def run(main: Callable[[], None]) -> None:
+    """Parses the command line, calls `main()` and exits.
+
+    Args:
+      main: the entry point's body; it reads `absl.flags.FLAGS` and raises
+        `cmda_tf.errors.UsageError` or `DataError` for what the user can mend.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
+    app.run(lambda _: sys.exit(_guarded(main)), flags_parser=_parse)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    """Parses flags; an unknown flag, an illegal value or a stray argument exits with 2."""
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        _fail(str(error).splitlines()[0] + " (--help lists the flags)", UsageError.exit_code)
+    except OSError as error:  # a flagfile that cannot be read
+        _fail(f"{error.filename}: {error.strerror}", UsageError.exit_code)
+    if len(rest) > 1:
+        _fail(f"unexpected argument {rest[1]!r}; every option is a flag: --name=value", 2)
+    return rest
+
+
+def _guarded(main: Callable[[], None]) -> int:
+    """Runs `main` and turns what it raises into one line and an exit code."""
+    try:
+        main()
+        return 0
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    except (CmdaError, OSError) as error:
+        if flags.FLAGS.debug:
+            raise
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        return getattr(error, "exit_code", DataError.exit_code)
+
+
+def _one_line(error: Exception) -> str:
+    """The error's message without line breaks; an OSError names its file."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)

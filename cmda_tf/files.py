@@ -1,0 +1,68 @@
+"""Writing files so that an interrupted or failed write leaves nothing half-written."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cmda_tf.errors import DataError
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; on success it is renamed to `path`.
+
+    The temporary name keeps all suffixes (`.nii.gz`), since writers choose the format by
+    them. On any exception the temporary file is removed and `path` is as it was.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    temporary = path.with_name(f".tmp{os.getpid()}_{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: str | Path) -> Path:
+    """Creates a folder with its parents.
+
+    Raises:
+      DataError: it cannot be made, or is not a folder, or is not writable.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{path}: cannot make this output folder ({error.strerror})") from error
+    if not os.access(path, os.W_OK):
+        raise DataError(f"{path}: this output folder is not writable")
+    return path
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a text file (UTF-8) by way of a temporary name."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Writes `value` as indented JSON; non-finite numbers are refused, not written as NaN."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+      DataError: the file is missing, unreadable or no JSON; the message names it.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise DataError(f"{path}: expected JSON, found {error}") from error
