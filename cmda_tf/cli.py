@@ -1,7 +1,8 @@
 """What all entry points share: flags parsed, errors in one line, the right exit code.
 
-An entry point defines its flags, writes `main()` and ends with `cli.run(main)`. Exit codes:
-0 success, 1 bad data or a failed write, 2 bad usage, 130 interrupted.
+An entry point writes `main(settings)` and ends with `cli.run(main, Settings)`; the flags are
+the fields of its settings (`cmda_tf.options`). Exit codes: 0 success, 1 bad data or a failed
+write, 2 bad usage, 130 interrupted.
 """
 
 import os
@@ -11,19 +12,22 @@ from collections.abc import Callable, Sequence
 from absl import app, flags
 
 from cmda_tf.errors import CmdaError, DataError, UsageError
+from cmda_tf.options import Options, define_flags, from_flags
 
 flags.DEFINE_bool("debug", False, "Show the full traceback of an error.")
 
 
-def run(main: Callable[[], None]) -> None:
-    """Parses the command line, calls `main()` and exits.
+def run(main: Callable[..., None], *settings: type[Options]) -> None:
+    """Parses the command line, calls `main` with its settings and exits.
 
     Args:
-      main: the entry point's body; it reads `absl.flags.FLAGS` and raises
-        `cmda_tf.errors.UsageError` or `DataError` for what the user can mend.
+      main: the entry point's body, called with one instance of each class in `settings`; it
+        raises `cmda_tf.errors.UsageError` or `DataError` for what the user can mend.
+      settings: the settings classes whose fields are this entry point's flags.
     """
+    define_flags(*settings)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
-    app.run(lambda _: sys.exit(_guarded(main)), flags_parser=_parse)
+    app.run(lambda _: sys.exit(_guarded(main, settings)), flags_parser=_parse)
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
@@ -39,10 +43,10 @@ def _parse(argv: Sequence[str]) -> list[str]:
     return rest
 
 
-def _guarded(main: Callable[[], None]) -> int:
+def _guarded(main: Callable[..., None], settings: Sequence[type[Options]]) -> int:
     """Runs `main` and turns what it raises into one line and an exit code."""
     try:
-        main()
+        main(*(from_flags(cls) for cls in settings))
         return 0
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
