@@ -1,0 +1,136 @@
+"""Raw folders in the MM-WHS layout, and which subjects are held out for testing.
+
+    RAW/mr_train/mr_train_1001_image.nii.gz    RAW/mr_train/mr_train_1001_label.nii.gz
+    RAW/ct_train/ct_train_1001_image.nii.gz    RAW/ct_train/ct_train_1001_label.nii.gz
+    RAW/mr_test/mr_test_2001_image.nii.gz      RAW/ct_test/ct_test_2001_image.nii.gz
+
+Files may be unpacked (`.nii`), labels may be missing, and `1001` may be any name of letters,
+digits, `_` and `-`. MM-WHS publishes its `_test` folders without labels: what lies there is
+material to train on, not what this package calls test subjects.
+"""
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmda_tf.errors import DataError, UsageError
+
+DOMAINS = ("mr", "ct")
+FOLDERS = ("mr_train", "ct_train", "mr_test", "ct_test")
+
+# The split that published comparisons on MM-WHS use, for ids 1001 to 1020.
+FIELD_IDS = frozenset(str(n) for n in range(1001, 1021))
+FIELD_TEST_IDS = {
+    "mr": ("1007", "1009", "1018", "1019"),
+    "ct": ("1003", "1008", "1014", "1019"),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """The raw files of one subject.
+
+    Attributes:
+      id: file name without its ending, such as "mr_train_1001".
+      domain: "mr" or "ct".
+      image: image file.
+      label: label file, or None.
+    """
+
+    id: str
+    domain: str
+    image: Path
+    label: Path | None = None
+
+
+def find_sources(raw: str | Path) -> list[Source]:
+    """Finds all subjects of a raw folder.
+
+    Args:
+      raw: folder that holds at least one of `FOLDERS`.
+
+    Returns:
+      Subjects in the order of `FOLDERS`, then by id.
+
+    Raises:
+      DataError: the folder is missing, one of its subfolders holds no image, a label has no
+        image, or a file is there both packed and unpacked.
+    """
+    raw = Path(raw)
+    if not raw.is_dir():
+        raise DataError(f"{raw}: no such folder of raw volumes")
+    folders = [raw / name for name in FOLDERS if (raw / name).is_dir()]
+    if not folders:
+        raise DataError(
+            f"{raw}: expected a folder {' or '.join(FOLDERS)} with files such as "
+            "mr_train/mr_train_1001_image.nii.gz and mr_train/mr_train_1001_label.nii.gz"
+        )
+    return [source for folder in folders for source in _sources_of(folder)]
+
+
+def split_subjects(sources: Sequence[Source], test_ids: Sequence[str] = ()) -> dict[str, str]:
+    """Decides which subjects are held out.
+
+    For each domain: the subjects that `test_ids` names; if it names none of the domain, the
+    field's split where the `_train` folder holds exactly 1001 to 1020 (whether labelled or
+    not, so that removing labels moves nobody); otherwise the last max(1, round(n / 5)) of the
+    n labelled subjects in the order of their ids. All others, unlabelled ones included, are
+    for training.
+
+    Args:
+      sources: all subjects.
+      test_ids: subject ids such as "ct_train_1003".
+
+    Returns:
+      "train" or "test" for each id.
+
+    Raises:
+      UsageError: `test_ids` names a subject that is not there.
+    """
+    known = {s.id for s in sources}
+    if unknown := sorted(set(test_ids) - known):
+        raise UsageError(f"--test_ids: no subject {unknown[0]!r} among the raw volumes")
+    held_out = set(test_ids)
+    for domain in DOMAINS:
+        members = [s for s in sources if s.domain == domain]
+        if not any(s.id in held_out for s in members):
+            held_out |= _default_test_ids(domain, members)
+    return {s.id: "test" if s.id in held_out else "train" for s in sources}
+
+
+def _default_test_ids(domain: str, members: Sequence[Source]) -> set[str]:
+    """The held-out ids of a domain for which nothing is asked."""
+    prefix = f"{domain}_train_"
+    if {s.id.removeprefix(prefix) for s in members if s.id.startswith(prefix)} == FIELD_IDS:
+        return {prefix + number for number in FIELD_TEST_IDS[domain]}
+    labelled = sorted(s.id for s in members if s.label)
+    return set(labelled[-max(1, round(len(labelled) / 5)) :])
+
+
+def _sources_of(folder: Path) -> list[Source]:
+    """The subjects of one of `FOLDERS`, by id."""
+    pattern = re.compile(rf"({folder.name}_[\w-]+)_(image|label)\.nii(\.gz)?", re.ASCII)
+    files: dict[str, dict[str, Path]] = {"image": {}, "label": {}}
+    for path in sorted(folder.iterdir()):
+        if match := pattern.fullmatch(path.name):
+            id, kind = match[1], match[2]
+            if other := files[kind].get(id):
+                raise DataError(f"{path}: {other.name} is there too; keep one of them")
+            files[kind][id] = path
+        elif path.name.endswith((".nii", ".nii.gz")) and not path.name.startswith("."):
+            logging.warning("%s: left out; its name is not %s", path, _expected(folder))
+    if orphans := sorted(files["label"].keys() - files["image"].keys()):
+        path = files["label"][orphans[0]]
+        raise DataError(f"{path}: a label without its image {orphans[0]}_image.nii.gz")
+    if not files["image"]:
+        raise DataError(f"{folder}: no volumes; expected files named {_expected(folder)}")
+    domain = folder.name.split("_")[0]
+    images, labels = files["image"], files["label"]
+    return [Source(id, domain, images[id], labels.get(id)) for id in sorted(images)]
+
+
+def _expected(folder: Path) -> str:
+    """The file names that a folder may hold, for messages."""
+    return f"{folder.name}_<id>_image.nii.gz or {folder.name}_<id>_label.nii.gz"

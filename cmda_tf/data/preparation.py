@@ -1,0 +1,198 @@
+"""Prepares a folder of raw volumes, several subjects at a time, redoing only what changed.
+
+A store's file name ends in a digest of all that decides its content (checksums of the raw
+files, grid, centring, program version). So a store that is there needs no second look at
+how it came about; new settings never touch the stores that the present manifest names; and
+a run that fails leaves the old manifest valid and the new stores for the next run to find.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import re
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import SimpleITK as sitk
+from tqdm import tqdm
+
+from cmda_tf.data.layout import FOLDERS, Source, find_sources, split_subjects
+from cmda_tf.data.manifest import Entry, Manifest, write_manifest
+from cmda_tf.data.preprocess import PREPROCESSING_VERSION, preprocess
+from cmda_tf.data.store import STORE_FORMAT, Subject, load_subject, save_subject
+from cmda_tf.data.volume import check_same_geometry, read_label, read_volume, to_classes
+from cmda_tf.errors import DataError
+from cmda_tf.files import make_folder
+
+_STORE_NAME = re.compile(rf"({'|'.join(FOLDERS)})_[\w-]+\.[0-9a-f]{{16}}\.npz", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to prepare one subject."""
+
+    source: Source
+    split: str
+    folder: Path
+    size: int
+    spacing_mm: float
+    centre_on_label: bool
+
+
+def prepare(
+    raw: str | Path,
+    prepared: str | Path,
+    size: int = 256,
+    spacing_mm: float = 1.0,
+    centre_on_labels: Sequence[str] = ("mr",),
+    test_ids: Sequence[str] | None = None,
+    workers: int = 2,
+) -> Manifest:
+    """Prepares all subjects of a raw folder.
+
+    Args:
+      raw: folder in the MM-WHS layout (`cmda_tf.data.layout`).
+      prepared: folder for the stores and the manifest; stores of subjects that are no longer
+        in `raw` are removed from it.
+      size: voxels a side of the prepared grid.
+      spacing_mm: its isotropic spacing.
+      centre_on_labels: domains whose labelled subjects are centred on their structures. Leave
+        the target domain out: its labels are for evaluation only and must not move its images.
+      test_ids: subjects to hold out, see `layout.split_subjects`.
+      workers: processes; 1 works in this process. A full-size CT takes about 1.5 GB in each.
+
+    Returns:
+      The manifest, as written.
+
+    Raises:
+      DataError: a file or folder is not what it should be; subjects that were prepared before
+        stay, and the manifest is as it was.
+      UsageError: `test_ids` names a subject that is not there.
+    """
+    sources = find_sources(raw)
+    split = split_subjects(sources, test_ids or ())
+    folder = make_folder(prepared)
+    jobs = [
+        Job(s, split[s.id], folder, size, spacing_mm, s.domain in centre_on_labels) for s in sources
+    ]
+    results = _run(jobs, min(workers, len(jobs)))
+    bar = tqdm(results, total=len(jobs), desc="preparing", unit="subject", disable=None)
+    by_id = {entry.id: entry for entry in bar}
+    manifest = Manifest(folder, size, float(spacing_mm), tuple(by_id[s.id] for s in sources))
+    write_manifest(manifest)
+    _remove_unlisted(manifest)
+    return manifest
+
+
+def _run(jobs: Sequence[Job], workers: int) -> Iterator[Entry]:
+    """Prepares the jobs' subjects in any order; the first failure cancels those not begun."""
+    if workers <= 1:
+        yield from map(prepare_subject, jobs)
+        return
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    pool = ProcessPoolExecutor(
+        workers,
+        # A forked child of a process that runs TensorFlow's threads may hang.
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(threads,),
+    )
+    try:
+        for future in as_completed([pool.submit(prepare_subject, job) for job in jobs]):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"{jobs[0].folder}: a worker process died, perhaps for lack of memory; "
+            "--workers=1 needs the least"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker(threads: int) -> None:
+    """Shares the cores among the workers; Ctrl-C is the parent's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+
+
+def prepare_subject(job: Job) -> Entry:
+    """Makes one subject's store unless a sound one is there, and returns its entry.
+
+    Raises:
+      DataError: a raw file is not what it should be, or the store cannot be written.
+    """
+    source = job.source
+    sha256 = {
+        "image": _sha256(source.image),
+        "label": _sha256(source.label) if source.label else None,
+    }
+    centred_on = "label" if job.centre_on_label and source.label else "volume"
+    decides = [PREPROCESSING_VERSION, STORE_FORMAT, sha256, job.size, job.spacing_mm, centred_on]
+    digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
+    path = job.folder / f"{source.id}.{digest}.npz"
+    try:
+        subject = load_subject(path)
+    except DataError:
+        subject = _read_and_preprocess(job)
+        save_subject(path, subject)
+    return Entry(
+        id=source.id,
+        domain=source.domain,
+        split=job.split,
+        file=path.name,
+        labelled=source.label is not None,
+        raw_spacing_mm=subject.raw.spacing_mm,
+        spacing_mm=float(job.spacing_mm),
+        centred_on=centred_on,
+        intensity_cut=subject.intensity_cut,
+        label_inside=subject.label_inside,
+        sha256=sha256,
+    )
+
+
+def _read_and_preprocess(job: Job) -> Subject:
+    """The subject of a job from its raw files."""
+    source, classes = job.source, None
+    try:
+        image = read_volume(source.image)
+        if source.label:
+            codes = read_label(source.label)
+            check_same_geometry(image, codes, source.image, source.label)
+            classes = to_classes(codes, source.label)
+        return preprocess(
+            source.id,
+            source.domain,
+            image,
+            classes,
+            size=job.size,
+            spacing_mm=job.spacing_mm,
+            centre_on_label=job.centre_on_label,
+        )
+    except (MemoryError, RuntimeError) as error:  # ITK reports a failed allocation as the latter
+        reason = (str(error).splitlines() or ["out of memory"])[-1]
+        raise DataError(f"{source.image}: cannot be prepared ({reason})") from error
+
+
+def _sha256(path: Path) -> str:
+    """Checksum of a file's bytes."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            for piece in iter(lambda: stream.read(1 << 20), b""):
+                digest.update(piece)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    return digest.hexdigest()
+
+
+def _remove_unlisted(manifest: Manifest) -> None:
+    """Removes stores that the manifest does not name; other files are not touched."""
+    listed = {entry.file for entry in manifest.entries}
+    for path in manifest.folder.iterdir():
+        if _STORE_NAME.fullmatch(path.name) and path.name not in listed:
+            path.unlink()

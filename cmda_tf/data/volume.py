@@ -1,0 +1,147 @@
+"""Reading images and label maps from NIfTI files, refusing what cannot be right.
+
+Images are SimpleITK images: index order (i, j, k), physical space LPS in millimetres.
+"""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from cmda_tf.data.geometry import Geometry
+from cmda_tf.data.nifti import check_file
+from cmda_tf.data.structures import CODE_TO_CLASS, STRUCTURES
+from cmda_tf.errors import DataError
+
+# Legal voxel spacings; a header in metres or micrometres without its unit falls outside.
+MIN_SPACING_MM, MAX_SPACING_MM = 0.01, 100.0
+
+# How far a label's corners may lie from its image's, as a share of the smallest spacing.
+# Rounding in a NIfTI header moves them by about 1e-4 voxel; a wrong file by whole voxels.
+CORNER_TOLERANCE_VOXEL = 0.1
+
+_UNKNOWN = 255
+
+
+def read_volume(path: str | Path) -> sitk.Image:
+    """Reads a 3-D scalar image.
+
+    Args:
+      path: `.nii` or `.nii.gz` file.
+
+    Returns:
+      The image as float32, every voxel finite, not constant.
+
+    Raises:
+      DataError: the file is missing, damaged or not such an image.
+    """
+    image = _read(path)
+    voxels = sitk.GetArrayViewFromImage(image)
+    if voxels.min() == voxels.max():
+        raise DataError(f"{path}: expected an image, found the constant {voxels.min():g}")
+    return image
+
+
+def read_label(path: str | Path) -> sitk.Image:
+    """Reads a 3-D label map.
+
+    Args:
+      path: `.nii` or `.nii.gz` file of any scalar type whose values are whole numbers.
+
+    Returns:
+      The label codes as int32, as they are in the file.
+
+    Raises:
+      DataError: the file is missing or damaged, or holds a value that is no whole number.
+    """
+    label = _read(path)
+    for plane in sitk.GetArrayViewFromImage(label):
+        if (broken := plane != np.rint(plane)).any():
+            value = plane[broken][0]
+            raise DataError(f"{path}: expected whole-number label codes, found {value:g}")
+    return sitk.Cast(label, sitk.sitkInt32)
+
+
+def to_classes(label: sitk.Image, path: str | Path) -> sitk.Image:
+    """Turns label codes into class indices by `structures.CODE_TO_CLASS`.
+
+    Args:
+      label: integer codes.
+      path: its file, for messages.
+
+    Returns:
+      Class indices on the same grid, uint8.
+
+    Raises:
+      DataError: a code is not in the table, or no structure is there. A label without any
+        structure is refused instead of counted as a subject without a heart; a subject whose
+        label is to be ignored is prepared by leaving the label file out.
+    """
+    codes = sitk.GetArrayViewFromImage(label)
+    table = np.full(max(CODE_TO_CLASS) + 1, _UNKNOWN, np.uint8)
+    table[list(CODE_TO_CLASS)] = list(CODE_TO_CLASS.values())
+    known = sorted(CODE_TO_CLASS)
+    for extreme in (codes.min(), codes.max()):
+        if extreme not in CODE_TO_CLASS:
+            raise DataError(f"{path}: label code {extreme} is unknown; known codes are {known}")
+    classes = np.stack([table[plane] for plane in codes])
+    if (unknown := classes == _UNKNOWN).any():
+        code = codes[unknown][0]
+        raise DataError(f"{path}: label code {code} is unknown; known codes are {known}")
+    if not classes.any():
+        names = ", ".join(f"{s.code} {s.name}" for s in STRUCTURES)
+        raise DataError(f"{path}: holds none of the structures ({names})")
+    return Geometry.of(label).apply(classes)
+
+
+def check_same_geometry(
+    image: sitk.Image, label: sitk.Image, image_path: str | Path, label_path: str | Path
+) -> None:
+    """Checks that an image and its label map lie on the same grid.
+
+    Sizes must be equal and no corner may be farther than `CORNER_TOLERANCE_VOXEL` of the
+    smallest spacing from its counterpart.
+
+    Raises:
+      DataError: they do not; the message names both files and the difference.
+    """
+    if image.GetSize() != label.GetSize():
+        found = f"size {label.GetSize()} against {image.GetSize()}"
+    else:
+        difference_mm = np.linalg.norm(_corners_mm(image) - _corners_mm(label), axis=1).max()
+        if difference_mm <= CORNER_TOLERANCE_VOXEL * min(image.GetSpacing()):
+            return
+        found = f"corners up to {difference_mm:.3g} mm apart"
+    raise DataError(f"{label_path}: not on the grid of {image_path}: {found}")
+
+
+def _read(path: str | Path) -> sitk.Image:
+    """The file as a finite float32 image with a sane geometry."""
+    check_file(path)
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what matters is raised, in one line
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("NiftiImageIO")
+    reader.SetFileName(str(path))
+    reader.SetOutputPixelType(sitk.sitkFloat32)
+    try:
+        image = reader.Execute()
+        Geometry.of(image)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[-1].removeprefix("ITK ERROR: ")
+        raise DataError(f"{path}: cannot be read as a 3-D NIfTI image: {reason}") from error
+    if not all(MIN_SPACING_MM <= s <= MAX_SPACING_MM for s in image.GetSpacing()):
+        raise DataError(
+            f"{path}: expected voxel spacings of {MIN_SPACING_MM:g} to {MAX_SPACING_MM:g} mm, "
+            f"found {image.GetSpacing()}"
+        )
+    voxels = sitk.GetArrayViewFromImage(image)
+    if not np.isfinite([voxels.min(), voxels.max()]).all():  # beyond float32, or scaled there
+        raise DataError(f"{path}: expected finite voxels, found some beyond float32")
+    return image
+
+
+def _corners_mm(image: sitk.Image) -> np.ndarray:
+    """Physical points of the eight corner voxels, [8, 3]."""
+    ends = [(0, n - 1) for n in image.GetSize()]
+    return np.array([image.TransformIndexToPhysicalPoint(c) for c in itertools.product(*ends)])

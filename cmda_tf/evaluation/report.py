@@ -1,0 +1,146 @@
+"""The report: rows of the paper's Table 1 as printed text, Markdown, CSV and JSON.
+
+A cell is `mean±std` over the test subjects; `N/A` where no subject has a value; `(2/4)` follows
+where only some have one. The same report always gives the same bytes.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cmda_tf.data.structures import TABLE_ORDER
+from cmda_tf.evaluation.scores import Row, Statistic
+from cmda_tf.files import write_json, write_text
+
+DICE, ASD, MEAN_DICE = "Dice [%]", "ASD [voxel]", "mean Dice [%]"
+NOT_AVAILABLE = "N/A"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Measured rows and what is known about the run that made them.
+
+    Attributes:
+      rows: by method, in the order of the table.
+      meta: JSON-ready facts (settings, seeds, machine), copied to `results.json`.
+      published: published rows; one whose name is among `rows` is printed below it.
+    """
+
+    rows: Mapping[str, Row]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    published: Mapping[str, Row] = field(default_factory=dict)
+
+    def to_text(self) -> str:
+        """The table with aligned columns, for a terminal."""
+        heads = [["", *(c for name in TABLE_ORDER for c in (name, "")), ""]]
+        heads += [["Methods", *[DICE, ASD] * len(TABLE_ORDER), MEAN_DICE]]
+        lines = heads + list(self._cells())
+        widths = [max(map(len, column)) for column in zip(*lines)]
+        text = ["  ".join(c.ljust(w) for c, w in zip(line, widths)).rstrip() for line in lines]
+        text.insert(len(heads), "-" * (sum(widths) + 2 * (len(widths) - 1)))
+        return "\n".join(text) + "\n"
+
+    def to_markdown(self) -> str:
+        """The table in Markdown."""
+        measures = [f"{name} {m}" for name in TABLE_ORDER for m in (DICE, ASD)]
+        lines = [["Methods", *measures, MEAN_DICE], ["---", *["---:"] * (len(measures) + 1)]]
+        lines += ([c.replace("|", r"\|") for c in line] for line in self._cells())
+        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+    def to_csv(self) -> str:
+        """One line for each row and structure, at full precision."""
+        head = ["row", "structure", "dice_mean", "dice_std", "dice_subjects"]
+        lines = [[*head, "asd_mean", "asd_std", "asd_subjects", "subjects"]]
+        for method, row in self.rows.items():
+            for name in TABLE_ORDER:
+                dice, asd = _numbers(row.dice[name]), _numbers(row.asd[name])
+                lines.append([method, name, *dice, *asd, len(row.subjects)])
+        return _csv(lines)
+
+    def to_subjects_csv(self) -> str:
+        """One line for each row, subject and structure, at full precision."""
+        lines = [["row", "subject", "structure", "dice_percent", "asd_voxel"]]
+        for method, row in self.rows.items():
+            for subject, scores in row.subjects.items():
+                for name in TABLE_ORDER:
+                    values = scores[name].dice_percent, scores[name].asd_voxel
+                    shown = [NOT_AVAILABLE if math.isnan(v) else v for v in values]
+                    lines.append([method, subject, name, *shown])
+        return _csv(lines)
+
+    def to_results(self) -> dict[str, Any]:
+        """The rows and `meta` as JSON-ready values; None for what is not available."""
+        return {
+            "rows": {
+                method: {name: _result(row, name) for name in TABLE_ORDER}
+                for method, row in self.rows.items()
+            },
+            "meta": dict(self.meta),
+        }
+
+    def _cells(self) -> Iterator[list[str]]:
+        """The lines of the table below its head."""
+        for method, row in self.rows.items():
+            yield _line(method, row)
+            if method in self.published:
+                yield _line(f"{method} (paper)", self.published[method])
+
+
+def write_report(report: Report, folder: str | Path) -> None:
+    """Writes `results.json`, `table.md`, `table.csv` and `subjects.csv`, each atomically.
+
+    Args:
+      report: what to write.
+      folder: where; made if missing.
+
+    Raises:
+      DataError: the folder cannot be made or written to.
+    """
+    folder = Path(folder)
+    write_json(folder / "results.json", report.to_results())
+    write_text(folder / "table.md", report.to_markdown())
+    write_text(folder / "table.csv", report.to_csv())
+    write_text(folder / "subjects.csv", report.to_subjects_csv())
+
+
+def _line(title: str, row: Row) -> list[str]:
+    cells = [_cell(measure[name]) for name in TABLE_ORDER for measure in (row.dice, row.asd)]
+    mean = NOT_AVAILABLE if row.mean_dice is None else f"{row.mean_dice:.1f}"
+    return [title, *cells, mean]
+
+
+def _cell(statistic: Statistic | None) -> str:
+    if statistic is None:
+        return NOT_AVAILABLE
+    some = statistic.count < statistic.total
+    part = f" ({statistic.count}/{statistic.total})" if some else ""
+    return f"{statistic.mean:.1f}±{statistic.std:.1f}{part}"
+
+
+def _numbers(statistic: Statistic | None) -> list[float | int | str]:
+    """Mean, std and count for the CSV."""
+    if statistic is None:
+        return [NOT_AVAILABLE, NOT_AVAILABLE, 0]
+    return [statistic.mean, statistic.std, statistic.count]
+
+
+def _result(row: Row, name: str) -> dict[str, float | int | None]:
+    """One structure's entry in `results.json`."""
+    dice, asd = row.dice[name], row.asd[name]
+    return {
+        "dice_mean": dice and dice.mean,
+        "dice_std": dice and dice.std,
+        "asd_mean": asd and asd.mean,
+        "asd_std": asd and asd.std,
+        "asd_subjects": asd.count if asd else 0,
+    }
+
+
+def _csv(lines: list[list[Any]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(lines)
+    return out.getvalue()

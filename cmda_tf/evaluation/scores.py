@@ -1,0 +1,129 @@
+"""From label maps to the numbers of the paper's Table 1: scores of a subject, a row of means.
+
+Arrays are [k, j, i] class maps of whole volumes (0 background, then
+`cmda_tf.data.structures.STRUCTURES`). Distances are in voxels of the prepared grid, as in the
+paper. Where a measure is not available (`cmda_tf.evaluation.masks`) a subject's score is nan;
+the means run over the subjects that have one, and their number is kept.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cmda_tf.data.structures import NUM_CLASSES, TABLE_ORDER, structure
+from cmda_tf.evaluation.overlap import dice_percent
+from cmda_tf.evaluation.surface import average_surface_distance
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well one structure of one subject is segmented; nan where not available."""
+
+    dice_percent: float
+    asd_voxel: float
+
+
+SubjectScores = Mapping[str, Scores]  # by structure name
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A measure over the subjects of a row.
+
+    Attributes:
+      mean, std: mean and population standard deviation over the subjects that have a value.
+      count: how many have one, at least 1.
+      total: how many subjects there are.
+    """
+
+    mean: float
+    std: float
+    count: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method's row of the table; None stands for `N/A`.
+
+    Attributes:
+      dice, asd: by structure name, in per cent and voxels.
+      subjects: the scores behind them by subject id; empty for published rows.
+    """
+
+    dice: Mapping[str, Statistic | None]
+    asd: Mapping[str, Statistic | None]
+    subjects: Mapping[str, SubjectScores]
+
+    @property
+    def mean_dice(self) -> float | None:
+        """Mean of the structures' mean Dice [%], over those that have one."""
+        means = [s.mean for s in self.dice.values() if s is not None]
+        return sum(means) / len(means) if means else None
+
+
+def score_subject(prediction_kji: np.ndarray, truth_kji: np.ndarray) -> dict[str, Scores]:
+    """Scores one subject's whole volume.
+
+    Args:
+      prediction_kji: [K, J, I] integer classes.
+      truth_kji: [K, J, I] integer classes.
+
+    Returns:
+      Scores by structure name, in the order of the paper's table.
+
+    Raises:
+      ValueError: the maps are not integers, differ in shape, or hold an unknown class.
+    """
+    prediction_kji, truth_kji = _classes(prediction_kji), _classes(truth_kji)
+    return {name: _score(prediction_kji, truth_kji, name) for name in TABLE_ORDER}
+
+
+def summarise(subjects: Sequence[SubjectScores], ids: Sequence[str] | None = None) -> Row:
+    """Means and standard deviations over subjects.
+
+    Args:
+      subjects: one result of `score_subject` for each subject.
+      ids: the subjects' ids; "1", "2", ... if not given.
+
+    Returns:
+      The row.
+
+    Raises:
+      ValueError: there are no subjects, or not one distinct id for each.
+    """
+    ids = [str(n + 1) for n in range(len(subjects))] if ids is None else list(ids)
+    if not subjects or len(set(ids)) != len(subjects):
+        raise ValueError(f"expected one distinct id a subject, found {len(subjects)}, {ids}")
+    return Row(
+        dice={name: _statistic([s[name].dice_percent for s in subjects]) for name in TABLE_ORDER},
+        asd={name: _statistic([s[name].asd_voxel for s in subjects]) for name in TABLE_ORDER},
+        subjects=dict(zip(ids, subjects)),
+    )
+
+
+def _score(prediction_kji: np.ndarray, truth_kji: np.ndarray, name: str) -> Scores:
+    index = structure(name).index
+    masks = prediction_kji == index, truth_kji == index
+    return Scores(dice_percent(*masks), average_surface_distance(*masks))
+
+
+def _classes(label_kji: np.ndarray) -> np.ndarray:
+    """The label map, once it is known to hold class indices."""
+    label_kji = np.asarray(label_kji)
+    if not np.issubdtype(label_kji.dtype, np.integer):
+        raise ValueError(f"expected integer classes, found {label_kji.dtype}")
+    if label_kji.size and not 0 <= label_kji.min() <= label_kji.max() < NUM_CLASSES:
+        found = f"{label_kji.min()}..{label_kji.max()}"
+        raise ValueError(f"expected classes 0..{NUM_CLASSES - 1}, found {found}")
+    return label_kji
+
+
+def _statistic(values: Sequence[float]) -> Statistic | None:
+    """The statistic of the values that are not nan; None if there are none."""
+    known = [v for v in values if not math.isnan(v)]
+    if not known:
+        return None
+    return Statistic(float(np.mean(known)), float(np.std(known)), len(known), len(values))

@@ -1,0 +1,1 @@
+"""The paper's figures, drawn from arrays and tables without any global plotting state."""

@@ -1,0 +1,50 @@
+"""Figures that need no window and no pyplot: made, shown in a notebook, saved.
+
+They hold no global state, so they can be drawn from any thread and need no closing.
+"""
+
+import io
+from pathlib import Path
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from cmda_tf.files import replacing
+
+DPI = 200
+
+
+class Canvas(Figure):
+    """A figure that a notebook shows when it is a cell's last value."""
+
+    def __init__(self, width_inch: float, height_inch: float, **options):
+        super().__init__(figsize=(width_inch, height_inch), facecolor="white", **options)
+        FigureCanvasAgg(self)
+
+    def _repr_png_(self) -> bytes:
+        """What IPython shows."""
+        out = io.BytesIO()
+        self.savefig(out, format="png", dpi=DPI // 2)
+        return out.getvalue()
+
+
+def save(figure: Figure, path_stem: str | Path) -> tuple[Path, Path]:
+    """Writes a figure as PNG and PDF, each atomically and without the date in it.
+
+    Args:
+      figure: what to write.
+      path_stem: path without suffix; a dot in its name is kept.
+
+    Returns:
+      The paths of the PNG and the PDF.
+
+    Raises:
+      DataError: the folder cannot be made or written to.
+    """
+    paths = Path(f"{path_stem}.png"), Path(f"{path_stem}.pdf")
+    with matplotlib.rc_context({"pdf.fonttype": 42}):  # text stays text, not outlines
+        for path, undated in zip(paths, ({}, {"CreationDate": None})):
+            with replacing(path) as temporary:
+                figure.savefig(temporary, dpi=DPI, metadata=undated)
+    return paths

@@ -1,0 +1,121 @@
+"""Figure 1: the domain shift, the same structures in an MR and a CT slice and their histograms.
+
+Subjects are anything with `id`, `image` [K, J, I] float (zero mean, unit deviation) and
+`label` [K, J, I] integer classes, such as `cmda_tf.data.store.Subject`.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from cmda_tf.data.structures import TABLE_ORDER, structure
+from cmda_tf.figures.canvas import Canvas
+from cmda_tf.figures.palette import PAPER, Palette, legend_handles
+from cmda_tf.figures.segmentation import best_slice, show_slice
+
+BINS = 60
+
+
+class LabelledVolume(Protocol):
+    """What the figure reads of a subject."""
+
+    id: str
+    image: np.ndarray
+    label: np.ndarray
+
+
+def figure1(
+    mr_subjects: Sequence[LabelledVolume],
+    ct_subjects: Sequence[LabelledVolume],
+    palette: Palette = PAPER,
+) -> Canvas:
+    """Draws the first subject of each modality and the histograms over all of them.
+
+    Args:
+      mr_subjects, ct_subjects: labelled subjects, at least one of each.
+      palette: the structures' colours.
+
+    Returns:
+      The figure: two slices with the structures outlined above one histogram a structure,
+      MR filled, CT as a line, each with unit area.
+
+    Raises:
+      ValueError: a modality has no subject, or one without label.
+    """
+    for subjects in (mr_subjects, ct_subjects):
+        if not subjects or any(s.label is None for s in subjects):
+            raise ValueError("expected at least one subject of each modality, all with labels")
+    figure = Canvas(7.6, 6.0, layout="constrained")
+    slices, histograms = figure.subfigures(2, 1, height_ratios=(3.7, 2.3))
+    for panel, title, subjects in zip(
+        slices.subplots(1, 2), ("MR", "CT"), (mr_subjects, ct_subjects)
+    ):
+        _draw_slice(panel, subjects[0], palette)
+        panel.set_title(f"{title} ({subjects[0].id})", fontsize=10)
+    slices.legend(handles=legend_handles(palette), loc="outside lower center", ncols=4, fontsize=9)
+    panels = histograms.subplots(1, len(TABLE_ORDER), sharex=True)
+    _draw_histograms(panels, mr_subjects, ct_subjects, palette)
+    histograms.supxlabel("intensity of the prepared volumes (mean 0, deviation 1)", fontsize=9)
+    histograms.legend(handles=_modality_handles(), loc="outside upper center", ncols=2, fontsize=9)
+    return figure
+
+
+def intensities(subjects: Sequence[LabelledVolume], name: str) -> np.ndarray:
+    """All intensities inside a structure, float32 [N], over all subjects."""
+    index = structure(name).index
+    return np.concatenate([s.image[s.label == index].astype(np.float32) for s in subjects])
+
+
+def _draw_slice(panel: Axes, subject: LabelledVolume, palette: Palette) -> None:
+    k = best_slice(subject.label)
+    show_slice(panel, subject.image, k)
+    for name in TABLE_ORDER:
+        mask_ji = subject.label[k] == structure(name).index
+        if mask_ji.any():
+            panel.contour(np.pad(mask_ji, 1)[1:-1, 1:-1], [0.5], colors=palette[name])
+
+
+def _draw_histograms(
+    panels: Sequence[Axes],
+    mr_subjects: Sequence[LabelledVolume],
+    ct_subjects: Sequence[LabelledVolume],
+    palette: Palette,
+) -> None:
+    """One panel a structure; all share their bins, so that they can be compared."""
+    values = {
+        name: [intensities(s, name) for s in (mr_subjects, ct_subjects)] for name in TABLE_ORDER
+    }
+    edges = _bin_edges(np.concatenate([v for pair in values.values() for v in pair]))
+    for panel, name in zip(panels, TABLE_ORDER):
+        mr, ct = values[name]
+        if mr.size:
+            panel.hist(mr, edges, density=True, color=palette[name], edgecolor="none")
+        if ct.size:
+            panel.hist(ct, edges, density=True, histtype="step", color="black", linewidth=1.2)
+        panel.set_title(f"{name}\n{_spread('MR', mr)}\n{_spread('CT', ct)}", fontsize=8)
+        panel.tick_params(labelsize=8)
+        panel.set_yticks([])
+        panel.spines[["left", "top", "right"]].set_visible(False)
+
+
+def _bin_edges(values: np.ndarray) -> np.ndarray:
+    """Equal bins over all but the most extreme values."""
+    low, high = np.percentile(values, (0.1, 99.9)) if values.size else (0.0, 1.0)
+    return np.linspace(low, high if high > low else low + 1.0, BINS + 1)
+
+
+def _spread(modality: str, values: np.ndarray) -> str:
+    if not values.size:
+        return f"{modality} none"
+    return f"{modality} {values.mean():.2f} ± {values.std():.2f}"
+
+
+def _modality_handles() -> list[Patch | Line2D]:
+    return [
+        Patch(facecolor="#bbbbbb", label="MR (filled)"),
+        Line2D([], [], color="black", linewidth=1.2, label="CT (line)"),
+    ]

@@ -1,0 +1,150 @@
+"""The network's building blocks, and the bank their layers come from.
+
+Every block takes a `LayerBank` and asks it for layers by name. A bank either makes new layers
+(a segmenter, a DAM, a critic) or hands out those of an existing model (the shared upper
+layers), so that one piece of code builds both. Tensors are `[B, H, W, C]`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from cmda_tf.models.layers import ChannelPad, PixelShuffle, SymmetricPad
+from cmda_tf.models.topology import UPSAMPLING, Unit
+
+SLOPE = 0.2  # LeakyReLU
+NORM_DECAY = 0.90  # BatchNorm moving statistics
+NORM_EPSILON = 1e-3
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What the table of the topology leaves open.
+
+    Attributes:
+      size: height and width of the input image, a multiple of 8.
+      channels: input channels (three consecutive slices).
+      classes: label classes, background included.
+      width: multiplier of all widths; 1 is the paper's network.
+      dropout: rate after each normalised activation; 0 as in the paper.
+      precision: `float32` or `mixed_bfloat16`; weights and logits are float32 in both.
+    """
+
+    size: int = 64
+    channels: int = 3
+    classes: int = 5
+    width: float = 0.5
+    dropout: float = 0.0
+    precision: str = "float32"
+
+    def scaled(self, width: int) -> int:
+        """A width of the table times the multiplier, at least 1."""
+        return max(1, round(width * self.width))
+
+
+class LayerBank:
+    """Makes layers named `prefix + name`, or hands out an existing model's layers.
+
+    Args:
+      config: the model's configuration; its precision becomes every new layer's dtype policy,
+        so that no global policy is touched.
+      prefix: put before every layer's name (`dam_`).
+      shared: a model whose layers are handed out instead of making new ones.
+    """
+
+    def __init__(
+        self, config: ModelConfig, prefix: str = "", shared: tf.keras.Model | None = None
+    ):
+        self.config = config
+        self.prefix = prefix
+        self._shared = shared
+        self._policy = tf.keras.mixed_precision.Policy(config.precision)
+
+    def __call__(
+        self, name: str, make: Callable[..., tf.keras.layers.Layer], *args, **kwargs
+    ) -> tf.keras.layers.Layer:
+        """The layer called `name`; `make(*args, **kwargs)` if it is a new one."""
+        if self._shared is not None:
+            return self._shared.get_layer(self.prefix + name)
+        kwargs.setdefault("dtype", self._policy)
+        return make(*args, name=self.prefix + name, **kwargs)
+
+
+def convolution(x, bank, name, filters, *, size=3, stride=1, dilation=1, symmetric=False):
+    """A convolution without bias; `symmetric` padding mirrors the border (conv10, output)."""
+    if symmetric:
+        x = bank(f"{name}_pad", SymmetricPad, size // 2)(x)
+    return bank(
+        f"{name}_conv",
+        tf.keras.layers.Conv2D,
+        filters,
+        size,
+        strides=stride,
+        dilation_rate=dilation,
+        padding="valid" if symmetric else "same",
+        use_bias=False,
+    )(x)
+
+
+def normalise(x, bank, name):
+    """BatchNorm with the paper's decay."""
+    norm = tf.keras.layers.BatchNormalization
+    return bank(f"{name}_norm", norm, momentum=NORM_DECAY, epsilon=NORM_EPSILON)(x)
+
+
+def activate(x, bank, name):
+    """LeakyReLU, then dropout where asked."""
+    x = bank(f"{name}_act", tf.keras.layers.LeakyReLU, SLOPE)(x)
+    if bank.config.dropout:
+        x = bank(f"{name}_drop", tf.keras.layers.Dropout, bank.config.dropout)(x)
+    return x
+
+
+def conv_norm_act(x, bank, name, filters, **kwargs):
+    """Convolution, normalisation, activation."""
+    return activate(normalise(convolution(x, bank, name, filters, **kwargs), bank, name), bank, name)
+
+
+def residual_block(x, bank, name, filters, dilation=1):
+    """conv-norm-act-conv-norm, add, act; a narrower shortcut is zero-padded in channels."""
+    h = conv_norm_act(x, bank, f"{name}_1", filters, dilation=dilation)
+    h = convolution(h, bank, f"{name}_2", filters, dilation=dilation)
+    h = normalise(h, bank, f"{name}_2")
+    if x.shape[-1] < filters:
+        x = bank(f"{name}_shortcut", ChannelPad, filters)(x)
+    return activate(bank(f"{name}_add", tf.keras.layers.Add)([x, h]), bank, name)
+
+
+def apply_unit(x, bank: LayerBank, unit: Unit):
+    """Applies one row of the topology table to `x`."""
+    config = bank.config
+    if unit.kind == "conv":
+        x = convolution(x, bank, unit.name, config.scaled(unit.width))
+    elif unit.kind == "residual":
+        x = residual_block(x, bank, unit.name, config.scaled(unit.width), unit.dilation)
+    elif unit.kind == "conv_norm_act":
+        x = conv_norm_act(x, bank, unit.name, config.scaled(unit.width))
+    elif unit.kind == "upsample":
+        filters = UPSAMPLING**2 * 8 * config.classes
+        x = convolution(x, bank, unit.name, filters, symmetric=True)
+        x = bank(f"{unit.name}_shuffle", PixelShuffle, UPSAMPLING)(x)
+    else:
+        x = convolution(x, bank, unit.name, config.classes, size=5, symmetric=True)
+        # Losses and softmax want full precision whatever the policy of the layers below.
+        x = bank("logits", tf.keras.layers.Activation, "linear", dtype="float32")(x)
+    if unit.pool:
+        x = bank(f"{unit.name}_pool", tf.keras.layers.MaxPooling2D)(x)
+    return x
+
+
+def apply_units(x, bank: LayerBank, units: tuple[Unit, ...]) -> dict[int, tf.Tensor]:
+    """Applies units in order.
+
+    Returns:
+      Each unit's output by the index of its last convolution layer.
+    """
+    features = {}
+    for unit in units:
+        x = features[unit.last_layer] = apply_unit(x, bank, unit)
+    return features

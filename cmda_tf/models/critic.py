@@ -1,0 +1,166 @@
+"""The domain critic module (DCM) and the multi-level features it sees (the paper, section 3.3).
+
+Features at the tapped layers, the logits and the argmax mask are each brought to the image's
+resolution and concatenated: the critic's input `[B, size, size, channels]`. Taps at or before
+the depth d are the paper's set A (from the DAM or the source's own first layers), those after
+it the set H (from the shared frozen layers).
+"""
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from cmda_tf.models.blocks import (
+    LayerBank,
+    ModelConfig,
+    apply_units,
+    conv_norm_act,
+    convolution,
+    residual_block,
+)
+from cmda_tf.models.layers import ArgmaxMask, PixelShuffle
+from cmda_tf.models.segmenter import DAM_PREFIX, image_input
+from cmda_tf.models.topology import NUM_LAYERS, check_taps, unit_ending_at, units_between
+
+CRITIC_WIDTHS = (64, 128, 256, 512, 512)
+CRITIC_STRIDES = (2, 2, 2, 2, 4)  # at 256x256; smaller images use as many as leave 2x2
+
+
+@dataclass(frozen=True)
+class FeaturePaths:
+    """Functional models whose outputs, concatenated, are the critic's input.
+
+    Attributes:
+      source: image to all critic inputs, through the source segmenter.
+      lower: image to (feature map of layer d, critic inputs of the taps in A), by the DAM.
+      upper: feature map of layer d to the critic inputs of the taps in H and the mask, by the
+        segmenter's frozen layers.
+      channels: of the concatenated critic input.
+    """
+
+    source: tf.keras.Model
+    lower: tf.keras.Model
+    upper: tf.keras.Model
+    channels: int
+
+    def source_features(self, images: tf.Tensor) -> tf.Tensor:
+        """Critic input of source images; all layers in inference mode."""
+        return self.source(images, training=False)
+
+    def target_features(self, images: tf.Tensor, training: bool) -> tf.Tensor:
+        """Critic input of target images.
+
+        Args:
+          images: `[B, size, size, 3]`.
+          training: whether the DAM normalises with the batch's own statistics. The layers
+            above it are frozen and always in inference mode.
+        """
+        at_depth, lower = self.lower(images, training=training)
+        upper = self.upper(at_depth, training=False)
+        return tf.concat([lower, upper], axis=-1) if self.lower_channels else upper
+
+    @property
+    def lower_channels(self) -> int:
+        """Channels of the critic input that come from the DAM; 0 if no tap lies before d."""
+        return self.channels - self.upper.output_shape[-1]
+
+
+def build_feature_paths(
+    config: ModelConfig,
+    depth: int,
+    taps: tuple[int, ...],
+    segmenter: tf.keras.Model,
+    dam: tf.keras.Model,
+) -> FeaturePaths:
+    """Builds the paths from images to critic input, sharing all layers with their models.
+
+    Args:
+      config: the segmenter's configuration.
+      depth: the DAM's depth d.
+      taps: tapped layers, among `topology.TAPPABLE_LAYERS`; the mask is always added.
+      segmenter, dam: the models whose layers are used.
+
+    Raises:
+      UsageError: an illegal tap.
+    """
+    taps = check_taps(taps)
+    low = tuple(t for t in taps if t <= depth)
+    high = tuple(t for t in taps if t > depth)
+    frozen = LayerBank(config, shared=segmenter)
+
+    image = image_input(config)
+    features = apply_units(image, frozen, units_between(1, NUM_LAYERS))
+    everything = _critic_input(features, taps, config, mask=True)
+    source = tf.keras.Model(image, everything, name="source_features")
+
+    image = image_input(config)
+    features = apply_units(image, LayerBank(config, DAM_PREFIX, dam), units_between(1, depth))
+    tapped = _critic_input(features, low, config, mask=False) if low else features[depth]
+    lower = tf.keras.Model(image, [features[depth], tapped], name="dam_features")
+
+    at_depth = tf.keras.Input(features[depth].shape[1:], name="at_depth", dtype=features[depth].dtype)
+    features = apply_units(at_depth, frozen, units_between(depth + 1, NUM_LAYERS))
+    upper = tf.keras.Model(
+        at_depth, _critic_input(features, high, config, mask=True), name="upper_features"
+    )
+    return FeaturePaths(source, lower, upper, everything.shape[-1])
+
+
+def _critic_input(features: dict, taps: tuple[int, ...], config: ModelConfig, mask: bool):
+    """Concatenates tapped features at full resolution, then the mask where asked."""
+    bank = LayerBank(config)
+    parts = [_to_full_resolution(features[tap], bank, tap) for tap in taps]
+    if mask:
+        parts.append(bank("mask", ArgmaxMask, dtype="float32")(features[NUM_LAYERS]))
+    if len(parts) == 1:
+        return parts[0]
+    return bank("critic_input", tf.keras.layers.Concatenate)(parts)
+
+
+def _to_full_resolution(x, bank: LayerBank, tap: int):
+    """Pixel shuffle where the channels allow it, else bilinear upsampling."""
+    factor = unit_ending_at(tap).stride
+    if factor == 1:
+        return x
+    if x.shape[-1] % factor**2 == 0:
+        return bank(f"tap{tap}_shuffle", PixelShuffle, factor)(x)
+    upsample = tf.keras.layers.UpSampling2D
+    return bank(f"tap{tap}_upsample", upsample, factor, interpolation="bilinear")(x)
+
+
+def build_critic(config: ModelConfig, channels: int) -> tf.keras.Model:
+    """The critic: features `[B, size, size, channels]` to one score `[B, 1]` (float32).
+
+    Residual blocks whose width doubles up to 512, a strided convolution after each, one more
+    stride-2 convolution and a linear score without bias. BatchNorm keeps the score bounded
+    (without any normalisation it exceeds 1e5 within 50 updates); it uses the statistics of the
+    batch, so source and target features must be scored in separate calls.
+    """
+    bank = LayerBank(config)
+    features = tf.keras.Input((config.size, config.size, channels), name="features")
+    x = features
+    first_width = config.scaled(CRITIC_WIDTHS[0])
+    if channels > first_width:  # a shortcut can only grow
+        x = convolution(x, bank, "entry", first_width)
+    for index, (width, stride) in enumerate(zip(CRITIC_WIDTHS, critic_strides(config.size)), 1):
+        x = residual_block(x, bank, f"block{index}", config.scaled(width))
+        x = conv_norm_act(x, bank, f"down{index}", config.scaled(width), stride=stride)
+    x = conv_norm_act(x, bank, "down6", config.scaled(CRITIC_WIDTHS[-1]), stride=2)
+    x = bank("flatten", tf.keras.layers.Flatten)(x)
+    x = bank("features32", tf.keras.layers.Activation, "linear", dtype="float32")(x)
+    score = bank("score", tf.keras.layers.Dense, 1, use_bias=False, dtype="float32")(x)
+    return tf.keras.Model(features, score, name="critic")
+
+
+def critic_strides(size: int) -> tuple[int, ...]:
+    """Strides after the five blocks, so that the last map is 2x2 at any image size.
+
+    At 256 they are (2, 2, 2, 2, 4); a smaller image uses up its factor earlier.
+    """
+    left = max(1, size // 4)  # what the five strides may divide by; the sixth is 2
+    strides = []
+    for wanted in CRITIC_STRIDES:
+        stride = min(wanted, left)
+        strides.append(stride)
+        left //= stride
+    return tuple(strides)

@@ -1,0 +1,91 @@
+"""Layers that Keras does not have, registered so that a saved model loads without code.
+
+All tensors are `[B, H, W, C]`.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+_register = tf.keras.utils.register_keras_serializable(package="cmda_tf")
+
+
+@_register
+class ChannelPad(tf.keras.layers.Layer):
+    """Zero-pads channels to `channels`, half on each side: the shortcut of a growing block."""
+
+    def __init__(self, channels: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.channels = channels
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """`[B, H, W, C]` to `[B, H, W, channels]`."""
+        missing = self.channels - inputs.shape[-1]
+        sides = [missing // 2, missing - missing // 2]
+        return tf.pad(inputs, [[0, 0], [0, 0], [0, 0], sides])
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """The input's shape with `channels` channels."""
+        return (*input_shape[:-1], self.channels)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "channels": self.channels}
+
+
+@_register
+class SymmetricPad(tf.keras.layers.Layer):
+    """Pads height and width by `margin` pixels, mirrored with the border repeated."""
+
+    def __init__(self, margin: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.margin = margin
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """`[B, H, W, C]` to `[B, H + 2 margin, W + 2 margin, C]`."""
+        m = self.margin
+        return tf.pad(inputs, [[0, 0], [m, m], [m, m], [0, 0]], mode="SYMMETRIC")
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """The input's shape, larger by twice the margin; unknown sizes stay unknown."""
+        b, *space, c = input_shape
+        return (b, *(None if n is None else n + 2 * self.margin for n in space), c)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "margin": self.margin}
+
+
+@_register
+class PixelShuffle(tf.keras.layers.Layer):
+    """Moves groups of `factor**2` channels into `factor` x `factor` pixels."""
+
+    def __init__(self, factor: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """`[B, H, W, C]` to `[B, factor H, factor W, C / factor**2]`."""
+        return tf.nn.depth_to_space(inputs, self.factor)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """The input's shape after the shuffle; unknown sizes stay unknown."""
+        b, *space, c = input_shape
+        return (b, *(None if n is None else n * self.factor for n in space), c // self.factor**2)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "factor": self.factor}
+
+
+@_register
+class ArgmaxMask(tf.keras.layers.Layer):
+    """The predicted class index as one channel; no gradient passes."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Logits `[B, H, W, classes]` to class indices `[B, H, W, 1]` in the logits' dtype."""
+        return tf.cast(tf.argmax(inputs, axis=-1)[..., tf.newaxis], inputs.dtype)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """The input's shape with one channel."""
+        return (*input_shape[:-1], 1)

@@ -1,0 +1,69 @@
+"""The ConvNet segmenter (the paper, section 3.1), the DAM (3.2) and the router (Fig. 2).
+
+All are Keras functional models made from the table in `topology`. Images are
+`[B, size, size, 3]` float32; logits `[B, size, size, classes]` float32, before the softmax.
+"""
+
+import tensorflow as tf
+
+from cmda_tf.models.blocks import LayerBank, ModelConfig, apply_units
+from cmda_tf.models.topology import NUM_LAYERS, check_depth, units_between
+
+DAM_PREFIX = "dam_"
+
+
+def image_input(config: ModelConfig, name: str = "image") -> tf.Tensor:
+    """The symbolic input image."""
+    return tf.keras.Input((config.size, config.size, config.channels), name=name)
+
+
+def build_segmenter(config: ModelConfig) -> tf.keras.Model:
+    """The 33-layer segmenter, with new weights: image to logits."""
+    image = image_input(config)
+    features = apply_units(image, LayerBank(config), units_between(1, NUM_LAYERS))
+    return tf.keras.Model(image, features[NUM_LAYERS], name="segmenter")
+
+
+def build_dam(config: ModelConfig, depth: int, segmenter: tf.keras.Model) -> tf.keras.Model:
+    """The domain adaptation module: layers 1..depth anew, initialised from the segmenter.
+
+    Args:
+      config: the segmenter's configuration.
+      depth: the paper's d; one of `topology.LEGAL_DEPTHS`.
+      segmenter: the trained source model; its weights, BatchNorm state included, are copied.
+
+    Returns:
+      A model from the image to the feature map of layer `depth`. Its layers are called as the
+      segmenter's with the prefix `dam_`.
+    """
+    image = image_input(config)
+    features = apply_units(image, LayerBank(config, DAM_PREFIX), units_between(1, check_depth(depth)))
+    dam = tf.keras.Model(image, features[depth], name="dam")
+    for layer in dam.layers:
+        if layer.weights:
+            layer.set_weights(segmenter.get_layer(layer.name[len(DAM_PREFIX) :]).get_weights())
+    return dam
+
+
+def build_router(
+    config: ModelConfig, depth: int, segmenter: tf.keras.Model, dam: tf.keras.Model
+) -> tf.keras.Model:
+    """One functional model with both paths of Fig. 2.
+
+    Returns:
+      A model from `{"source": image, "target": image}` to `{"source": logits, "target":
+      logits}`: source images run through the segmenter's first `depth` layers, target images
+      through the DAM, both then through the same upper layers. `path` cuts one of them out.
+    """
+    images = {domain: image_input(config, name=domain) for domain in ("source", "target")}
+    upper = LayerBank(config, shared=segmenter)
+    adapted = apply_units(images["target"], LayerBank(config, DAM_PREFIX, dam), units_between(1, depth))
+    shared = apply_units(adapted[depth], upper, units_between(depth + 1, NUM_LAYERS))
+    source = apply_units(images["source"], upper, units_between(1, NUM_LAYERS))
+    logits = {"source": source[NUM_LAYERS], "target": shared[NUM_LAYERS]}
+    return tf.keras.Model(images, logits, name="router")
+
+
+def path(router: tf.keras.Model, domain: str) -> tf.keras.Model:
+    """The router's path for `domain` (`source` or `target`): image to logits, weights shared."""
+    return tf.keras.Model(router.input[domain], router.output[domain], name=f"{domain}_path")

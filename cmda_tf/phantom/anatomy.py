@@ -1,0 +1,112 @@
+"""A person's anatomy on a voxel grid, free of any appearance.
+
+Coordinates: LPS millimetres from the centre of the mitral plane ("anatomical points"). A
+smooth warp makes no two persons differ by simple scaling alone.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from cmda_tf.phantom import heart, thorax
+from cmda_tf.phantom.canvas import Canvas
+from cmda_tf.phantom.heart import Heart
+from cmda_tf.phantom.scanner import Grid
+from cmda_tf.phantom.thorax import Thorax
+
+# From the mitral plane's centre to the middle of the labelled structures' bounding box.
+MIDDLE_MM = np.array([8.0, -8.0, 8.0])
+
+
+@dataclass(frozen=True)
+class Warp:
+    """A displacement field: a sum of sines for each axis.
+
+    Attributes:
+      vectors: wave vectors [axis, wave, 3] in radians/mm.
+      phases: [axis, wave] in radians.
+      amplitude_mm: of each sine.
+    """
+
+    vectors: np.ndarray
+    phases: np.ndarray
+    amplitude_mm: float
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, waves: int = 4) -> "Warp":
+        """Draws a warp with wavelengths of 80 to 180 mm."""
+        vectors = rng.normal(size=(3, waves, 3))
+        vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+        vectors *= 2 * np.pi / rng.uniform(80, 180, (3, waves, 1))
+        return cls(vectors, rng.uniform(0, 2 * np.pi, (3, waves)), rng.uniform(0.8, 2.0))
+
+    @property
+    def reach_mm(self) -> float:
+        """The greatest displacement on any axis."""
+        return self.amplitude_mm * self.phases.shape[1]
+
+    def apply(self, points: np.ndarray) -> np.ndarray:
+        """Displaced points, float32 [3, k, j, i], of points of the same shape."""
+        warped = points.copy()
+        for axis in range(3):
+            for vector, phase in zip(self.vectors[axis], self.phases[axis]):
+                v = vector.astype(np.float32)
+                angle = v[0] * points[0] + v[1] * points[1] + v[2] * points[2]
+                warped[axis] += np.float32(self.amplitude_mm) * np.sin(angle + np.float32(phase))
+        return warped
+
+
+@dataclass(frozen=True)
+class Person:
+    """All that anatomy needs to know of one subject."""
+
+    heart: Heart
+    thorax: Thorax
+    warp: Warp
+    texture_seed: int  # of details with no parameters of their own (lung vessels)
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator) -> "Person":
+        """Draws a person."""
+        own = Heart.sample(rng)
+        around = Thorax.sample(rng, own.size)
+        return cls(own, around, Warp.sample(rng), int(rng.integers(2**31)))
+
+    def describe(self) -> dict[str, Any]:
+        """The parameters worth knowing, JSON-ready."""
+        own = {k: v for k, v in asdict(self.heart).items() if k != "trabecula_waves"}
+        return {"heart": own, "thorax": asdict(self.thorax), "warp_mm": self.warp.amplitude_mm}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A person in a scanner.
+
+    Attributes:
+      tissue: ids into `tissues.TISSUES`, uint8 [k, j, i].
+      label: MM-WHS codes, int16 [k, j, i].
+      points: anatomical position of each voxel in mm, float32 [3, k, j, i].
+      grid: the voxels' geometry.
+    """
+
+    tissue: np.ndarray
+    label: np.ndarray
+    points: np.ndarray
+    grid: Grid
+
+
+def draw(person: Person, grid: Grid, position_mm: np.ndarray) -> Scene:
+    """Draws a person on a grid.
+
+    Args:
+      person: the anatomy.
+      grid: the voxels in scanner coordinates.
+      position_mm: scanner coordinates [3] of the middle of the heart.
+    """
+    origin = np.asarray(position_mm, float) - MIDDLE_MM
+    points = grid.points(origin)
+    canvas = Canvas(person.warp.apply(points), grid.to_index(origin), person.warp.reach_mm)
+    thorax.draw(canvas, person.thorax, np.random.default_rng(person.texture_seed))
+    canvas.paint(heart.layers(person.heart))
+    return Scene(canvas.tissue, canvas.label, points, grid)

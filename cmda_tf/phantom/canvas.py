@@ -1,0 +1,84 @@
+"""A voxel grid that solids are painted on: one tissue map and one label map.
+
+Arrays are [k, j, i] as in SimpleITK's index order reversed; points are [3, k, j, i] in mm.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cmda_tf.phantom.shapes import Solid
+from cmda_tf.phantom.tissues import TISSUE_ID
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One coat of paint.
+
+    Attributes:
+      solid: where.
+      tissue: name of the tissue, or None to leave the tissue as it is.
+      label: code to write, or None to leave the label as it is.
+      over: names of the tissues that may be covered; None covers everything.
+    """
+
+    solid: Solid
+    tissue: str | None
+    label: int | None = None
+    over: tuple[str, ...] | None = None
+
+
+class Canvas:
+    """Tissue ids (uint8) and label codes (int16) of a voxel grid.
+
+    Attributes:
+      points: float32 [3, k, j, i], the anatomical position of each voxel, warp included.
+      tissue: uint8 [k, j, i].
+      label: int16 [k, j, i].
+    """
+
+    def __init__(self, points: np.ndarray, to_index: np.ndarray, reach_mm: float):
+        """Makes an empty canvas (air, label 0).
+
+        Args:
+          points: float32 [3, k, j, i].
+          to_index: [3, 4] affine from unwarped points to (i, j, k).
+          reach_mm: the greatest displacement of `points` by the warp, on any axis.
+        """
+        self.points = points
+        self.tissue = np.zeros(points.shape[1:], np.uint8)
+        self.label = np.zeros(points.shape[1:], np.int16)
+        self._to_index = to_index
+        self._reach_mm = reach_mm
+
+    def paint(self, layers: Iterable[Layer]) -> None:
+        """Paints layers, later ones over earlier ones."""
+        for layer in layers:
+            box = self._box(*layer.solid.bounds())
+            if box is not None:
+                self._paint_box(layer, box)
+
+    def _paint_box(self, layer: Layer, box: tuple[slice, ...]) -> None:
+        """Paints one layer within a box of voxels that holds its solid."""
+        mask = layer.solid.inside(self.points[(slice(None), *box)])
+        tissue = self.tissue[box]
+        if layer.over is not None:
+            legal = np.zeros(256, bool)
+            legal[[TISSUE_ID[name] for name in layer.over]] = True
+            mask &= legal[tissue]
+        if layer.tissue is not None:
+            tissue[mask] = TISSUE_ID[layer.tissue]
+        if layer.label is not None:
+            self.label[box][mask] = layer.label
+
+    def _box(self, low: np.ndarray, high: np.ndarray) -> tuple[slice, ...] | None:
+        """Slices [k, j, i] of the voxels that may lie between two corners; None if none do."""
+        low, high = low - self._reach_mm, high + self._reach_mm
+        corners = np.array(np.meshgrid(*zip(low, high))).reshape(3, -1)
+        index = self._to_index[:, :3] @ corners + self._to_index[:, 3:]
+        first = np.maximum(np.floor(index.min(1)), 0).astype(int)
+        last = np.minimum(np.ceil(index.max(1)) + 1, self.tissue.shape[::-1]).astype(int)
+        if (last <= first).any():
+            return None
+        return tuple(slice(a, b) for a, b in zip(first[::-1], last[::-1]))

@@ -1,0 +1,203 @@
+"""Writes a phantom data set: subjects of both modalities, a record of them, a contact sheet.
+
+A subject is a function of (seed, modality, number): which process makes it, when, and how many
+others there are changes nothing.
+"""
+
+import functools
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from tqdm import tqdm
+
+from cmda_tf.data.structures import STRUCTURES
+from cmda_tf.errors import DataError, UsageError
+from cmda_tf.files import make_folder, read_json, replacing, write_json
+from cmda_tf.phantom import PHANTOM_VERSION, anatomy, ct, mr, scanner, sheet
+
+MODALITIES = ("mr", "ct")
+_APPEARANCE = {"mr": mr, "ct": ct}
+RECORD = "phantom.json"
+SHEET = "contact_sheet.png"
+
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One subject of a data set.
+
+    Attributes:
+      modality: "mr" or "ct".
+      number: 1 for the first of its modality.
+      seed: the data set's.
+      resolution: one of `scanner.RESOLUTIONS`.
+    """
+
+    modality: str
+    number: int
+    seed: int
+    resolution: str
+
+    @property
+    def id(self) -> str:
+        """As in the names of its files, e.g. mr_train_1001."""
+        return f"{self.modality}_train_{1000 + self.number}"
+
+    def path(self, out: Path, kind: str) -> Path:
+        """Its file of `kind` "image" or "label"."""
+        return out / f"{self.modality}_train" / f"{self.id}_{kind}.nii.gz"
+
+    def streams(self) -> list[np.random.Generator]:
+        """Independent generators: anatomy, scanner, protocol, image."""
+        key = [self.seed, MODALITIES.index(self.modality), self.number]
+        return np.random.default_rng(key).spawn(4)
+
+
+def write_phantom(
+    out: str | Path,
+    subjects: int = 20,
+    seed: int = 0,
+    resolution: str = "fast",
+    workers: int = 2,
+) -> Path:
+    """Writes `subjects` MR and `subjects` CT subjects; those that are there already are kept.
+
+    Args:
+      out: folder of the data set.
+      subjects: how many of each modality, at least 2.
+      seed: of all that is random, at least 0.
+      resolution: "fast" (about 2 mm) or "full" (about 1 mm).
+      workers: processes, at least 1; 1 works in this process.
+
+    Returns:
+      `out` as a Path.
+
+    Raises:
+      UsageError: an argument is out of its range.
+      DataError: `out` cannot be written, or holds volumes that are not this phantom's.
+    """
+    _check_arguments(subjects, seed, resolution, workers)
+    out = make_folder(out)
+    settings = {"version": PHANTOM_VERSION, "seed": seed, "resolution": resolution}
+    members = [Subject(m, n + 1, seed, resolution) for m in MODALITIES for n in range(subjects)]
+    _clear_others(out, settings, members)
+    write_json(out / RECORD, {"settings": settings, "subjects": {}})
+    records, panels = {}, {}
+    for subject, (record, panel) in zip(members, _make_all(out, members, workers)):
+        records[subject.id], panels[subject.id] = record, panel
+    sheet.write_sheet(out / SHEET, panels)
+    write_json(out / RECORD, {"settings": settings, "subjects": records})
+    return out
+
+
+def _check_arguments(subjects: int, seed: int, resolution: str, workers: int) -> None:
+    """Raises UsageError for an argument out of range."""
+    for flag, value, low in (("subjects", subjects, 2), ("seed", seed, 0), ("workers", workers, 1)):
+        if value < low:
+            raise UsageError(f"--{flag}: expected at least {low}, found {value}")
+    if resolution not in scanner.RESOLUTIONS:
+        legal = ", ".join(scanner.RESOLUTIONS)
+        raise UsageError(f"--resolution: expected one of {legal}; found {resolution!r}")
+
+
+def _clear_others(out: Path, settings: dict[str, Any], members: list[Subject]) -> None:
+    """Removes the volumes of another phantom from `out`; refuses where they may be a user's."""
+    volumes = [path for m in MODALITIES for path in sorted((out / f"{m}_train").glob("*.nii.gz"))]
+    if not volumes:
+        return
+    if not (out / RECORD).exists():
+        raise DataError(
+            f"{volumes[0].parent}: holds volumes but {out / RECORD} is missing, so they are not "
+            "this phantom's; choose another --out"
+        )
+    same = read_json(out / RECORD).get("settings") == settings
+    wanted = {s.path(out, kind) for s in members for kind in ("image", "label")}
+    for path in volumes:
+        if not (same and path in wanted):
+            path.unlink()
+
+
+def _make_all(out: Path, members: list[Subject], workers: int):
+    """Yields each subject's record and panel, in order, with a progress bar."""
+    work = functools.partial(make_subject, out)
+    bar = functools.partial(tqdm, total=len(members), desc="phantom", unit="subject", disable=None)
+    if workers == 1:
+        yield from bar(map(work, members))
+        return
+    # Forking a process that has TensorFlow's threads can deadlock; a fresh one cannot.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_single_thread) as pool:
+        try:
+            yield from bar(pool.map(work, members))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _single_thread() -> None:
+    """Keeps the workers from fighting over the cores."""
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+
+
+def make_subject(out: Path, subject: Subject) -> tuple[dict[str, Any], np.ndarray]:
+    """Writes one subject unless its files are there and sound.
+
+    Returns:
+      its record for `phantom.json`, and its panel of the contact sheet (uint8 RGB [h, w, 3]).
+    """
+    found = _read(out, subject)
+    if found is None:
+        _write(out, subject)
+        found = _read(out, subject)
+    image, label = found
+    person, protocol, grid, _ = _sample(subject)
+    record = {
+        "stack": grid.stack,
+        "size": list(grid.size),
+        "spacing_mm": list(grid.spacing_mm),
+        "volumes_ml": _volumes_ml(label),
+        "anatomy": person.describe(),
+        "protocol": protocol.describe(),
+    }
+    return record, sheet.panel(image, label)
+
+
+def _sample(subject: Subject):
+    """Draws a subject's person, protocol, voxel grid and place in the scanner."""
+    for_person, for_scanner, for_protocol, _ = subject.streams()
+    grid, place = scanner.position(subject.modality, subject.resolution, for_scanner)
+    protocol = _APPEARANCE[subject.modality].Protocol.sample(for_protocol)
+    return anatomy.Person.sample(for_person), protocol, grid, place
+
+
+def _write(out: Path, subject: Subject) -> None:
+    """Draws a subject and writes its files, the label first: an image means it is complete."""
+    person, protocol, grid, place = _sample(subject)
+    scene = anatomy.draw(person, grid, place)
+    image = _APPEARANCE[subject.modality].render(scene, protocol, subject.streams()[3])
+    image = np.clip(np.rint(image), -32768, 32767).astype(np.int16)
+    for kind, array in (("label", scene.label), ("image", image)):
+        with replacing(subject.path(out, kind)) as temporary:
+            sitk.WriteImage(grid.to_image(array), str(temporary), True, 2)
+
+
+def _read(out: Path, subject: Subject) -> tuple[sitk.Image, sitk.Image] | None:
+    """A subject's image and label; None if one is missing or damaged."""
+    try:
+        paths = [subject.path(out, kind) for kind in ("image", "label")]
+        image, label = (sitk.ReadImage(str(path)) for path in paths)
+    except RuntimeError:
+        return None
+    return image, label
+
+
+def _volumes_ml(label: sitk.Image) -> dict[str, float]:
+    """Volume of each labelled structure in ml."""
+    codes = sitk.GetArrayViewFromImage(label)
+    voxel_ml = float(np.prod(label.GetSpacing())) / 1000
+    return {s.name: round(int((codes == s.code).sum()) * voxel_ml, 1) for s in STRUCTURES}

@@ -1,0 +1,164 @@
+"""Analytic solids in patient space (LPS millimetres).
+
+Every solid has `bounds()`, its bounding box as (lowest, highest) corner [3], and
+`inside(points)`: points are float32 [3, ...], the result is bool [...].
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+
+class Solid(Protocol):
+    """What the canvas needs to know of a shape."""
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]: ...  # noqa: D102
+
+    def inside(self, points: np.ndarray) -> np.ndarray: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Ellipsoid:
+    """A superellipsoid.
+
+    Attributes:
+      centre: [3] in mm.
+      radii: semi-axes [3] in mm.
+      axes: unit axes as rows [3, 3].
+      power: 2 is an ellipsoid; larger values tend to a box.
+    """
+
+    centre: np.ndarray
+    radii: np.ndarray
+    axes: np.ndarray = field(default_factory=lambda: np.eye(3))
+    power: float = 2.0
+
+    def grown(self, margin_mm: float) -> "Ellipsoid":
+        """The same solid with every semi-axis longer by `margin_mm`."""
+        return Ellipsoid(self.centre, np.asarray(self.radii) + margin_mm, self.axes, self.power)
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Bounding box: the support of an ellipsoid, that of a box for higher powers."""
+        spokes = np.asarray(self.radii)[:, None] * self.axes
+        half = np.linalg.norm(spokes, axis=0) if self.power <= 2 else np.abs(spokes).sum(0)
+        return self.centre - half, self.centre + half
+
+    def inside(self, points: np.ndarray) -> np.ndarray:
+        """Whether each point lies within."""
+        scaled_axes = (self.axes / np.asarray(self.radii)[:, None]).astype(np.float32)
+        offset = (scaled_axes @ self.centre).astype(np.float32)
+        total = np.zeros(points.shape[1:], np.float32)
+        for row, shift in zip(scaled_axes, offset):
+            q = row[0] * points[0] + row[1] * points[1] + row[2] * points[2] - shift
+            total += q * q if self.power == 2 else np.abs(q) ** np.float32(self.power)
+        return total < 1
+
+
+@dataclass(frozen=True)
+class Capsule:
+    """A segment with a radius that changes linearly from `start` to `end` (all mm)."""
+
+    start: np.ndarray
+    end: np.ndarray
+    start_radius: float
+    end_radius: float
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Bounding box."""
+        radius = max(self.start_radius, self.end_radius)
+        return np.minimum(self.start, self.end) - radius, np.maximum(self.start, self.end) + radius
+
+    def inside(self, points: np.ndarray) -> np.ndarray:
+        """Whether each point lies within."""
+        along = (self.end - self.start).astype(np.float32)
+        dx, dy, dz = (points[a] - np.float32(self.start[a]) for a in range(3))
+        t = (dx * along[0] + dy * along[1] + dz * along[2]) / np.float32(along @ along + 1e-6)
+        np.clip(t, 0, 1, out=t)
+        dx, dy, dz = dx - t * along[0], dy - t * along[1], dz - t * along[2]
+        radius = np.float32(self.start_radius) + t * np.float32(self.end_radius - self.start_radius)
+        return dx * dx + dy * dy + dz * dz < radius * radius
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A solid without what lies beyond planes.
+
+    Attributes:
+      solid: the solid to cut.
+      planes: (point [3], normal [3]) of each plane; the side the normal points to is removed.
+    """
+
+    solid: Solid
+    planes: Sequence[tuple[np.ndarray, np.ndarray]]
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Bounding box of the uncut solid."""
+        return self.solid.bounds()
+
+    def inside(self, points: np.ndarray) -> np.ndarray:
+        """Whether each point lies within and on the kept side of every plane."""
+        mask = self.solid.inside(points)
+        for point, normal in self.planes:
+            n = np.asarray(normal, np.float32)
+            mask &= n[0] * points[0] + n[1] * points[1] + n[2] * points[2] <= np.float32(n @ point)
+        return mask
+
+
+@dataclass(frozen=True)
+class Ridges:
+    """The parts of a shell (between `outer` and `inner`) where a sum of sines is high.
+
+    Attributes:
+      outer: solid whose wall carries the ridges.
+      inner: solid that stays free of them.
+      waves: wave vectors [N, 3] in radians/mm.
+      threshold: the sum's share of N above which there is a ridge.
+    """
+
+    outer: Solid
+    inner: Solid
+    waves: np.ndarray
+    threshold: float
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Bounding box of the outer solid."""
+        return self.outer.bounds()
+
+    def inside(self, points: np.ndarray) -> np.ndarray:
+        """Whether each point lies in a ridge."""
+        mask = self.outer.inside(points) & ~self.inner.inside(points)
+        shell = points[:, mask]
+        height = sum(np.sin(wave.astype(np.float32) @ shell) for wave in self.waves)
+        mask[mask] = height > self.threshold * len(self.waves)
+        return mask
+
+
+def tube(
+    points_mm: Sequence[Sequence[float]],
+    radii_mm: Sequence[float] | float,
+    margin_mm: float = 0.0,
+    step_mm: float = 6.0,
+) -> list[Capsule]:
+    """A vessel as capsules along a smooth curve.
+
+    Args:
+      points_mm: points the centreline passes through, [N, 3], N >= 2.
+      radii_mm: radius at each point, or one for all.
+      margin_mm: added to every radius (a wall, or fat around it).
+      step_mm: greatest distance between the capsules' ends.
+
+    Returns:
+      The capsules from the first point to the last.
+    """
+    points = np.asarray(points_mm, float)
+    radii = np.broadcast_to(np.asarray(radii_mm, float), len(points)) + margin_mm
+    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    stations = np.linspace(0, length[-1], int(np.ceil(length[-1] / step_mm)) + 1)
+    curve = CubicSpline(length, points)(stations) if len(points) > 2 else None
+    line = np.stack([np.interp(stations, length, points[:, a]) for a in range(3)], axis=1)
+    curve = line if curve is None else curve
+    radius = np.interp(stations, length, radii)
+    return [Capsule(*curve[n : n + 2], *radius[n : n + 2]) for n in range(len(curve) - 1)]

@@ -1,0 +1,97 @@
+"""The contact sheet: three planes of every subject, image and label overlay."""
+
+from pathlib import Path
+
+import matplotlib.colors
+import matplotlib.figure
+import numpy as np
+import SimpleITK as sitk
+
+from cmda_tf.data.structures import STRUCTURES
+from cmda_tf.files import replacing
+
+PIXELS = 100
+PIXEL_MM = 2.4
+# Right, up and away from the viewer for each plane, in LPS (radiologic display).
+_PLANES = (
+    ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
+    ((0, 1, 0), (0, 0, -1), (-1, 0, 0)),
+)
+
+
+def panel(image: sitk.Image, label: sitk.Image) -> np.ndarray:
+    """Axial, coronal and sagittal slices through the middle of the heart.
+
+    Args:
+      image: the scan.
+      label: MM-WHS codes on the same grid.
+
+    Returns:
+      uint8 RGB [2 * PIXELS, 3 * PIXELS, 3]: the scan above, the labels over it below.
+    """
+    centre = _label_centre(label)
+    values = sitk.GetArrayViewFromImage(image)
+    low, high = np.percentile(values[::2, ::2, ::2], (1, 99))
+    columns = []
+    for plane in _PLANES:
+        grey = _slice(image, centre, plane, sitk.sitkLinear, float(values.min()))
+        grey = np.clip((grey - low) / (high - low), 0, 1)[..., None].repeat(3, 2)
+        codes = _slice(label, centre, plane, sitk.sitkNearestNeighbor, 0.0)
+        columns.append(np.concatenate([grey, _overlay(grey, codes)]))
+    return (255 * np.concatenate(columns, axis=1)).astype(np.uint8)
+
+
+def write_sheet(path: str | Path, panels: dict[str, np.ndarray], columns: int = 4) -> None:
+    """Writes all panels with their names as one PNG.
+
+    Args:
+      path: the PNG.
+      panels: subject id to panel, all of one size.
+      columns: panels in a row.
+    """
+    height, width = next(iter(panels.values())).shape[:2]
+    rows = -(-len(panels) // columns)
+    canvas = np.zeros((rows * height, columns * width, 3), np.uint8)
+    figure = matplotlib.figure.Figure(figsize=(columns * width / 100, rows * height / 100))
+    axes = figure.add_axes((0, 0, 1, 1))
+    for n, (name, rgb) in enumerate(panels.items()):
+        y, x = height * (n // columns), width * (n % columns)
+        canvas[y : y + height, x : x + width] = rgb
+        axes.text(x + 4, y + 14, name, color="yellow", fontsize=8)
+    axes.imshow(canvas)
+    axes.set_axis_off()
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=100)
+
+
+def _label_centre(label: sitk.Image) -> np.ndarray:
+    """Physical centre [3] of the bounding box of what is labelled."""
+    k, j, i = np.nonzero(sitk.GetArrayViewFromImage(label))
+    middle = [(int(a.min()) + int(a.max())) / 2 for a in (i, j, k)]
+    return np.array(label.TransformContinuousIndexToPhysicalPoint(middle))
+
+
+def _slice(image: sitk.Image, centre, plane, interpolator: int, outside: float) -> np.ndarray:
+    """A slice [PIXELS, PIXELS] through `centre`."""
+    direction = np.array(plane, float).T
+    half = PIXEL_MM * (PIXELS - 1) / 2
+    origin = centre - half * (direction[:, 0] + direction[:, 1])
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetSize((PIXELS, PIXELS, 1))
+    resampler.SetOutputSpacing((PIXEL_MM,) * 3)
+    resampler.SetOutputOrigin(origin.tolist())
+    resampler.SetOutputDirection(direction.ravel().tolist())
+    resampler.SetInterpolator(interpolator)
+    resampler.SetDefaultPixelValue(outside)
+    return sitk.GetArrayFromImage(resampler.Execute(image))[0].astype(np.float32)
+
+
+def _overlay(grey: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Structures in their colours over the scan."""
+    rgb = grey.copy()
+    for structure in STRUCTURES:
+        colour = np.array(matplotlib.colors.to_rgb(structure.colour), np.float32)
+        where = codes == structure.code
+        rgb[where] = 0.5 * rgb[where] + 0.5 * colour
+    return rgb

@@ -1,0 +1,84 @@
+"""The settings of the phases of `python -m cmda_tf.train`; defaults are those of the phantom.
+
+`flags/phantom.cfg` states the same defaults as a flagfile, `flags/paper.cfg` the paper's.
+"""
+
+from dataclasses import dataclass
+
+from cmda_tf.models.topology import DEFAULT_TAPS, check_depth, check_taps
+from cmda_tf.options import Options, setting
+
+DOMAINS = ("mr", "ct")
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+
+@dataclass(frozen=True)
+class PhaseSettings(Options):
+    """What all phases share: data, network, augmentation, and how a run is kept."""
+
+    prepared: str | None = setting(
+        None, "Prepared data (cmda_tf.prepare). Default: the phantom, made on first use."
+    )
+    data: str = setting("data", "Where the phantom is cached when --prepared is not given.")
+    runs: str = setting("runs", "Folder that holds one folder a run.")
+    name: str | None = setting(None, "The run's folder under --runs. Default: by phase.")
+    resume: bool = setting(True, "Go on from the last checkpoint; --noresume starts anew.")
+    seed: int = setting(0, "Seed of weights, sampling and augmentation.", minimum=0)
+
+    source: str = setting("mr", "Domain with labels.", choices=DOMAINS)
+    target: str = setting("ct", "Domain to adapt to, without labels.", choices=DOMAINS)
+
+    width: float = setting(0.5, "Multiplier of all widths; 1 is the paper.", minimum=0.0625)
+    dropout: float = setting(0.0, "Dropout rate in training.", minimum=0.0, maximum=0.9)
+    precision: str = setting("float32", "Arithmetic of the layers.", choices=PRECISIONS)
+    jit_compile: bool = setting(False, "Compile the updates with XLA.")
+    deterministic: bool = setting(True, "Repeat bit for bit on the same machine.")
+
+    batch: int = setting(8, "Slice triples a batch (paper: 5).", minimum=1)
+    augment: bool = setting(True, "Augment images (and labels) on the device.")
+    rotation_degrees: float = setting(15.0, "Largest rotation.", minimum=0, maximum=180)
+    zoom: float = setting(0.15, "Largest relative change of size.", minimum=0, maximum=0.9)
+    shear: float = setting(0.1, "Largest shear.", minimum=0, maximum=1)
+    translation: float = setting(0.08, "Largest shift, share of size.", minimum=0, maximum=1)
+
+    log_every: int = setting(20, "Updates between two TensorBoard entries.", minimum=1)
+    checkpoint_every: int = setting(250, "Updates between two checkpoints.", minimum=1)
+
+
+@dataclass(frozen=True)
+class SourceSettings(PhaseSettings):
+    """`--phase=source` and `--phase=finetune`: supervised training (the paper, section 3.4)."""
+
+    domain: str | None = setting(
+        None, "Domain to train on. Default: the source; for finetune the target.", choices=DOMAINS
+    )
+    steps: int = setting(1000, "Training steps.", minimum=1)
+    learning_rate: float = setting(1e-3, "Adam's learning rate.", minimum=0)
+    learning_rate_decay: float = setting(0.95, "Factor of each decay.", minimum=0, maximum=1)
+    learning_rate_decay_every: int = setting(1500, "Steps between decays.", minimum=1)
+    dice_weight: float = setting(1.0, "Lambda of Eq. 1.", minimum=0)
+    balanced: bool = setting(True, "Draw slices so that every structure is seen as often.")
+
+
+@dataclass(frozen=True)
+class AdaptSettings(PhaseSettings):
+    """`--phase=adapt` and `--phase=adabn`: learning without target labels (section 3.3)."""
+
+    depth: int = setting(13, "Adaptation depth d, the last layer the DAM replaces.")
+    taps: tuple[int, ...] = setting(DEFAULT_TAPS, "Layers whose features the critic sees.")
+    warmup_updates: int = setting(100, "Critic updates before the first DAM update.", minimum=0)
+    joint_updates: int = setting(30, "Joint updates (critic updates, then one DAM update).", minimum=1)
+    critic_updates: int = setting(20, "Critic updates a joint update.", minimum=1)
+    critic_learning_rate: float = setting(3e-4, "RMSProp's rate for the critic.", minimum=0)
+    dam_learning_rate: float = setting(3e-4, "RMSProp's rate for the DAM.", minimum=0)
+    adversarial_decay: float = setting(0.98, "Factor of each decay of both rates.", minimum=0)
+    adversarial_decay_every: int = setting(100, "Joint updates between decays.", minimum=1)
+    clip: float = setting(0.03, "Bound of the critic's weights.", minimum=1e-6)
+    refresh_statistics: bool = setting(
+        True, "Re-estimate the DAM's BatchNorm statistics on target slices when done."
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_depth(self.depth)
+        check_taps(self.taps)

@@ -1,0 +1,61 @@
+"""`python -m cmda_tf.train --phase=source`, then `--phase=adapt --depth=13`.
+
+| phase    | what it trains                                                          |
+|----------|-------------------------------------------------------------------------|
+| source   | the segmenter on labelled images (Seg-MRI; with --domain=ct Seg-CT)     |
+| adapt    | the DAM against the critic, without target labels (UDA)                 |
+| adabn    | BatchNorm statistics of the DAM's layers only (the baseline)            |
+| finetune | the source segmenter on labelled target images (Seg-CT-STL)             |
+
+Without further flags the phantom is used, made on first use, and results go to `runs/`.
+"""
+
+from dataclasses import dataclass
+
+from cmda_tf import cli
+from cmda_tf.errors import UsageError
+from cmda_tf.options import Options, setting
+from cmda_tf.settings import AdaptSettings, SourceSettings
+
+PHASES = ("source", "adapt", "adabn", "finetune")
+
+
+@dataclass(frozen=True)
+class PhaseChoice(Options):
+    """Which phase to run."""
+
+    phase: str | None = setting(None, "What to train.", choices=PHASES)
+
+
+def main(choice: PhaseChoice, source: SourceSettings, adaptation: AdaptSettings) -> None:
+    """Runs one phase."""
+    if choice.phase is None:
+        raise UsageError(f"--phase: expected one of {', '.join(PHASES)}; found none")
+    run = train(choice.phase, source if choice.phase in ("source", "finetune") else adaptation)
+    print(f"{choice.phase}: finished, {run.folder}")
+
+
+def train(phase: str, settings: SourceSettings | AdaptSettings):
+    """Runs a phase on the data its settings name.
+
+    Args:
+      phase: one of `PHASES`.
+      settings: `SourceSettings` for source and finetune, else `AdaptSettings`.
+
+    Returns:
+      The finished `training.runs.Run`.
+    """
+    # Imported here: TensorFlow takes seconds, and a wrong flag should be told at once.
+    from cmda_tf.training.adabn import adapt_statistics
+    from cmda_tf.training.adversarial import adapt
+    from cmda_tf.training.common import prepared_data
+    from cmda_tf.training.source import train_segmenter
+
+    manifest = prepared_data(settings)
+    if phase in ("source", "finetune"):
+        return train_segmenter(phase, settings, manifest)
+    return {"adapt": adapt, "adabn": adapt_statistics}[phase](settings, manifest)
+
+
+if __name__ == "__main__":
+    cli.run(main, PhaseChoice, SourceSettings, AdaptSettings)

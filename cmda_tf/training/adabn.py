@@ -1,0 +1,79 @@
+"""AdaBN (Li et al., 2016): the baseline that every claim for adversarial training must exceed.
+
+The BatchNorm statistics of the DAM's layers 1..d are re-estimated on unlabelled target slices;
+nothing else changes. The same function ends an adversarial run, so that its row differs from
+AdaBN's by the adversarial training alone.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from cmda_tf.data.manifest import Manifest
+from cmda_tf.data.slices import SliceStack, batches, load_slices
+from cmda_tf.models.blocks import ModelConfig
+from cmda_tf.models.segmenter import build_dam, build_router, build_segmenter
+from cmda_tf.settings import AdaptSettings
+from cmda_tf.training.common import model_config, run_inputs, seed_everything, source_run
+from cmda_tf.training.runs import Run, start_run
+from cmda_tf.training.weights import set_weights
+
+SLICES_A_BATCH = 32
+
+
+def adapt_statistics(settings: AdaptSettings, manifest: Manifest) -> Run:
+    """`--phase=adabn`: a run whose DAM is the source's with target statistics."""
+    config = model_config(settings, manifest)
+    origin = source_run(settings)
+    run = start_run("adabn", settings, config, run_inputs(manifest, origin))
+    if run.finished:
+        return run
+    seed_everything(settings)
+    segmenter = build_segmenter(config)
+    set_weights(segmenter, origin.weights(), str(origin.folder))
+    dam = build_dam(config, settings.depth, segmenter)
+    stack = load_slices(manifest, settings.target, "train", with_labels=False)
+    refresh_statistics(config, settings.depth, segmenter, dam, stack)
+    run.finish(build_router(config, settings.depth, segmenter, dam))
+    return run
+
+
+def refresh_statistics(
+    config: ModelConfig,
+    depth: int,
+    segmenter: tf.keras.Model,
+    dam: tf.keras.Model,
+    stack: SliceStack,
+) -> None:
+    """Sets the moving mean and variance of the DAM's BatchNorm layers from target slices.
+
+    One pass over all usable slices in batches of 32, each layer seeing inputs normalised by
+    their own batch below it; means over batches, the variance by the law of total variance.
+
+    Args:
+      config, depth: of the DAM.
+      segmenter: any model of the same topology; only its layers' shapes are used.
+      dam: changed in place; its trained weights stay as they are.
+      stack: unlabelled target slices.
+    """
+    twin = build_dam(config, depth, segmenter)  # its layers have one node each, the DAM's several
+    twin.set_weights(dam.get_weights())
+    norms = [x for x in twin.layers if isinstance(x, tf.keras.layers.BatchNormalization)]
+    if not norms:
+        return
+    probe = tf.keras.Model(twin.input, [norm.input for norm in norms])
+
+    @tf.function
+    def moments(images: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        inputs = probe(images, training=True)
+        inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+        return [tf.nn.moments(tf.cast(x, tf.float32), axes=[0, 1, 2]) for x in inputs]
+
+    number = max(1, len(stack.usable) // SLICES_A_BATCH)
+    size = min(SLICES_A_BATCH, len(stack.usable))
+    samples = [moments(b["images"]) for b in batches(stack, size, 0, 0, number)]
+    for index, norm in enumerate(norms):
+        means = np.stack([sample[index][0] for sample in samples])
+        variances = np.stack([sample[index][1] for sample in samples])
+        layer = dam.get_layer(norm.name)
+        layer.moving_mean.assign(means.mean(axis=0))
+        layer.moving_variance.assign(variances.mean(axis=0) + means.var(axis=0))

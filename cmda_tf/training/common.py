@@ -1,0 +1,105 @@
+"""What the phases share when they set up: data, configuration, seeds, the source model."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from cmda_tf.data.manifest import Manifest, read_manifest
+from cmda_tf.data.preparation import prepare
+from cmda_tf.data.slices import SliceStack
+from cmda_tf.data.structures import NUM_CLASSES
+from cmda_tf.errors import UsageError
+from cmda_tf.models.blocks import ModelConfig
+from cmda_tf.phantom.generate import write_phantom
+from cmda_tf.settings import PhaseSettings
+from cmda_tf.training.runs import Run, finished_run
+
+PHANTOM_SIZE, PHANTOM_SPACING_MM = 64, 3.5
+PHANTOM_SUBJECTS = 20
+
+
+def prepared_data(settings: PhaseSettings) -> Manifest:
+    """The manifest of `--prepared`; without that flag the phantom, made on first use.
+
+    Making it is cheap where it is there already: finished subjects are kept.
+    """
+    if settings.prepared is not None:
+        return read_manifest(settings.prepared)
+    raw, prepared = Path(settings.data) / "phantom", Path(settings.data) / "phantom_prepared"
+    try:
+        return read_manifest(prepared)
+    except Exception:
+        write_phantom(raw, subjects=PHANTOM_SUBJECTS)
+        return prepare(raw, prepared, size=PHANTOM_SIZE, spacing_mm=PHANTOM_SPACING_MM)
+
+
+def model_config(settings: PhaseSettings, manifest: Manifest) -> ModelConfig:
+    """The networks' configuration; the image size is that of the prepared data.
+
+    Raises:
+      UsageError: the prepared size does not suit the network.
+    """
+    if manifest.size % 8 or manifest.size < 16:
+        raise UsageError(
+            f"--prepared: expected volumes of a size that is a multiple of 8, at least 16; "
+            f"{manifest.folder} has {manifest.size}"
+        )
+    return ModelConfig(
+        size=manifest.size,
+        classes=NUM_CLASSES,
+        width=settings.width,
+        dropout=settings.dropout,
+        precision=settings.precision,
+    )
+
+
+def source_run(settings: PhaseSettings) -> Run:
+    """The finished source run that the settings imply, in the same `--runs` folder."""
+    folder = Path(settings.runs) / f"source_{settings.source}"
+    command = f"python -m cmda_tf.train --phase=source --runs={settings.runs}"
+    return finished_run(folder, command)
+
+
+def run_inputs(manifest: Manifest, origin: Run | None) -> dict[str, Any]:
+    """What a run's result depends on besides its settings, for `settings.json`."""
+    return {
+        "prepared_folder": str(manifest.folder),
+        "spacing_mm": manifest.spacing_mm,
+        "origin": None if origin is None else str(origin.folder),
+    }
+
+
+def seed_everything(settings: PhaseSettings) -> None:
+    """Seeds the initial weights; asks for operations that repeat bit for bit."""
+    tf.keras.utils.set_random_seed(settings.seed)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def previews(
+    model: tf.keras.Model, stack: SliceStack, count: int = 4
+) -> Callable[[], dict[str, tf.Tensor]]:
+    """A function that shows the model's present prediction on a few fixed training slices.
+
+    Returns:
+      A function to a dict of `[count, H, W, 1]` images in 0..1 for TensorBoard.
+    """
+    chosen = stack.usable[np.linspace(0, len(stack.usable) - 1, 2 * count + 1).astype(int)[1::2]]
+    images = np.moveaxis(stack.images[stack.triples(chosen)].astype(np.float32), 1, -1)
+    low, high = images.min(), images.max()
+
+    def draw() -> dict[str, tf.Tensor]:
+        classes = tf.argmax(model(images, training=False), axis=-1)[..., tf.newaxis]
+        shown = {"image": (images[..., 1:2] - low) / (high - low), "prediction": classes}
+        if stack.labels is not None:
+            shown["truth"] = stack.labels[chosen][..., np.newaxis]
+        scale = float(NUM_CLASSES - 1)
+        return {
+            name: tf.cast(value, tf.float32) / (1.0 if name == "image" else scale)
+            for name, value in shown.items()
+        }
+
+    return draw

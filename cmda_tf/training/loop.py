@@ -1,0 +1,121 @@
+"""The loop that all phases run: updates with progress, TensorBoard, checkpoints and resume."""
+
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from cmda_tf.errors import DataError
+from cmda_tf.training.steps import Metrics
+
+
+class Loop:
+    """Runs updates and keeps what decides the next one in checkpoints.
+
+    Args:
+      folder: the run's folder.
+      log_every, checkpoint_every: in updates.
+      **state: what a checkpoint holds besides the counters: models and optimizers.
+    """
+
+    def __init__(self, folder: Path, log_every: int, checkpoint_every: int, **state: Any):
+        self._log_every = log_every
+        self._checkpoint_every = checkpoint_every
+        self._counters: dict[str, tf.Variable] = {}
+        self._state = state
+        self._folder = folder
+        self._manager: tf.train.CheckpointManager | None = None
+        self._writer = tf.summary.create_file_writer(str(folder / "logs"))
+
+    def restore(self, *counters: str) -> None:
+        """Makes the counters of the run's stages and restores the last checkpoint, if any."""
+        self._counters = {name: tf.Variable(0, dtype=tf.int64) for name in counters}
+        checkpoint = tf.train.Checkpoint(**self._state, **self._counters)
+        directory = str(self._folder / "checkpoints")
+        self._manager = tf.train.CheckpointManager(checkpoint, directory, max_to_keep=2)
+        if self._manager.latest_checkpoint:
+            try:
+                checkpoint.restore(self._manager.latest_checkpoint).assert_existing_objects_matched()
+            except (tf.errors.OpError, AssertionError, ValueError) as error:
+                raise DataError(
+                    f"{self._manager.latest_checkpoint}: cannot be restored "
+                    f"({str(error).splitlines()[0]}); --noresume starts anew"
+                ) from error
+
+    def done(self, counter: str) -> int:
+        """Updates of this stage that have been done."""
+        return int(self._counters[counter].numpy())
+
+    def run(
+        self,
+        counter: str,
+        total: int,
+        batches: Callable[[int, int], Iterable],
+        update: Callable[[tf.Tensor, Any], Metrics],
+        images: Callable[[], dict[str, tf.Tensor]] | None = None,
+    ) -> dict[str, float]:
+        """Does updates number `done(counter)` to `total - 1`.
+
+        Args:
+          counter: the stage, one of those given to `restore`.
+          total: updates of the whole stage.
+          batches: (start, stop) to the batches of these update numbers.
+          update: (number, batch) to metrics.
+          images: to be shown in TensorBoard whenever a checkpoint is written.
+
+        Returns:
+          The last metrics that were read.
+
+        Raises:
+          DataError: a metric is not finite; the last checkpoint is from before.
+        """
+        start, metrics = self.done(counter), {}
+        if start >= total:
+            return metrics
+        with tqdm(total=total, initial=start, desc=counter, unit="update", mininterval=1) as bar:
+            try:
+                for number, batch in enumerate(batches(start, total), start):
+                    result = update(tf.constant(number, tf.int64), batch)
+                    self._counters[counter].assign(number + 1)
+                    bar.update()
+                    last = number + 1 == total
+                    if last or (number + 1) % self._log_every == 0:
+                        metrics = self._log(counter, number + 1, result)
+                        bar.set_postfix({k: f"{v:.4g}" for k, v in metrics.items()})
+                    if last or (number + 1) % self._checkpoint_every == 0:
+                        self._check_finite(counter, number + 1, result)
+                        self._save(counter, number + 1, images)
+            except KeyboardInterrupt:
+                self._manager.save()
+                raise
+        return metrics
+
+    def _log(self, counter: str, number: int, result: Metrics) -> dict[str, float]:
+        """Writes metrics to TensorBoard and returns them as numbers."""
+        metrics = self._check_finite(counter, number, result)
+        with self._writer.as_default(step=number):
+            for name, value in metrics.items():
+                tf.summary.scalar(f"{counter}/{name}", value)
+        return metrics
+
+    @staticmethod
+    def _check_finite(counter: str, number: int, result: Metrics) -> dict[str, float]:
+        metrics = {name: float(value) for name, value in result.items()}
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise DataError(f"{counter}: {name} is {value} at update {number}; stopped")
+        return metrics
+
+    def _save(
+        self, counter: str, number: int, images: Callable[[], dict[str, tf.Tensor]] | None
+    ) -> None:
+        """Writes a checkpoint and the images that show where the run stands."""
+        self._manager.save()
+        if images is not None:
+            with self._writer.as_default(step=number):
+                for name, value in images().items():
+                    tf.summary.image(f"{counter}/{name}", value, max_outputs=4)
+        self._writer.flush()

@@ -1,0 +1,157 @@
+"""A run: one folder with settings, checkpoints, TensorBoard logs and the final weights.
+
+    runs/adapt_d13/
+      settings.json    what was asked for, and by which versions
+      checkpoints/     to resume from; the last one is kept when the run is done
+      logs/            TensorBoard
+      model.keras      the final model, for Keras of the generation that wrote it
+      weights.npz      its weights by name, read by this package on any stack; written last
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+import cmda_tf
+from cmda_tf.errors import DataError, UsageError
+from cmda_tf.files import make_folder, read_json, replacing, write_json
+from cmda_tf.models.blocks import ModelConfig
+from cmda_tf.settings import PhaseSettings
+from cmda_tf.training.weights import load_weights, save_weights
+
+SETTINGS, WEIGHTS, MODEL = "settings.json", "weights.npz", "model.keras"
+
+# Settings that do not change what a run computes: they may differ when it is resumed.
+_FREE = {"resume", "runs", "name", "data", "log_every", "checkpoint_every"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder.
+
+    Attributes:
+      folder: where everything of the run is.
+      record: the content of `settings.json`: phase, settings, model configuration, versions.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the final weights are there; they are written last."""
+        return (self.folder / WEIGHTS).is_file()
+
+    @property
+    def config(self) -> ModelConfig:
+        """Configuration of the run's networks."""
+        return ModelConfig(**self.record["model"])
+
+    @property
+    def phase(self) -> str:
+        """`source`, `finetune`, `adabn` or `adapt`."""
+        return self.record["phase"]
+
+    def weights(self) -> dict[str, Any]:
+        """The final weights by name."""
+        return load_weights(self.folder / WEIGHTS)
+
+    def finish(self, model: tf.keras.Model) -> None:
+        """Writes the final model; the run counts as finished from here on."""
+        with replacing(self.folder / MODEL) as temporary:
+            model.save(temporary)
+        save_weights(self.folder / WEIGHTS, model)
+
+
+def start_run(
+    phase: str, settings: PhaseSettings, config: ModelConfig, inputs: dict[str, Any]
+) -> Run:
+    """Makes the folder of a run, or opens it to be resumed.
+
+    Args:
+      phase: the phase's name.
+      settings: of the phase.
+      config: of the networks.
+      inputs: JSON-ready facts that the result depends on (the prepared data, the source run).
+
+    Raises:
+      UsageError: the folder holds a run of other settings and `--resume` is on.
+    """
+    folder = make_folder(Path(settings.runs) / (settings.name or run_name(phase, settings)))
+    record = {
+        "phase": phase,
+        "settings": settings.to_dict(),
+        "model": vars(config),
+        "inputs": inputs,
+        "versions": {"cmda_tf": cmda_tf.__version__, "tensorflow": tf.__version__},
+    }
+    if settings.resume and (folder / SETTINGS).is_file():
+        _check_same(folder, read_json(folder / SETTINGS), record)
+    else:
+        _empty(folder)
+    write_json(folder / SETTINGS, record)
+    return Run(folder, record)
+
+
+def open_run(folder: str | Path) -> Run:
+    """Opens an existing run.
+
+    Raises:
+      DataError: there is no run in this folder.
+    """
+    folder = Path(folder)
+    record = read_json(folder / SETTINGS)
+    try:
+        run = Run(folder, record)
+        _ = (run.phase, run.config, record["settings"], record["inputs"])
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder / SETTINGS}: not the settings of a run ({error})") from error
+    return run
+
+
+def run_name(phase: str, settings: PhaseSettings) -> str:
+    """The default name of a run's folder, such as `source_mr` or `adapt_d13`."""
+    if phase in ("source", "finetune"):
+        return f"{phase}_{training_domain(phase, settings)}"
+    return f"{phase}_d{settings.depth}"
+
+
+def training_domain(phase: str, settings: Any) -> str:
+    """The domain whose labels `--phase=source` or `finetune` uses."""
+    return settings.domain or (settings.target if phase == "finetune" else settings.source)
+
+
+def finished_run(folder: Path, command: str) -> Run:
+    """Opens a run that another one builds on.
+
+    Raises:
+      DataError: it is not there or not finished; the message says which command makes it.
+    """
+    if not (folder / WEIGHTS).is_file():
+        raise DataError(f"{folder}: no finished run here; this makes it: {command}")
+    return open_run(folder)
+
+
+def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Refuses to go on with a run under other settings, naming the first that differs."""
+    parts = ("settings", "model", "inputs")
+    before = {k: v for part in parts for k, v in old.get(part, {}).items() if k not in _FREE}
+    after = {k: v for part in parts for k, v in new[part].items() if k not in _FREE}
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            raise UsageError(
+                f"{folder} holds a run with {name}={before.get(name)!r}, now it is "
+                f"{after.get(name)!r}; --noresume replaces it, --name=NAME starts another"
+            )
+
+
+def _empty(folder: Path) -> None:
+    """Removes an earlier run's files, the mark of its being finished first."""
+    (folder / WEIGHTS).unlink(missing_ok=True)
+    for name in (MODEL, SETTINGS):
+        (folder / name).unlink(missing_ok=True)
+    for name in ("checkpoints", "logs"):
+        shutil.rmtree(folder / name, ignore_errors=True)

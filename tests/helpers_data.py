@@ -1,0 +1,86 @@
+"""Small NIfTI volumes of a made-up heart in any geometry, in the MM-WHS layout."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from scipy.spatial.transform import Rotation
+
+from cmda_tf.data.geometry import Geometry
+
+# Ellipsoids (code, centre and half axes in LPS millimetres from the heart's centre), painted
+# in this order: right ventricle, myocardium, LV blood, LA blood, aorta.
+ELLIPSOIDS = (
+    (600, (-22, -12, -8), (18, 16, 24)),
+    (205, (10, -5, -10), (26, 25, 30)),
+    (500, (10, -5, -8), (16, 15, 20)),
+    (420, (0, 24, 16), (22, 15, 17)),
+    (820, (-8, 2, 32), (11, 12, 18)),
+)
+AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+BRIGHTNESS = {0: 0, 600: 150, 205: 90, 500: 210, 420: 220, 820: 240}
+
+
+def oblique(*angles_deg: float) -> tuple[float, ...]:
+    """Direction cosines of a scan rotated about x, y and z."""
+    return tuple(Rotation.from_euler("xyz", angles_deg, degrees=True).as_matrix().ravel().tolist())
+
+
+def centred_geometry(size_ijk, spacing_mm, direction=AXIAL, centre_mm=(0, 0, 0)):
+    """A geometry whose middle is at `centre_mm`."""
+    half_mm = np.multiply(spacing_mm, np.subtract(size_ijk, 1)) / 2
+    origin_mm = np.asarray(centre_mm) - np.reshape(direction, (3, 3)) @ half_mm
+    return Geometry(tuple(size_ijk), tuple(spacing_mm), tuple(origin_mm.tolist()), tuple(direction))
+
+
+def points_mm(geometry: Geometry) -> np.ndarray:
+    """Physical points of all voxels, [K, J, I, 3], by the definition of a direction matrix."""
+    k, j, i = np.indices(geometry.shape_kji)
+    steps_mm = np.stack([i, j, k], -1) * np.array(geometry.spacing_mm)
+    return steps_mm @ np.reshape(geometry.direction, (3, 3)).T + np.array(geometry.origin_mm)
+
+
+def heart_codes(geometry: Geometry, heart_mm=(0, 0, 0)) -> np.ndarray:
+    """MM-WHS codes [K, J, I] of the made-up heart around `heart_mm`."""
+    points = points_mm(geometry) - np.asarray(heart_mm)
+    codes = np.zeros(geometry.shape_kji, np.int16)
+    for code, centre, axes in ELLIPSOIDS:
+        codes[(((points - centre) / axes) ** 2).sum(-1) < 1] = code
+    return codes
+
+
+def heart_image(geometry: Geometry, heart_mm=(0, 0, 0), seed=0) -> np.ndarray:
+    """Noisy int16 intensities [K, J, I] of the made-up heart."""
+    codes = heart_codes(geometry, heart_mm)
+    image = np.random.default_rng(seed).normal(0, 10, codes.shape)
+    for code, value in BRIGHTNESS.items():
+        image[codes == code] += value
+    return image.astype(np.int16)
+
+
+def write(path: Path, geometry: Geometry, array_kji: np.ndarray) -> Path:
+    """Writes a volume and returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(geometry.apply(array_kji), str(path))
+    return path
+
+
+def write_subject(raw: Path, id: str, labelled=True, seed=None, heart_mm=(6, -4, 3)) -> None:
+    """Writes one small oblique subject (24^3 voxels of about 6 mm) into a raw folder."""
+    seed = sum(map(ord, id)) if seed is None else seed
+    geometry = centred_geometry((24, 24, 24), (6.0, 6.5, 5.5), oblique(seed % 20, 5, -8))
+    stem = raw / id.rsplit("_", 1)[0] / id
+    write(stem.with_name(f"{id}_image.nii.gz"), geometry, heart_image(geometry, heart_mm, seed))
+    if labelled:
+        write(stem.with_name(f"{id}_label.nii.gz"), geometry, heart_codes(geometry, heart_mm))
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    """Dice of two masks, 0 to 1."""
+    return 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
+
+
+def ball(geometry: Geometry, centre_mm, radius_mm: float) -> np.ndarray:
+    """Mask of a ball, [K, J, I]."""
+    return ((points_mm(geometry) - np.asarray(centre_mm)) ** 2).sum(-1) < math.pow(radius_mm, 2)
