@@ -5,10 +5,10 @@
 
 from dataclasses import dataclass
 
+from cmda_tf.data.layout import DOMAINS
 from cmda_tf.models.topology import DEFAULT_TAPS, check_depth, check_taps
 from cmda_tf.options import Options, setting
 
-DOMAINS = ("mr", "ct")
 PRECISIONS = ("float32", "mixed_bfloat16")
 
 

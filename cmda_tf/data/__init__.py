@@ -1,0 +1,1 @@
+"""Volumes on disk, prepared subjects, slices and their augmentation."""

@@ -29,7 +29,10 @@ from cmda_tf.data.volume import check_same_geometry, read_label, read_volume, to
 from cmda_tf.errors import DataError
 from cmda_tf.files import make_folder
 
-_STORE_NAME = re.compile(rf"({'|'.join(FOLDERS)})_[\w-]+\.[0-9a-f]{{16}}\.npz", re.ASCII)
+# Stores, and what a killed process leaves of one that it was writing.
+_STORE_NAME = re.compile(
+    rf"(\.tmp\d+_)?({'|'.join(FOLDERS)})_[\w-]+\.[0-9a-f]{{16}}\.npz", re.ASCII
+)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,9 @@ def preprocess(
       centre_on_label: centre the grid on the bounding box of the structures where `classes`
         is given; otherwise on the centre of the volume.
 
+    Returns:
+      The subject on the LIP grid: float32 image and, where `classes` is given, uint8 label.
+
     Raises:
       DataError: the image is constant within the grid once its histogram is cut.
     """

@@ -110,10 +110,14 @@ def draw(groups: list[np.ndarray], positions: tf.Tensor, seed: int) -> tf.Tensor
     group = positions % len(groups)
     turn = positions // len(groups)
     size = tf.gather(tf.constant(sizes), group)
-    seeds = tf.stack(
-        [tf.fill(tf.shape(turn), tf.cast(seed, tf.int64)), turn // size * 16 + group], 1
+    epoch = turn // size
+    # The raw operation, since its public wrapper pads a vector of seeds along the wrong axis.
+    within = tf.raw_ops.RandomIndexShuffle(
+        index=turn % size,
+        seed=tf.stack([tf.fill(tf.shape(epoch), tf.cast(seed, tf.int64)), epoch, group], axis=1),
+        max_index=size - 1,
+        rounds=4,
     )
-    within = tf.random.experimental.index_shuffle(turn % size, seeds, size - 1)
     return tf.gather(members, tf.gather(starts, group) + within)
 
 

@@ -1,1 +1,1 @@
-"""Dice, surface distance and the report in the layout of the paper's Table 1."""
+"""Predictions of whole volumes, Dice and ASD, tables."""

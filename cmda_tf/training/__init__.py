@@ -1,0 +1,1 @@
+"""The phases: supervised, adversarial, AdaBN; runs, loops and weights."""

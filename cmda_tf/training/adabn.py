@@ -24,7 +24,7 @@ def adapt_statistics(settings: AdaptSettings, manifest: Manifest) -> Run:
     """`--phase=adabn`: a run whose DAM is the source's with target statistics."""
     config = model_config(settings, manifest)
     origin = source_run(settings)
-    run = start_run("adabn", settings, config, run_inputs(manifest, origin))
+    run = start_run("adabn", settings, config, run_inputs(manifest, settings.target, origin))
     if run.finished:
         return run
     seed_everything(settings)

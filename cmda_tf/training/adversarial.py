@@ -35,7 +35,7 @@ def adapt(settings: AdaptSettings, manifest: Manifest) -> Run:
     """
     config = model_config(settings, manifest)
     origin = source_run(settings)
-    run = start_run("adapt", settings, config, run_inputs(manifest, origin))
+    run = start_run("adapt", settings, config, run_inputs(manifest, settings.target, origin))
     if run.finished:
         return run
     seed_everything(settings)

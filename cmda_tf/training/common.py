@@ -63,10 +63,17 @@ def source_run(settings: PhaseSettings) -> Run:
     return finished_run(folder, command)
 
 
-def run_inputs(manifest: Manifest, origin: Run | None) -> dict[str, Any]:
-    """What a run's result depends on besides its settings, for `settings.json`."""
+def run_inputs(manifest: Manifest, domain: str, origin: Run | None) -> dict[str, Any]:
+    """What a run's result depends on besides its settings, for `settings.json`.
+
+    Args:
+      manifest: of the prepared data.
+      domain: whose training images are learned from.
+      origin: the run that it starts from, if any.
+    """
     return {
         "prepared_folder": str(manifest.folder),
+        "domain": domain,
         "spacing_mm": manifest.spacing_mm,
         "origin": None if origin is None else str(origin.folder),
     }

@@ -34,7 +34,7 @@ def train_segmenter(phase: str, settings: SourceSettings, manifest: Manifest) ->
     config = model_config(settings, manifest)
     domain = training_domain(phase, settings)
     origin = source_run(settings) if phase == "finetune" else None
-    run = start_run(phase, settings, config, run_inputs(manifest, origin))
+    run = start_run(phase, settings, config, run_inputs(manifest, domain, origin))
     if run.finished:
         return run
     seed_everything(settings)

@@ -1,0 +1,95 @@
+"""`python -m cmda_tf.evaluate`: Table 1 and Figure 3 from the finished runs of a folder.
+
+Predicts every slice of every test volume and writes to `--out`: `results.json`, `table.md`,
+`table.csv`, `subjects.csv`, `figure3.png` and `.pdf`, and `predictions/` (NIfTI).
+"""
+
+import datetime
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cmda_tf import __version__, cli
+from cmda_tf.options import Options, setting
+
+
+@dataclass(frozen=True)
+class EvaluateSettings(Options):
+    """The flags of `python -m cmda_tf.evaluate`."""
+
+    runs: str = setting("runs", "Folder that holds the runs.")
+    out: str | None = setting(None, "Folder for the report. Default: the folder of the runs.")
+    prepared: str | None = setting(None, "Prepared data. Default: what the runs were trained on.")
+    palette: str = setting(
+        "paper", "Colours of the figure.", choices=("paper", "colour_blind_safe")
+    )
+    published: bool = setting(False, "Print the paper's own numbers below each row.")
+
+
+def main(settings: EvaluateSettings) -> None:
+    """Evaluates all runs and prints the table."""
+    report = evaluate(settings)
+    print(report.to_text())
+    print(f"written to {settings.out or settings.runs}")
+
+
+def evaluate(settings: EvaluateSettings):
+    """Measures every row that the finished runs make and writes the report.
+
+    Returns:
+      The `evaluation.report.Report`.
+
+    Raises:
+      DataError: there is no finished run, or data it needs is missing.
+    """
+    from cmda_tf.data.manifest import read_manifest
+    from cmda_tf.evaluation.experiments import find_experiments, measure, test_subjects
+    from cmda_tf.evaluation.paper import TABLE_1
+    from cmda_tf.evaluation.report import Report, write_report
+
+    out = Path(settings.out or settings.runs)
+    rows, maps, manifest = {}, {}, None
+    for experiment in find_experiments(Path(settings.runs)):
+        record = experiment.run.record
+        manifest = read_manifest(settings.prepared or record["inputs"]["prepared_folder"])
+        row, predicted = measure(experiment, manifest, out / "predictions")
+        rows[experiment.title] = row
+        if experiment.domain == record["settings"]["target"]:
+            maps[experiment.title] = predicted
+    report = Report(rows, _meta(manifest), TABLE_1 if settings.published else {})
+    write_report(report, out)
+    if maps:
+        _draw_figure3(out, test_subjects(manifest, record["settings"]["target"]), maps, settings)
+    return report
+
+
+def _draw_figure3(out: Path, subjects: list, maps: dict[str, dict], settings: EvaluateSettings):
+    """One row a test subject of the target: slice, truth, a column for each method."""
+    from cmda_tf.figures.canvas import save
+    from cmda_tf.figures.palette import PALETTES
+    from cmda_tf.figures.segmentation import Example, figure3
+
+    examples = [
+        Example(s.id, s.image, s.label, {title: m[s.id] for title, m in maps.items()})
+        for s in subjects
+    ]
+    save(figure3(examples, palette=PALETTES[settings.palette]), out / "figure3")
+
+
+def _meta(manifest: Any) -> dict[str, Any]:
+    """Where and when the numbers were made."""
+    import tensorflow as tf
+
+    return {
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{platform.machine()} {platform.system()}, Python {platform.python_version()}",
+        "versions": {"cmda_tf": __version__, "tensorflow": tf.__version__},
+        "size": manifest.size,
+        "spacing_mm": manifest.spacing_mm,
+        "std": "population standard deviation over test subjects",
+    }
+
+
+if __name__ == "__main__":
+    cli.run(main, EvaluateSettings)

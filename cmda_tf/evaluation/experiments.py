@@ -1,0 +1,121 @@
+"""Which rows of Table 1 the finished runs of a folder make, and their predictions and scores."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from tqdm import tqdm
+
+from cmda_tf.data.manifest import Manifest
+from cmda_tf.data.store import Subject, load_subject
+from cmda_tf.errors import DataError
+from cmda_tf.evaluation.predict import load_model, predictor
+from cmda_tf.evaluation.scores import Row, score_subject, summarise
+from cmda_tf.files import replacing
+from cmda_tf.training.runs import SETTINGS, Run, open_run
+
+# The order of the table; rows of one kind are sorted by name.
+ROW_ORDER = ("Seg-MRI", "Seg-CT", "Seg-CT-STL", "noDA", "AdaBN", "UDA")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A row of the table before it is measured.
+
+    Attributes:
+      title: the row's name.
+      run: the finished run whose model is tested.
+      path: `source` or `target`, the router's path.
+      domain: of the test subjects.
+    """
+
+    title: str
+    run: Run
+    path: str
+    domain: str
+
+
+def find_experiments(runs: Path) -> list[Experiment]:
+    """The rows that the finished runs of a folder make, in the order of the paper's table.
+
+    Raises:
+      DataError: there is no finished run.
+    """
+    folders = sorted(p.parent for p in runs.glob(f"*/{SETTINGS}"))
+    finished = [run for run in map(open_run, folders) if run.finished]
+    found = [experiment for run in finished for experiment in _experiments(run)]
+    if not found:
+        raise DataError(
+            f"{runs}: no finished run; python -m cmda_tf.train --phase=source --runs={runs} makes one"
+        )
+    return sorted(found, key=_place)
+
+
+def measure(
+    experiment: Experiment, manifest: Manifest, predictions: Path
+) -> tuple[Row, dict[str, np.ndarray]]:
+    """Predicts and scores all test subjects of an experiment.
+
+    Args:
+      experiment: what to measure.
+      manifest: of the prepared data.
+      predictions: folder that gets each label map as NIfTI, on the prepared grid.
+
+    Returns:
+      The row, and the predicted classes [K, J, I] by subject id.
+    """
+    predict = predictor(load_model(experiment.run, experiment.path))
+    scores, maps = {}, {}
+    for subject in tqdm(test_subjects(manifest, experiment.domain), desc=experiment.title):
+        maps[subject.id] = predict(subject.image)
+        scores[subject.id] = score_subject(maps[subject.id], subject.label)
+        name = f"{experiment.title.replace(' ', '_')}/{subject.id}.nii.gz"
+        with replacing(predictions / name) as temporary:
+            sitk.WriteImage(subject.grid.apply(maps[subject.id]), str(temporary), True)
+    return summarise(list(scores.values()), list(scores)), maps
+
+
+def test_subjects(manifest: Manifest, domain: str) -> list[Subject]:
+    """The labelled test subjects of a domain.
+
+    Raises:
+      DataError: there is none.
+    """
+    entries = [e for e in manifest.select(domain, "test") if e.labelled]
+    if not entries:
+        raise DataError(f"{manifest.folder}: no labelled test subject of domain {domain!r}")
+    return [load_subject(manifest.path(e)) for e in entries]
+
+
+def _experiments(run: Run) -> Iterator[Experiment]:
+    """The rows of one run: which path is tested on which domain, under which title."""
+    settings = run.record["settings"]
+    source, target = settings["source"], settings["target"]
+    supervised = {"mr": "Seg-MRI", "ct": "Seg-CT"}
+    if run.phase == "source":
+        domain = run.record["inputs"]["domain"]
+        rows = [(supervised[domain], "source", domain)]
+        rows += [("noDA", "source", target)] if domain == source else []
+    elif run.phase == "finetune":
+        rows = [(f"{supervised[target]}-STL", "source", target)]
+    else:
+        kind = {"adabn": "AdaBN", "adapt": "UDA"}[run.phase]
+        rows = [(f"{kind} d={settings['depth']}", "target", target)]
+    for title, path, domain in rows:
+        yield Experiment(_titled(title, run), run, path, domain)
+
+
+def _titled(title: str, run: Run) -> str:
+    """The title, with the run's name where it was given by --name."""
+    name = run.record["settings"]["name"]
+    return title if name is None else f"{title} ({name})"
+
+
+def _place(experiment: Experiment) -> tuple:
+    """Sorting key: order of the table, then depth, then name."""
+    kind = experiment.title.split(" ")[0]
+    depth = experiment.run.record["settings"].get("depth", 0)
+    rank = ROW_ORDER.index(kind) if kind in ROW_ORDER else len(ROW_ORDER)
+    return rank, depth, experiment.title
