@@ -6,10 +6,11 @@ write, 2 bad usage, 130 interrupted.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from cmda_tf.errors import CmdaError, DataError, UsageError
 from cmda_tf.options import Options, define_flags, from_flags
@@ -45,6 +46,9 @@ def _parse(argv: Sequence[str]) -> list[str]:
 
 def _guarded(main: Callable[..., None], settings: Sequence[type[Options]]) -> int:
     """Runs `main` and turns what it raises into one line and an exit code."""
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)  # progress bars must not be torn by chatter
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's stop: save first
     try:
         main(*(from_flags(cls) for cls in settings))
         return 0

@@ -73,28 +73,30 @@ class Options:
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
-def define_flags(*classes: type[Options]) -> None:
+def define_flags(*classes: type[Options], flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines one absl flag for each field; a field shared by several classes gets one flag."""
     for cls in classes:
         kinds = typing.get_type_hints(cls)
         for field in dataclasses.fields(cls):
-            if field.name not in flags.FLAGS:
-                _define(field, kinds[field.name])
+            if field.name not in flag_values:
+                _define(field, kinds[field.name], flag_values)
 
 
-def from_flags(cls: type[OptionsType]) -> OptionsType:
+def from_flags(cls: type[OptionsType], flag_values: flags.FlagValues = flags.FLAGS) -> OptionsType:
     """The settings that the parsed command line asks for."""
-    return cls(**{f.name: _flag_value(f, cls) for f in dataclasses.fields(cls)})
+    names = (f.name for f in dataclasses.fields(cls))
+    return cls(**{name: _flag_value(name, cls, flag_values[name].value) for name in names})
 
 
-def _define(field: dataclasses.Field, kind: Any) -> None:
+def _define(field: dataclasses.Field, kind: Any, flag_values: flags.FlagValues) -> None:
     name, default, text = field.name, field.default, field.metadata["help"]
     choices = field.metadata["choices"]
     kind = _without_none(kind)
     if choices and kind is str:
         text += f" One of: {', '.join(map(str, choices))}."
     if typing.get_origin(kind) is tuple:
-        flags.DEFINE_list(name, None if default is None else list(map(str, default)), text)
+        default = None if default is None else list(map(str, default))
+        flags.DEFINE_list(name, default, text, flag_values=flag_values)
     else:
         define = {
             bool: flags.DEFINE_bool,
@@ -102,12 +104,12 @@ def _define(field: dataclasses.Field, kind: Any) -> None:
             float: flags.DEFINE_float,
             str: flags.DEFINE_string,
         }[kind]
-        define(name, default, text)
+        define(name, default, text, flag_values=flag_values)
 
 
-def _flag_value(field: dataclasses.Field, cls: type[Options]) -> Any:
-    value = flags.FLAGS[field.name].value
-    kind = _without_none(typing.get_type_hints(cls)[field.name])
+def _flag_value(name: str, cls: type[Options], value: Any) -> Any:
+    """A parsed flag's value as its field's type."""
+    kind = _without_none(typing.get_type_hints(cls)[name])
     if value is None or typing.get_origin(kind) is not tuple:
         return value
     item = typing.get_args(kind)[0]
@@ -115,7 +117,7 @@ def _flag_value(field: dataclasses.Field, cls: type[Options]) -> Any:
         return tuple(item(v) for v in value)
     except ValueError as error:
         raise UsageError(
-            f"--{field.name}: expected a comma-separated list of {item.__name__}, "
+            f"--{name}: expected a comma-separated list of {item.__name__}, "
             f"found {','.join(value)!r}"
         ) from error
 

@@ -41,7 +41,7 @@ class PhaseSettings(Options):
     shear: float = setting(0.1, "Largest shear.", minimum=0, maximum=1)
     translation: float = setting(0.08, "Largest shift, share of size.", minimum=0, maximum=1)
 
-    log_every: int = setting(20, "Updates between two TensorBoard entries.", minimum=1)
+    log_every: int = setting(10, "Updates between two TensorBoard entries.", minimum=1)
     checkpoint_every: int = setting(250, "Updates between two checkpoints.", minimum=1)
 
 
@@ -67,7 +67,8 @@ class AdaptSettings(PhaseSettings):
     depth: int = setting(13, "Adaptation depth d, the last layer the DAM replaces.")
     taps: tuple[int, ...] = setting(DEFAULT_TAPS, "Layers whose features the critic sees.")
     warmup_updates: int = setting(100, "Critic updates before the first DAM update.", minimum=0)
-    joint_updates: int = setting(30, "Joint updates (critic updates, then one DAM update).", minimum=1)
+    joint_updates: int = setting(20, "Joint updates: critic updates, then a DAM update.", minimum=1)
+    joint_checkpoint_every: int = setting(10, "Joint updates between checkpoints.", minimum=1)
     critic_updates: int = setting(20, "Critic updates a joint update.", minimum=1)
     critic_learning_rate: float = setting(3e-4, "RMSProp's rate for the critic.", minimum=0)
     dam_learning_rate: float = setting(3e-4, "RMSProp's rate for the DAM.", minimum=0)

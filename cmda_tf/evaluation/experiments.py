@@ -1,6 +1,6 @@
 """Which rows of Table 1 the finished runs of a folder make, and their predictions and scores."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,8 @@ def find_experiments(runs: Path) -> list[Experiment]:
     found = [experiment for run in finished for experiment in _experiments(run)]
     if not found:
         raise DataError(
-            f"{runs}: no finished run; python -m cmda_tf.train --phase=source --runs={runs} makes one"
+            f"{runs}: no finished run; this makes one: "
+            f"python -m cmda_tf.train --phase=source --runs={runs}"
         )
     return sorted(found, key=_place)
 

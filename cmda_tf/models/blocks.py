@@ -53,9 +53,7 @@ class LayerBank:
       shared: a model whose layers are handed out instead of making new ones.
     """
 
-    def __init__(
-        self, config: ModelConfig, prefix: str = "", shared: tf.keras.Model | None = None
-    ):
+    def __init__(self, config: ModelConfig, prefix: str = "", shared: tf.keras.Model | None = None):
         self.config = config
         self.prefix = prefix
         self._shared = shared
@@ -103,7 +101,9 @@ def activate(x, bank, name):
 
 def conv_norm_act(x, bank, name, filters, **kwargs):
     """Convolution, normalisation, activation."""
-    return activate(normalise(convolution(x, bank, name, filters, **kwargs), bank, name), bank, name)
+    return activate(
+        normalise(convolution(x, bank, name, filters, **kwargs), bank, name), bank, name
+    )
 
 
 def residual_block(x, bank, name, filters, dilation=1):

@@ -98,7 +98,9 @@ def build_feature_paths(
     tapped = _critic_input(features, low, config, mask=False) if low else features[depth]
     lower = tf.keras.Model(image, [features[depth], tapped], name="dam_features")
 
-    at_depth = tf.keras.Input(features[depth].shape[1:], name="at_depth", dtype=features[depth].dtype)
+    at_depth = tf.keras.Input(
+        features[depth].shape[1:], name="at_depth", dtype=features[depth].dtype
+    )
     features = apply_units(at_depth, frozen, units_between(depth + 1, NUM_LAYERS))
     upper = tf.keras.Model(
         at_depth, _critic_input(features, high, config, mask=True), name="upper_features"

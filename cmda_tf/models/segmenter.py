@@ -37,7 +37,9 @@ def build_dam(config: ModelConfig, depth: int, segmenter: tf.keras.Model) -> tf.
       segmenter's with the prefix `dam_`.
     """
     image = image_input(config)
-    features = apply_units(image, LayerBank(config, DAM_PREFIX), units_between(1, check_depth(depth)))
+    features = apply_units(
+        image, LayerBank(config, DAM_PREFIX), units_between(1, check_depth(depth))
+    )
     dam = tf.keras.Model(image, features[depth], name="dam")
     for layer in dam.layers:
         if layer.weights:
@@ -57,7 +59,9 @@ def build_router(
     """
     images = {domain: image_input(config, name=domain) for domain in ("source", "target")}
     upper = LayerBank(config, shared=segmenter)
-    adapted = apply_units(images["target"], LayerBank(config, DAM_PREFIX, dam), units_between(1, depth))
+    adapted = apply_units(
+        images["target"], LayerBank(config, DAM_PREFIX, dam), units_between(1, depth)
+    )
     shared = apply_units(adapted[depth], upper, units_between(depth + 1, NUM_LAYERS))
     source = apply_units(images["source"], upper, units_between(1, NUM_LAYERS))
     logits = {"source": source[NUM_LAYERS], "target": shared[NUM_LAYERS]}

@@ -26,7 +26,6 @@ RECORD = "phantom.json"
 SHEET = "contact_sheet.png"
 
 
-
 @dataclass(frozen=True)
 class Subject:
     """One subject of a data set.

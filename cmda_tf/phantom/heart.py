@@ -149,7 +149,9 @@ def _fat(h: Heart, solids: Solids) -> list[Layer]:
     chambers += [solids.ra.grown(h.fat * 0.8), solids.la.grown(h.fat * 0.5)]
     chambers += tube(*aorta_path(h), margin_mm=h.fat * 0.6)
     chambers += tube(*_pulmonary_trunk(h), margin_mm=h.fat + 1)
-    column = Ellipsoid(h.size * np.array([-8.0, 2, 40]), h.size * np.array([24.0, 58, 110]), power=3)
+    column = Ellipsoid(
+        h.size * np.array([-8.0, 2, 40]), h.size * np.array([24.0, 58, 110]), power=3
+    )
     return [Layer(solid, "fat") for solid in [column, *chambers]]
 
 
@@ -205,7 +207,9 @@ def _left_atrium(h: Heart, solids: Solids) -> list[Layer]:
         ostium = h.place((-11 + 36 * side, 31, z))[0]
         end = h.place((-11 + 62 * side, 40, z * 1.4 - 2))[0]
         veins += _vessel((np.stack([ostium, end]), s * np.array([5.6, 4.2])), 0, "la_blood")
-        veins += _vessel((np.stack([start, ostium]), s * np.array([9, 6.6])), tissues.LA, "la_blood")
+        veins += _vessel(
+            (np.stack([start, ostium]), s * np.array([9, 6.6])), tissues.LA, "la_blood"
+        )
     appendage = h.place((12, 8, 20), (24, -6, 22), (30, -17, 17)), s * np.array([9.5, 7.5, 4.5])
     return [
         *veins,

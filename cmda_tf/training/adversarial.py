@@ -83,8 +83,6 @@ def _compete(
     """Warm-up and joint updates."""
     loop = Loop(
         run.folder,
-        settings.log_every,
-        settings.checkpoint_every,
         dam=players.dam,
         critic=players.critic,
         dam_optimizer=players.dam_optimizer,
@@ -97,7 +95,8 @@ def _compete(
         players, settings.critic_learning_rate, augmentation, warmup_seed, settings.jit_compile
     )
     pairs = functools.partial(_pairs, source, target, settings.batch, warmup_seed)
-    loop.run("warmup", settings.warmup_updates, pairs, warmup)
+    log_every, checkpoint_every = settings.log_every, settings.checkpoint_every
+    loop.run("warmup", settings.warmup_updates, pairs, warmup, log_every, checkpoint_every)
     joint = make_joint_update(
         players,
         _learning_rates(settings),
@@ -110,7 +109,9 @@ def _compete(
         _rounds, source, target, settings.batch, settings.critic_updates + 1, joint_seed
     )
     show = previews(path(router, "target"), target)
-    loop.run("joint", settings.joint_updates, rounds, joint, show)
+    # A joint update is as long as twenty others, so each is worth an entry.
+    every = settings.joint_checkpoint_every
+    loop.run("joint", settings.joint_updates, rounds, joint, 1, every, show)
 
 
 def _learning_rates(settings: AdaptSettings) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:

@@ -1,5 +1,6 @@
 """What the phases share when they set up: data, configuration, seeds, the source model."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from cmda_tf.data.manifest import Manifest, read_manifest
+from cmda_tf.data.manifest import MANIFEST_NAME, Manifest, read_manifest
 from cmda_tf.data.preparation import prepare
 from cmda_tf.data.slices import SliceStack
 from cmda_tf.data.structures import NUM_CLASSES
@@ -16,24 +17,21 @@ from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.phantom.generate import write_phantom
 from cmda_tf.settings import PhaseSettings
 from cmda_tf.training.runs import Run, finished_run
+from cmda_tf.training.weights import digest
 
 PHANTOM_SIZE, PHANTOM_SPACING_MM = 64, 3.5
 PHANTOM_SUBJECTS = 20
 
 
 def prepared_data(settings: PhaseSettings) -> Manifest:
-    """The manifest of `--prepared`; without that flag the phantom, made on first use.
-
-    Making it is cheap where it is there already: finished subjects are kept.
-    """
+    """The manifest of `--prepared`; without that flag the phantom, made on first use."""
     if settings.prepared is not None:
         return read_manifest(settings.prepared)
     raw, prepared = Path(settings.data) / "phantom", Path(settings.data) / "phantom_prepared"
-    try:
-        return read_manifest(prepared)
-    except Exception:
+    if not (prepared / MANIFEST_NAME).is_file():
         write_phantom(raw, subjects=PHANTOM_SUBJECTS)
-        return prepare(raw, prepared, size=PHANTOM_SIZE, spacing_mm=PHANTOM_SPACING_MM)
+        prepare(raw, prepared, size=PHANTOM_SIZE, spacing_mm=PHANTOM_SPACING_MM)
+    return read_manifest(prepared)
 
 
 def model_config(settings: PhaseSettings, manifest: Manifest) -> ModelConfig:
@@ -71,11 +69,14 @@ def run_inputs(manifest: Manifest, domain: str, origin: Run | None) -> dict[str,
       domain: whose training images are learned from.
       origin: the run that it starts from, if any.
     """
+    manifest_bytes = (manifest.folder / MANIFEST_NAME).read_bytes()
     return {
         "prepared_folder": str(manifest.folder),
-        "domain": domain,
+        "prepared_sha256": hashlib.sha256(manifest_bytes).hexdigest(),
         "spacing_mm": manifest.spacing_mm,
-        "origin": None if origin is None else str(origin.folder),
+        "domain": domain,
+        "origin_folder": None if origin is None else str(origin.folder),
+        "origin_sha256": None if origin is None else digest(origin.weights()),
     }
 
 

@@ -17,13 +17,10 @@ class Loop:
 
     Args:
       folder: the run's folder.
-      log_every, checkpoint_every: in updates.
       **state: what a checkpoint holds besides the counters: models and optimizers.
     """
 
-    def __init__(self, folder: Path, log_every: int, checkpoint_every: int, **state: Any):
-        self._log_every = log_every
-        self._checkpoint_every = checkpoint_every
+    def __init__(self, folder: Path, **state: Any):
         self._counters: dict[str, tf.Variable] = {}
         self._state = state
         self._folder = folder
@@ -38,7 +35,9 @@ class Loop:
         self._manager = tf.train.CheckpointManager(checkpoint, directory, max_to_keep=2)
         if self._manager.latest_checkpoint:
             try:
-                checkpoint.restore(self._manager.latest_checkpoint).assert_existing_objects_matched()
+                checkpoint.restore(
+                    self._manager.latest_checkpoint
+                ).assert_existing_objects_matched()
             except (tf.errors.OpError, AssertionError, ValueError) as error:
                 raise DataError(
                     f"{self._manager.latest_checkpoint}: cannot be restored "
@@ -55,6 +54,8 @@ class Loop:
         total: int,
         batches: Callable[[int, int], Iterable],
         update: Callable[[tf.Tensor, Any], Metrics],
+        log_every: int,
+        checkpoint_every: int,
         images: Callable[[], dict[str, tf.Tensor]] | None = None,
     ) -> dict[str, float]:
         """Does updates number `done(counter)` to `total - 1`.
@@ -64,6 +65,8 @@ class Loop:
           total: updates of the whole stage.
           batches: (start, stop) to the batches of these update numbers.
           update: (number, batch) to metrics.
+          log_every: updates between two entries in TensorBoard.
+          checkpoint_every: updates between two checkpoints; one more is written at the end.
           images: to be shown in TensorBoard whenever a checkpoint is written.
 
         Returns:
@@ -82,10 +85,10 @@ class Loop:
                     self._counters[counter].assign(number + 1)
                     bar.update()
                     last = number + 1 == total
-                    if last or (number + 1) % self._log_every == 0:
+                    if last or (number + 1) % log_every == 0:
                         metrics = self._log(counter, number + 1, result)
                         bar.set_postfix({k: f"{v:.4g}" for k, v in metrics.items()})
-                    if last or (number + 1) % self._checkpoint_every == 0:
+                    if last or (number + 1) % checkpoint_every == 0:
                         self._check_finite(counter, number + 1, result)
                         self._save(counter, number + 1, images)
             except KeyboardInterrupt:

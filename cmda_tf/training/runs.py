@@ -1,11 +1,11 @@
 """A run: one folder with settings, checkpoints, TensorBoard logs and the final weights.
 
-    runs/adapt_d13/
-      settings.json    what was asked for, and by which versions
-      checkpoints/     to resume from; the last one is kept when the run is done
-      logs/            TensorBoard
-      model.keras      the final model, for Keras of the generation that wrote it
-      weights.npz      its weights by name, read by this package on any stack; written last
+runs/adapt_d13/
+  settings.json    what was asked for, and by which versions
+  checkpoints/     to resume from; the last one is kept when the run is done
+  logs/            TensorBoard
+  model.keras      the final model, for Keras of the generation that wrote it
+  weights.npz      its weights by name, read by this package on any stack; written last
 """
 
 import shutil
@@ -25,7 +25,10 @@ from cmda_tf.training.weights import load_weights, save_weights
 SETTINGS, WEIGHTS, MODEL = "settings.json", "weights.npz", "model.keras"
 
 # Settings that do not change what a run computes: they may differ when it is resumed.
-_FREE = {"resume", "runs", "name", "data", "log_every", "checkpoint_every"}
+_FREE = {
+    *("resume", "runs", "name", "data", "prepared", "prepared_folder", "origin_folder"),
+    *("log_every", "checkpoint_every", "joint_checkpoint_every"),
+}
 
 
 @dataclass(frozen=True)

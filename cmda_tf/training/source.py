@@ -63,15 +63,17 @@ def _optimise(
         settings.seed,
         settings.jit_compile,
     )
-    loop = Loop(
-        run.folder,
-        settings.log_every,
-        settings.checkpoint_every,
-        segmenter=segmenter,
-        optimizer=optimizer,
-    )
+    loop = Loop(run.folder, segmenter=segmenter, optimizer=optimizer)
     loop.restore("train")
     draw = functools.partial(
         batches, stack, settings.batch, settings.seed, balanced=settings.balanced
     )
-    loop.run("train", settings.steps, draw, step, previews(segmenter, stack))
+    loop.run(
+        "train",
+        settings.steps,
+        draw,
+        step,
+        settings.log_every,
+        settings.checkpoint_every,
+        previews(segmenter, stack),
+    )

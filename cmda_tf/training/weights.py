@@ -4,6 +4,7 @@ The `.keras` format of one generation cannot be opened by the other, and names i
 position. These `.npz` files are what the package itself loads; nothing in them is unpickled.
 """
 
+import hashlib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,15 @@ def save_weights(path: str | Path, *models: tf.keras.Model) -> None:
     merged = {name: array for model in models for name, array in get_weights(model).items()}
     with replacing(path) as temporary:
         np.savez(temporary, **merged)
+
+
+def digest(weights: dict[str, np.ndarray]) -> str:
+    """A checksum of named weights, whatever file they are in."""
+    total = hashlib.sha256()
+    for name in sorted(weights):
+        total.update(name.encode())
+        total.update(np.ascontiguousarray(weights[name]).tobytes())
+    return total.hexdigest()
 
 
 def load_weights(path: str | Path) -> dict[str, np.ndarray]:

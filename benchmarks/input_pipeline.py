@@ -1,0 +1,70 @@
+"""Does a source step wait for its input? Measured with the TensorFlow profiler.
+
+    python benchmarks/input_pipeline.py --prepared=data/phantom_prepared
+
+Profiles training steps, keeps the trace under `--out` (to be opened with TensorBoard's profile
+plugin) and prints the median time of a step and of the wait for its batch.
+"""
+
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmda_tf import cli
+from cmda_tf.options import Options, setting
+from cmda_tf.settings import SourceSettings
+
+
+@dataclass(frozen=True)
+class BenchmarkSettings(Options):
+    """How long to measure."""
+
+    profiled_steps: int = setting(30, "Steps under the profiler.", minimum=5)
+    out: str = setting("build/profile", "Folder of the profiler's trace.")
+
+
+def main(benchmark: BenchmarkSettings, settings: SourceSettings) -> None:
+    """Profiles and prints."""
+    import tensorflow as tf
+
+    from cmda_tf.data.augment import Augmentation
+    from cmda_tf.data.slices import batches, load_slices
+    from cmda_tf.models.segmenter import build_segmenter
+    from cmda_tf.training.common import model_config, prepared_data
+    from cmda_tf.training.steps import make_source_step, staircase
+
+    manifest = prepared_data(settings)
+    segmenter = build_segmenter(model_config(settings, manifest))
+    optimizer = tf.keras.optimizers.Adam(settings.learning_rate)
+    step = make_source_step(
+        segmenter,
+        optimizer,
+        lambda number: staircase(settings.learning_rate, 1.0, 1, number),
+        settings.dice_weight,
+        Augmentation.of(settings),
+        settings.seed,
+        settings.jit_compile,
+    )
+    stack = load_slices(manifest, settings.source, "train", with_labels=True)
+    total = benchmark.profiled_steps + 5
+    waits, steps = [], []
+    iterator = iter(batches(stack, settings.batch, 0, 0, total, balanced=True))
+    for number in range(total):
+        if number == 5:  # tracing and warming up are over
+            tf.profiler.experimental.start(benchmark.out)
+        started = time.perf_counter()
+        batch = next(iterator)
+        arrived = time.perf_counter()
+        step(tf.constant(number, tf.int64), batch)["loss"].numpy()
+        if number >= 5:
+            waits.append(arrived - started)
+            steps.append(time.perf_counter() - arrived)
+    tf.profiler.experimental.stop()
+    wait, work = statistics.median(waits), statistics.median(steps)
+    print(f"step {1e3 * work:.1f} ms, waiting for input {1e3 * wait:.2f} ms ({wait / work:.2%})")
+    print(f"trace: {max(Path(benchmark.out).rglob('*.xplane.pb'))}")
+
+
+if __name__ == "__main__":
+    cli.run(main, BenchmarkSettings, SourceSettings)
