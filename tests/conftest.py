@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from helpers_data import write_subject
 
+SIZE, SPACING_MM = 16, 9.0
+SUBJECTS = [f"{domain}_train_{1000 + n}" for domain in ("mr", "ct") for n in range(1, 5)]
+
 
 @pytest.fixture
 def make_raw(tmp_path) -> Callable[..., Path]:
@@ -17,3 +20,53 @@ def make_raw(tmp_path) -> Callable[..., Path]:
         return tmp_path / "raw"
 
     return make
+
+
+def _prepare(folder: Path, unlabelled: tuple[str, ...] = ()):
+    """Raw and prepared data of 3 training subjects and 1 test subject a domain."""
+    from cmda_tf.data.preparation import prepare
+
+    for id in SUBJECTS:
+        write_subject(folder / "raw", id, labelled=id not in unlabelled)
+    held_out = ("mr_train_1004", "ct_train_1004")
+    return prepare(
+        folder / "raw", folder / "prepared", SIZE, SPACING_MM, test_ids=held_out, workers=1
+    )
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory):
+    """The manifest of a tiny prepared data set, 16x16x16 voxels a subject."""
+    return _prepare(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def manifest_without_target_labels(tmp_path_factory):
+    """The same data, but the target's training subjects have no labels."""
+    return _prepare(tmp_path_factory.mktemp("unlabelled"), tuple(SUBJECTS[4:7]))
+
+
+@pytest.fixture(scope="session")
+def config():
+    """The configuration of a tiny network."""
+    from cmda_tf.models.blocks import ModelConfig
+
+    return ModelConfig(size=SIZE, width=0.0625)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory, manifest):
+    """Settings of tiny phases; `tiny(cls, **changes)`. All share a folder with a source run."""
+    from cmda_tf.settings import SourceSettings
+    from cmda_tf.training.source import train_segmenter
+
+    runs = tmp_path_factory.mktemp("runs")
+
+    def settings(cls, **changes):
+        common = {"prepared": str(manifest.folder), "runs": str(runs), "width": 0.0625, "batch": 2}
+        if cls is not SourceSettings:
+            common |= {"warmup_updates": 2, "joint_updates": 2, "critic_updates": 2}
+        return cls(**{**common, "log_every": 1, **changes})
+
+    train_segmenter("source", settings(SourceSettings, steps=6), manifest)
+    return settings

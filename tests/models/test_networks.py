@@ -1,0 +1,162 @@
+"""Segmenter, DAM, router and critic: layers counted, values recomputed, weights shared."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cmda_tf.models.blocks import LayerBank, ModelConfig, residual_block
+from cmda_tf.models.critic import build_critic, build_feature_paths, critic_strides
+from cmda_tf.models.layers import ChannelPad, PixelShuffle, SymmetricPad
+from cmda_tf.models.segmenter import build_dam, build_router, build_segmenter, path
+from cmda_tf.models.topology import DEFAULT_TAPS, LEGAL_DEPTHS
+
+Conv2D, BatchNormalization = tf.keras.layers.Conv2D, tf.keras.layers.BatchNormalization
+
+
+@pytest.fixture(scope="module")
+def segmenter(config):
+    tf.keras.utils.set_random_seed(3)
+    model = build_segmenter(config)
+    rng = np.random.default_rng(0)
+    for layer in model.layers:  # moving statistics as if it had been trained
+        if isinstance(layer, BatchNormalization):
+            layer.moving_mean.assign(rng.normal(0, 0.1, layer.moving_mean.shape))
+            layer.moving_variance.assign(rng.uniform(0.5, 2, layer.moving_variance.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def images(config):
+    shape = (2, config.size, config.size, 3)
+    return np.random.default_rng(1).normal(size=shape).astype(np.float32)
+
+
+def _convolutions(model):
+    return [layer for layer in model.layers if isinstance(layer, Conv2D)]
+
+
+def test_segmenter_has_33_convolutions_without_bias(segmenter):
+    convolutions = _convolutions(segmenter)
+    assert len(convolutions) == 33
+    assert not any(layer.use_bias for layer in convolutions)
+    dilated = [layer.name for layer in convolutions if layer.dilation_rate != (1, 1)]
+    assert len(dilated) == 4 and all(name.startswith("rm7_") for name in dilated)
+
+
+def test_parameters_at_full_width():
+    model = build_segmenter(ModelConfig(size=16, width=1))
+    square = 9  # weights of a 3x3 kernel for each pair of channels
+    pairs = 3 * 16 + (2 * 16 * 16) + (16 * 32 + 32 * 32) + (32 * 64 + 3 * 64 * 64)
+    pairs += 64 * 128 + 3 * 128 * 128 + 128 * 256 + 3 * 256 * 256 + 4 * 256 * 256
+    pairs += 256 * 512 + 3 * 512 * 512 + 4 * 512 * 512 + 2 * 512 * 512 + 512 * 64 * 8 * 5
+    last = 25 * (8 * 5) * 5
+    normalised = 2 * 16 + 2 * 32 + 4 * (64 + 128 + 256 + 256 + 512 + 512) + 2 * 512
+    assert model.count_params() == square * pairs + last + 4 * normalised
+
+
+def test_same_weights_whatever_the_size(config):
+    other = build_segmenter(dataclasses.replace(config, size=32))
+    assert other.output_shape == (None, 32, 32, 5)
+    assert other.count_params() == build_segmenter(config).count_params()
+
+
+@pytest.mark.parametrize("depth", LEGAL_DEPTHS)
+def test_dam_has_as_many_layers_as_its_depth(config, segmenter, depth):
+    dam = build_dam(config, depth, segmenter)
+    assert len(_convolutions(dam)) == depth
+    assert all(name.startswith("dam_") or name == "image" for name in (x.name for x in dam.layers))
+
+
+def test_dam_begins_as_the_source_and_the_router_routes(config, segmenter, images):
+    dam = build_dam(config, 13, segmenter)
+    router = build_router(config, 13, segmenter, dam)
+    expected = segmenter(images).numpy()
+    np.testing.assert_array_equal(path(router, "target")(images), expected)
+    dam.get_layer("dam_conv1_conv").kernel.assign(
+        np.zeros_like(dam.get_layer("dam_conv1_conv").kernel)
+    )
+    both = router({"source": images, "target": images})
+    np.testing.assert_array_equal(both["source"], expected)
+    np.testing.assert_array_equal(path(router, "source")(images), expected)
+    assert np.abs(both["target"] - expected).max() > 1e-3
+    np.testing.assert_allclose(path(router, "target")(images), both["target"], atol=1e-6)
+
+
+def test_router_is_saved_and_loaded_without_code(config, segmenter, images, tmp_path):
+    router = build_router(config, 5, segmenter, build_dam(config, 5, segmenter))
+    router.save(tmp_path / "model.keras")
+    loaded = tf.keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    pair = {"source": images, "target": images[::-1]}
+    for domain, logits in router(pair).items():
+        np.testing.assert_allclose(loaded(pair)[domain], logits, atol=1e-6)
+
+
+def test_residual_block_pads_its_shortcut_half_on_each_side():
+    config = ModelConfig(size=16, width=1)
+    image = tf.keras.Input((6, 6, 2))
+    model = tf.keras.Model(image, residual_block(image, LayerBank(config), "b", 4))
+    x = np.random.default_rng(0).normal(size=(1, 6, 6, 2)).astype(np.float32)
+    kernels = [model.get_layer(f"b_{n}_conv").kernel for n in (1, 2)]
+
+    def norm(value):  # untrained moving statistics: mean 0, variance 1
+        return value / np.sqrt(1 + 1e-3)
+
+    h = tf.nn.leaky_relu(norm(tf.nn.conv2d(x, kernels[0], 1, "SAME")), 0.2)
+    h = norm(tf.nn.conv2d(h, kernels[1], 1, "SAME"))
+    expected = tf.nn.leaky_relu(np.pad(x, ((0, 0), (0, 0), (0, 0), (1, 1))) + h, 0.2)
+    np.testing.assert_allclose(model(x), expected, atol=1e-5)
+
+
+def test_layers_of_our_own():
+    x = np.arange(2 * 2 * 4, dtype=np.float32).reshape(1, 2, 2, 4)
+    shuffled = PixelShuffle(2)(x).numpy()[0, :, :, 0]
+    np.testing.assert_array_equal(
+        shuffled, [[0, 1, 4, 5], [2, 3, 6, 7], [8, 9, 12, 13], [10, 11, 14, 15]]
+    )
+    row = np.array([1.0, 2.0, 3.0], np.float32).reshape(1, 1, 3, 1)
+    padded = SymmetricPad(1)(row).numpy()[0, :, :, 0]
+    np.testing.assert_array_equal(padded, [[1, 1, 2, 3, 3]] * 3)
+    np.testing.assert_array_equal(ChannelPad(4)(row).numpy()[0, 0, 1], [0, 2, 0, 0])
+
+
+@pytest.mark.parametrize(("depth", "taps"), [(13, DEFAULT_TAPS), (21, (31,)), (5, (33,)), (32, (5, 9))])
+def test_both_paths_give_the_critic_the_same_at_first(config, segmenter, images, depth, taps):
+    dam = build_dam(config, depth, segmenter)
+    paths = build_feature_paths(config, depth, taps, segmenter, dam)
+    source = paths.source_features(images).numpy()
+    assert source.shape == (2, 16, 16, paths.channels)
+    target = paths.target_features(images, training=False).numpy()
+    # The channels' order differs only in that the DAM's taps come first, as the depth orders them.
+    np.testing.assert_allclose(target, source, atol=1e-5)
+    np.testing.assert_array_equal(source[..., -1], segmenter(images).numpy().argmax(-1))
+
+
+def test_critic_input_channels_at_full_width():
+    config = ModelConfig(size=16, width=1)
+    segmenter = build_segmenter(config)
+    dam = build_dam(config, 13, segmenter)
+    paths = build_feature_paths(config, 13, DEFAULT_TAPS, segmenter, dam)
+    # 128, 256, 512 and 512 channels shuffled by 8, five logits, the mask.
+    assert paths.channels == 2 + 4 + 8 + 8 + 5 + 1
+    assert paths.lower_channels == 2
+
+
+def test_critic_scores_one_number_and_ends_at_2x2(config):
+    assert critic_strides(256) == (2, 2, 2, 2, 4)
+    assert critic_strides(64) == (2, 2, 2, 2, 1)
+    for size in (16, 64, 256):
+        critic = build_critic(dataclasses.replace(config, size=size), 7)
+        assert critic.output_shape == (None, 1)
+        assert tuple(critic.get_layer("down6_act").output.shape[1:3]) == (2, 2)
+    widths = [build_critic(ModelConfig(size=64, width=1), 28).get_layer(f"block{n}_act").output
+              for n in range(1, 6)]  # fmt: skip
+    assert [w.shape[-1] for w in widths] == [64, 128, 256, 512, 512]
+
+
+def test_bfloat16_keeps_weights_and_logits_in_float32(config, images):
+    model = build_segmenter(dataclasses.replace(config, precision="mixed_bfloat16"))
+    assert {np.dtype(w.dtype) for w in map(np.asarray, model.weights)} == {np.dtype(np.float32)}
+    assert model(images).dtype == tf.float32
+    assert model.get_layer("rm3_block1_1_conv").compute_dtype == "bfloat16"
