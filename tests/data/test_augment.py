@@ -1,0 +1,72 @@
+"""The random affine maps and their two implementations."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cmda_tf.data import augment as module
+from cmda_tf.data.augment import Augmentation, augment, sample_maps, transform
+
+RANGES = Augmentation(rotation_degrees=25, zoom=0.2, shear=0.2, translation=0.1)
+IDENTITY = [1.0, 0, 0, 0, 1, 0, 0, 0]
+
+
+@pytest.fixture(scope="module")
+def images():
+    shape = (3, 17, 17, 3)
+    return tf.constant(np.random.default_rng(0).normal(size=shape).astype(np.float32))
+
+
+def test_same_seed_same_maps(images):
+    one, two, other = (augment(images, None, [5, n], RANGES)[0].numpy() for n in (0, 0, 1))
+    np.testing.assert_array_equal(one, two)
+    assert np.abs(one - other).max() > 0.1
+    assert np.abs(one[0] - one[1]).max() > 0.1  # each image has a map of its own
+
+
+def test_no_augmentation_and_no_range_leave_images_as_they_are(images):
+    assert augment(images, None, [0, 0], None)[0] is images
+    still = Augmentation(0, 0, 0, 0)
+    np.testing.assert_allclose(augment(images, None, [0, 0], still)[0], images, atol=1e-5)
+    np.testing.assert_array_equal(transform(images, tf.constant([IDENTITY]), "nearest"), images)
+
+
+def test_label_follows_its_image():
+    label = np.zeros((4, 32, 32), np.uint8)
+    label[:, 8:20, 10:26] = 3
+    image = np.repeat(label[..., None], 3, axis=-1).astype(np.float32)
+    warped, moved = augment(tf.constant(image), tf.constant(label), [1, 2], RANGES)
+    warped, moved = warped.numpy()[..., 1], moved.numpy()
+    assert moved.dtype == np.uint8 and set(np.unique(moved)) == {0, 3}
+    assert (moved != label).any()
+    inside, outside = warped > 2.99, warped < 0.01  # away from the interpolated edge
+    assert (moved[inside] == 3).all() and (moved[outside] == 0).all()
+    assert inside.sum() > 300
+
+
+def test_quarter_turn_equals_numpy():
+    image = np.random.default_rng(0).normal(size=(1, 9, 9, 1)).astype(np.float32)
+    # Output (x, y) from input (8 - y, x): a quarter turn about the centre of 9 pixels.
+    turned = transform(tf.constant(image), tf.constant([[0, -1.0, 8, 1, 0, 0, 0, 0]]), "bilinear")
+    np.testing.assert_allclose(turned[0, ..., 0], np.rot90(image[0, ..., 0]), atol=1e-6)
+
+
+def test_maps_keep_their_ranges():
+    maps = sample_maps([3, 4], 500, 33, 33, RANGES).numpy()
+    assert maps.shape == (500, 8) and not maps[:, 6:].any()
+    linear = maps[:, [0, 1, 3, 4]].reshape(-1, 2, 2)
+    scale = np.sqrt(np.linalg.det(linear))  # rotation and shear keep areas
+    assert 0.8 <= scale.min() < 0.83 and 1.17 < scale.max() <= 1.2
+    angle = np.degrees(np.arctan2(linear[:, 1, 0], linear[:, 0, 0]))
+    assert 23 < np.abs(angle).max() <= 25
+    centre = np.einsum("nij,j->ni", linear, [16, 16]) + maps[:, [2, 5]] - 16
+    assert 3 < np.abs(centre).max() <= 3.3 + 1e-4  # a tenth of 33 pixels
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
+def test_addons_and_core_operation_are_equal(images, interpolation):
+    if module.transform is not module.transform_addons:
+        pytest.skip("tensorflow-addons cannot be imported on this stack")
+    maps = sample_maps([9, 9], 3, 17, 17, RANGES)
+    expected = module.transform_addons(images, maps, interpolation)
+    np.testing.assert_array_equal(module.transform_core(images, maps, interpolation), expected)
