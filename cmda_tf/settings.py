@@ -6,6 +6,7 @@
 from dataclasses import dataclass
 
 from cmda_tf.data.layout import DOMAINS
+from cmda_tf.errors import UsageError
 from cmda_tf.models.topology import DEFAULT_TAPS, check_depth, check_taps
 from cmda_tf.options import Options, setting
 
@@ -31,7 +32,7 @@ class PhaseSettings(Options):
     width: float = setting(0.5, "Multiplier of all widths; 1 is the paper.", minimum=0.0625)
     dropout: float = setting(0.0, "Dropout rate in training.", minimum=0.0, maximum=0.9)
     precision: str = setting("float32", "Arithmetic of the layers.", choices=PRECISIONS)
-    jit_compile: bool = setting(False, "Compile the updates with XLA.")
+    jit_compile: bool = setting(False, "Compile with XLA; needs --nodeterministic.")
     deterministic: bool = setting(True, "Repeat bit for bit on the same machine.")
 
     batch: int = setting(8, "Slice triples a batch (paper: 5).", minimum=1)
@@ -43,6 +44,14 @@ class PhaseSettings(Options):
 
     log_every: int = setting(10, "Updates between two TensorBoard entries.", minimum=1)
     checkpoint_every: int = setting(250, "Updates between two checkpoints.", minimum=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.jit_compile and self.deterministic:
+            raise UsageError(
+                "--jit_compile: XLA has no deterministic gradient of max-pooling; "
+                "add --nodeterministic"
+            )
 
 
 @dataclass(frozen=True)

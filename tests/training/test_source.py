@@ -1,0 +1,135 @@
+"""Supervised training: real steps, resume to the bit, settings that must not change."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cmda_tf.data.slices import batches, load_slices
+from cmda_tf.errors import DataError, UsageError
+from cmda_tf.models.segmenter import build_segmenter
+from cmda_tf.settings import SourceSettings
+from cmda_tf.training import loop as loop_module
+from cmda_tf.training.source import train_segmenter
+from cmda_tf.training.steps import make_source_step, staircase
+from cmda_tf.training.weights import get_weights
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny, manifest):
+    settings = tiny(SourceSettings, steps=4, name="undisturbed")
+    return train_segmenter("source", settings, manifest).weights()
+
+
+def assert_equal(found, expected):
+    assert found.keys() == expected.keys()
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
+def test_another_seed_gives_other_weights(tiny, manifest, undisturbed):
+    other = tiny(SourceSettings, steps=4, name="other", seed=1)
+    found = train_segmenter("source", other, manifest).weights()
+    assert (found["conv1_conv/kernel"] != undisturbed["conv1_conv/kernel"]).any()
+
+
+def test_stopped_run_resumes_to_the_same_bits(tiny, manifest, undisturbed, monkeypatch):
+    settings = tiny(SourceSettings, steps=4, name="stopped")
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:  # Ctrl-C while the second update is being logged
+        log = loop_module.Loop._log
+        patch.setattr(
+            loop_module.Loop,
+            "_log",
+            lambda self, counter, number, result: (
+                interrupt() if number == 2 else log(self, counter, number, result)
+            ),
+        )
+        with pytest.raises(KeyboardInterrupt):
+            train_segmenter("source", settings, manifest)
+    steps = []
+    monkeypatch.setattr(
+        "cmda_tf.training.source.batches",
+        lambda *a, **k: steps.append(a[3:5]) or batches(*a, **k),
+    )
+    resumed = train_segmenter("source", settings, manifest)
+    assert steps == [(2, 4)]
+    assert_equal(resumed.weights(), undisturbed)
+
+
+def test_finished_run_is_not_run_again(tiny, manifest, undisturbed, monkeypatch):
+    monkeypatch.setattr("cmda_tf.training.source.build_segmenter", None)  # would raise if called
+    settings = tiny(SourceSettings, steps=4, name="undisturbed")
+    assert_equal(train_segmenter("source", settings, manifest).weights(), undisturbed)
+
+
+def test_other_settings_are_refused_unless_started_anew(tiny, manifest, undisturbed):
+    settings = tiny(SourceSettings, steps=2, name="undisturbed")
+    with pytest.raises(UsageError, match=r"steps=4, now it is 2; --noresume"):
+        train_segmenter("source", settings, manifest)
+    anew = dataclasses.replace(settings, resume=False)
+    run = train_segmenter("source", anew, manifest)
+    assert run.record["settings"]["steps"] == 2
+    assert (run.weights()["conv1_conv/kernel"] != undisturbed["conv1_conv/kernel"]).any()
+
+
+def test_finetune_starts_from_the_source_model(tiny, manifest):
+    settings = tiny(SourceSettings, steps=1, learning_rate=0.0)
+    source = train_segmenter("source", tiny(SourceSettings, steps=6), manifest).weights()
+    run = train_segmenter("finetune", settings, manifest)
+    assert run.folder.name == "finetune_ct" and run.record["inputs"]["domain"] == "ct"
+    tuned = run.weights()
+    np.testing.assert_array_equal(tuned["output_conv/kernel"], source["output_conv/kernel"])
+    moving = "rm1_block1_1_norm/moving_mean"
+    assert (tuned[moving] != source[moving]).any()  # it has seen CT images
+
+
+def test_missing_source_run_names_the_command(tiny, manifest, tmp_path):
+    settings = tiny(SourceSettings, runs=str(tmp_path))
+    with pytest.raises(DataError, match="python -m cmda_tf.train --phase=source --runs="):
+        train_segmenter("finetune", settings, manifest)
+
+
+def test_loss_that_is_not_finite_stops_the_run(tiny, manifest):
+    settings = tiny(SourceSettings, steps=3, name="diverging", learning_rate=1e30)
+    with pytest.raises(DataError, match=r"train: .* is (nan|inf|-inf) at update [123]"):
+        train_segmenter("source", settings, manifest)
+
+
+def test_training_lowers_the_loss(config, manifest):
+    tf.keras.utils.set_random_seed(0)
+    segmenter = build_segmenter(config)
+    before = get_weights(segmenter)
+    optimizer = tf.keras.optimizers.Adam(1e-3)
+    step = make_source_step(segmenter, optimizer, lambda n: 1e-2, 1.0, None, seed=0)
+    stack = load_slices(manifest, "mr", "train", with_labels=True)
+    batch = next(iter(batches(stack, 4, 0, 0, 1, balanced=True)))
+    losses = [float(step(tf.constant(n, tf.int64), batch)["loss"]) for n in range(15)]
+    assert losses[-1] < losses[0] - 0.2
+    for name, after in get_weights(segmenter).items():
+        assert (after != before[name]).any(), name
+
+
+def _two_losses(config, manifest):
+    tf.keras.utils.set_random_seed(0)
+    segmenter = build_segmenter(config)
+    optimizer = tf.keras.optimizers.Adam(1e-3)
+    step = make_source_step(segmenter, optimizer, lambda n: 1e-3, 1.0, None, 0)
+    stack = load_slices(manifest, "mr", "train", with_labels=True)
+    batch = next(iter(batches(stack, 4, 0, 0, 1, balanced=True)))
+    return [float(step(tf.constant(n, tf.int64), batch)["loss"]) for n in range(2)]
+
+
+def test_bfloat16_changes_the_loss_little(config, manifest):
+    expected = _two_losses(config, manifest)
+    half = dataclasses.replace(config, precision="mixed_bfloat16")
+    np.testing.assert_allclose(_two_losses(half, manifest), expected, atol=0.02)
+
+
+def test_staircase():
+    rates = [float(staircase(1e-3, 0.95, 1500, tf.constant(n, tf.int64))) for n in (0, 1499, 1500, 4500)]
+    np.testing.assert_allclose(rates, [1e-3, 1e-3, 0.95e-3, 0.95**3 * 1e-3], rtol=1e-5)
