@@ -69,7 +69,9 @@ def make_players(settings, config, segmenter, dam) -> AdversarialPlayers:
     ]
     for optimizer, model in zip(optimizers, (dam, critic)):
         optimizer.build(model.trainable_variables)
-    return AdversarialPlayers(paths, dam, critic, *optimizers, clip=settings.clip)
+    return AdversarialPlayers(
+        paths, dam, critic, *optimizers, clip=settings.clip, jit_compile=settings.jit_compile
+    )
 
 
 def _compete(
@@ -91,9 +93,7 @@ def _compete(
     loop.restore("warmup", "joint")
     augmentation = Augmentation.of(settings)
     warmup_seed, joint_seed = 2 * settings.seed, 2 * settings.seed + 1
-    warmup = make_warmup_step(
-        players, settings.critic_learning_rate, augmentation, warmup_seed, settings.jit_compile
-    )
+    warmup = make_warmup_step(players, settings.critic_learning_rate, augmentation, warmup_seed)
     pairs = functools.partial(_pairs, source, target, settings.batch, warmup_seed)
     log_every, checkpoint_every = settings.log_every, settings.checkpoint_every
     loop.run("warmup", settings.warmup_updates, pairs, warmup, log_every, checkpoint_every)
@@ -103,7 +103,6 @@ def _compete(
         settings.critic_updates,
         augmentation,
         joint_seed,
-        settings.jit_compile,
     )
     rounds = functools.partial(
         _rounds, source, target, settings.batch, settings.critic_updates + 1, joint_seed

@@ -5,6 +5,7 @@ made. Every update takes its number as a tensor; learning rate and random draws 
 so that a resumed run repeats what an undisturbed one does. Metrics are dicts of scalars.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -79,6 +80,7 @@ class AdversarialPlayers:
       critic: the domain critic; only the critic update changes its weights.
       dam_optimizer, critic_optimizer: one for each.
       clip: bound of the critic's weights.
+      jit_compile: compile the updates with XLA.
     """
 
     paths: FeaturePaths
@@ -87,6 +89,7 @@ class AdversarialPlayers:
     dam_optimizer: Any
     critic_optimizer: Any
     clip: float
+    jit_compile: bool = False
 
     def update_critic(self, source_images: tf.Tensor, target_images: tf.Tensor) -> Metrics:
         """One update of the critic on Eq. 6, then the clipping constraint."""
@@ -112,25 +115,33 @@ class AdversarialPlayers:
         _minimise(loss, tape, self.dam_optimizer, variables)
         return {"dam_loss": loss}
 
+    @functools.cached_property
+    def critic_graph(self) -> Callable[..., Metrics]:
+        """`update_critic` as a graph, traced once for warm-up and joint updates."""
+        return tf.function(self.update_critic, jit_compile=self.jit_compile)
+
+    @functools.cached_property
+    def dam_graph(self) -> Callable[..., Metrics]:
+        """`update_dam` as a graph."""
+        return tf.function(self.update_dam, jit_compile=self.jit_compile)
+
 
 def make_warmup_step(
     players: AdversarialPlayers,
     learning_rate: float,
     augmentation: Augmentation | None,
     seed: int,
-    jit_compile: bool = False,
 ) -> Callable[[tf.Tensor, dict[str, tf.Tensor]], Metrics]:
     """Critic update while the DAM rests.
 
     Returns:
       A function of (update number, batch of `source` and `target` images `[B, H, W, 3]`).
     """
-    update_critic = tf.function(players.update_critic, jit_compile=jit_compile)
 
     @tf.function
     def step(number: tf.Tensor, batch: dict[str, tf.Tensor]) -> Metrics:
         players.critic_optimizer.learning_rate.assign(learning_rate)
-        return update_critic(*_augmented(batch, fold(seed, number), augmentation))
+        return players.critic_graph(*_augmented(batch, fold(seed, number), augmentation))
 
     return step
 
@@ -141,7 +152,6 @@ def make_joint_update(
     critic_updates: int,
     augmentation: Augmentation | None,
     seed: int,
-    jit_compile: bool = False,
 ) -> Callable[[tf.Tensor, dict[str, tf.Tensor]], Metrics]:
     """One joint update in one graph: `critic_updates` critic updates, then one DAM update.
 
@@ -151,14 +161,11 @@ def make_joint_update(
       critic_updates: 20 in the paper.
       augmentation: for both domains' images.
       seed: of the augmentation.
-      jit_compile: compile each update with XLA.
 
     Returns:
       A function of (number, batch) to metrics; the batch holds `source` and `target` images
       `[critic_updates + 1, B, H, W, 3]`. Critic metrics are means over its updates.
     """
-    update_critic = tf.function(players.update_critic, jit_compile=jit_compile)
-    update_dam = tf.function(players.update_dam, jit_compile=jit_compile)
 
     @tf.function
     def joint_update(number: tf.Tensor, batch: dict[str, tf.Tensor]) -> Metrics:
@@ -169,10 +176,10 @@ def make_joint_update(
         for k in tf.range(critic_updates):
             images = {domain: stack[k] for domain, stack in batch.items()}
             seeds = fold(seed, number, k)
-            total += update_critic(*_augmented(images, seeds, augmentation))["distance"]
+            total += players.critic_graph(*_augmented(images, seeds, augmentation))["distance"]
         images = {domain: stack[critic_updates] for domain, stack in batch.items()}
         _, target = _augmented(images, fold(seed, number, critic_updates), augmentation)
-        return {"distance": total / critic_updates, **update_dam(target)}
+        return {"distance": total / critic_updates, **players.dam_graph(target)}
 
     return joint_update
 

@@ -49,5 +49,7 @@ def test_gradient_against_finite_differences():
     for at in [(0, 0, 0, 0), (0, 1, 2, 1), (0, 2, 2, 2)]:
         nudge = np.zeros_like(logits)
         nudge[at] = 1e-5
-        up, down = (float(hybrid_loss(tf.constant(logits + s * nudge), labels)["loss"]) for s in (1, -1))
+        up, down = (
+            float(hybrid_loss(tf.constant(logits + s * nudge), labels)["loss"]) for s in (1, -1)
+        )
         assert gradient[at] == pytest.approx((up - down) / 2e-5, rel=1e-4, abs=1e-8)

@@ -121,7 +121,9 @@ def test_layers_of_our_own():
     np.testing.assert_array_equal(ChannelPad(4)(row).numpy()[0, 0, 1], [0, 2, 0, 0])
 
 
-@pytest.mark.parametrize(("depth", "taps"), [(13, DEFAULT_TAPS), (21, (31,)), (5, (33,)), (32, (5, 9))])
+@pytest.mark.parametrize(
+    ("depth", "taps"), [(13, DEFAULT_TAPS), (21, (31,)), (5, (33,)), (32, (5, 9))]
+)
 def test_both_paths_give_the_critic_the_same_at_first(config, segmenter, images, depth, taps):
     dam = build_dam(config, depth, segmenter)
     paths = build_feature_paths(config, depth, taps, segmenter, dam)

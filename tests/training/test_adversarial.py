@@ -122,7 +122,7 @@ def test_critic_update_moves_the_critic_alone_and_the_distance_rises(game):
 
 def test_dam_update_moves_the_dam_alone_and_lowers_its_loss(game):
     players, segmenter, images = game
-    update = tf.function(players.update_dam)
+    update = players.dam_graph
     before = _trainable(players.critic), _trainable(players.dam), get_weights(segmenter)
     losses = [float(update(images["target"])["dam_loss"]) for _ in range(8)]
     assert not any(_moved(before[0], players.critic))

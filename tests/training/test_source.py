@@ -90,7 +90,7 @@ def test_finetune_starts_from_the_source_model(tiny, manifest):
 
 def test_missing_source_run_names_the_command(tiny, manifest, tmp_path):
     settings = tiny(SourceSettings, runs=str(tmp_path))
-    with pytest.raises(DataError, match="python -m cmda_tf.train --phase=source --runs="):
+    with pytest.raises(DataError, match=r"python -m cmda_tf\.train --phase=source --runs="):
         train_segmenter("finetune", settings, manifest)
 
 
@@ -131,5 +131,7 @@ def test_bfloat16_changes_the_loss_little(config, manifest):
 
 
 def test_staircase():
-    rates = [float(staircase(1e-3, 0.95, 1500, tf.constant(n, tf.int64))) for n in (0, 1499, 1500, 4500)]
+    rates = [
+        float(staircase(1e-3, 0.95, 1500, tf.constant(n, tf.int64))) for n in (0, 1499, 1500, 4500)
+    ]
     np.testing.assert_allclose(rates, [1e-3, 1e-3, 0.95e-3, 0.95**3 * 1e-3], rtol=1e-5)
