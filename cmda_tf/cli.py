@@ -9,13 +9,19 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from absl import app, flags, logging
 
 from cmda_tf.errors import CmdaError, DataError, UsageError
-from cmda_tf.options import Options, define_flags, from_flags
+from cmda_tf.options import Options, define_flags, from_flags, setting
 
-flags.DEFINE_bool("debug", False, "Show the full traceback of an error.")
+
+@dataclass(frozen=True)
+class Debugging(Options):
+    """The flag that every entry point has."""
+
+    debug: bool = setting(False, "Show the full traceback of an error.")
 
 
 def run(main: Callable[..., None], *settings: type[Options]) -> None:
@@ -26,7 +32,7 @@ def run(main: Callable[..., None], *settings: type[Options]) -> None:
         raises `cmda_tf.errors.UsageError` or `DataError` for what the user can mend.
       settings: the settings classes whose fields are this entry point's flags.
     """
-    define_flags(*settings)
+    define_flags(*settings, Debugging)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
     app.run(lambda _: sys.exit(_guarded(main, settings)), flags_parser=_parse)
 

@@ -12,6 +12,7 @@ never reads `FLAGS`.
 
 import dataclasses
 import math
+import sys
 import types
 import typing
 from collections.abc import Sequence
@@ -92,11 +93,13 @@ def _define(field: dataclasses.Field, kind: Any, flag_values: flags.FlagValues) 
     name, default, text = field.name, field.default, field.metadata["help"]
     choices = field.metadata["choices"]
     kind = _without_none(kind)
+    # --help lists the flags of the main module, which absl calls by the program's path.
+    place = {"flag_values": flag_values, "module_name": sys.argv[0]}
     if choices and kind is str:
         text += f" One of: {', '.join(map(str, choices))}."
     if typing.get_origin(kind) is tuple:
         default = None if default is None else list(map(str, default))
-        flags.DEFINE_list(name, default, text, flag_values=flag_values)
+        flags.DEFINE_list(name, default, text, **place)
     else:
         define = {
             bool: flags.DEFINE_bool,
@@ -104,7 +107,7 @@ def _define(field: dataclasses.Field, kind: Any, flag_values: flags.FlagValues) 
             float: flags.DEFINE_float,
             str: flags.DEFINE_string,
         }[kind]
-        define(name, default, text, flag_values=flag_values)
+        define(name, default, text, **place)
 
 
 def _flag_value(name: str, cls: type[Options], value: Any) -> Any:

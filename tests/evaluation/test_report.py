@@ -22,7 +22,7 @@ def report() -> Report:
     failed = {name: Scores(0.0, NAN) for name in TABLE_ORDER}
     rows = {
         "Seg-MRI": summarise([good, better], ["mr_train_1007", "mr_train_1009"]),
-        "Seg-CT-noDA": summarise([failed, failed], ["ct_train_1003", "ct_train_1008"]),
+        "noDA": summarise([failed, failed], ["ct_train_1003", "ct_train_1008"]),
         "UDA d=13": summarise([good, half], ["ct_train_1003", "ct_train_1008"]),
     }
     return Report(rows, {"seed": 0})
@@ -34,7 +34,7 @@ def test_text_is_aligned_and_in_the_papers_layout(report):
     assert head.count("Dice [%]") == 5 and head.count("ASD [voxel]") == 4
     assert set(rule) == {"-"}
     assert lines[0].split() == ["Seg-MRI", *["85.0±5.0", "1.0±0.5"] * 4, "85.0"]
-    assert lines[1].split() == ["Seg-CT-noDA", *["0.0±0.0", "N/A"] * 4, "0.0"]
+    assert lines[1].split() == ["noDA", *["0.0±0.0", "N/A"] * 4, "0.0"]
     assert lines[2].endswith("40.0±40.0  1.5±0.0 (1/2)  70.0")
     starts = [line.index("1.0±0.5") for line in lines[:1]]
     assert head.index("ASD") == starts[0]
@@ -53,7 +53,7 @@ def test_published_rows_stand_below_ours(report):
     both = Report(report.rows, report.meta, published=TABLE_1)
     names = [line.split("|")[1].strip() for line in both.to_markdown().splitlines()[2:]]
     assert names == [
-        *("Seg-MRI", "Seg-MRI (paper)", "Seg-CT-noDA", "Seg-CT-noDA (paper)"),
+        *("Seg-MRI", "Seg-MRI (paper)", "noDA", "noDA (paper)"),
         *("UDA d=13", "UDA d=13 (paper)"),
     ]
     assert "| UDA d=13 (paper) | 63.9±15.4 | 13.9±5.6 |" in both.to_markdown()
@@ -62,12 +62,12 @@ def test_published_rows_stand_below_ours(report):
 
 def test_results_follow_the_contract(report):
     results = report.to_results()
-    assert list(results["rows"]) == ["Seg-MRI", "Seg-CT-noDA", "UDA d=13"]
+    assert list(results["rows"]) == ["Seg-MRI", "noDA", "UDA d=13"]
     assert results["meta"] == {"seed": 0}
     assert results["rows"]["Seg-MRI"]["AA"] == pytest.approx(
         {"dice_mean": 85.0, "dice_std": 5.0, "asd_mean": 1.0, "asd_std": 0.5, "asd_subjects": 2}
     )
-    never = results["rows"]["Seg-CT-noDA"]["LV-blood"]
+    never = results["rows"]["noDA"]["LV-blood"]
     assert never["dice_mean"] == 0.0
     assert never["asd_mean"] is None and never["asd_std"] is None
 

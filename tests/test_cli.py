@@ -1,0 +1,58 @@
+"""Command lines: one-line errors and exit codes, seen from outside."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def run(module: str, *arguments: str, folder) -> tuple[int, str]:
+    """Exit code and what was written to stderr, TensorFlow's own lines left out."""
+    command = [sys.executable, "-m", f"cmda_tf.{module}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120)
+    lines = [x for x in done.stderr.splitlines() if x.startswith(("error:", "Traceback", "  File"))]
+    return done.returncode, "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "code", "message"),
+    [
+        ("train", ["--phase=sauce"], 2, "error: --phase: expected one of source, adapt, adabn"),
+        ("train", [], 2, "error: --phase: expected one of source, adapt, adabn"),
+        ("train", ["--phase=adapt", "--depth=12"], 2, "error: --depth: 12 does not end a block"),
+        ("train", ["--stepps=3"], 2, "error: Unknown command line flag 'stepps'"),
+        ("train", ["adapt"], 2, "error: unexpected argument 'adapt'"),
+        ("train", ["--flagfile=none.cfg"], 2, "error: "),
+        ("train", ["--phase=source", "--jit_compile"], 2, "error: --jit_compile: XLA"),
+        ("prepare", ["--raw=nowhere", "--prepared=out"], 1, "error: nowhere"),
+        ("prepare", ["--raw=nowhere"], 2, "error: --prepared: a folder is required"),
+        ("phantom", ["--out=file/below"], 1, "error: file/below: cannot make this output folder"),
+        ("evaluate", ["--runs=nowhere"], 1, "error: nowhere: no finished run"),
+    ],
+)
+def test_one_line_and_the_right_code(module, arguments, code, message, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    found_code, found = run(module, *arguments, folder=tmp_path)
+    assert found_code == code
+    assert found.startswith(message) and found.count("\n") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]  # nothing half-written
+
+
+def test_missing_data_and_missing_source_run(tmp_path, manifest):
+    code, found = run("train", "--phase=source", "--prepared=none", folder=tmp_path)
+    assert code == 1 and "none/manifest.json: no such file; python -m cmda_tf.prepare" in found
+    prepared = f"--prepared={manifest.folder}"
+    code, found = run("train", "--phase=adapt", prepared, folder=tmp_path)
+    assert code == 1 and "python -m cmda_tf.train --phase=source" in found
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    code, found = run("prepare", "--raw=nowhere", "--prepared=x", "--debug", folder=tmp_path)
+    assert code == 1 and found.startswith("Traceback")
+
+
+def test_help_lists_flags_with_their_sentence(tmp_path):
+    command = [sys.executable, "-m", "cmda_tf.train", "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path).stdout
+    assert "--depth: Adaptation depth d, the last layer the DAM replaces." in text
+    assert "--[no]resume" in text

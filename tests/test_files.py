@@ -1,0 +1,33 @@
+"""Atomic writes: all or nothing."""
+
+import pytest
+
+from cmda_tf.errors import DataError
+from cmda_tf.files import make_folder, read_json, replacing, write_json
+
+
+def test_failed_write_leaves_what_was_there(tmp_path):
+    path = tmp_path / "a" / "x.nii.gz"
+    write_json(path, {"old": 1})
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        assert temporary.name.endswith("x.nii.gz") and temporary.parent == path.parent
+        temporary.write_text("half")
+        raise RuntimeError
+    assert read_json(path) == {"old": 1}
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_json_without_nan(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "x.json", {"x": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_errors_name_the_file(tmp_path):
+    (tmp_path / "x.json").write_text("{")
+    with pytest.raises(DataError, match=r"x\.json: expected JSON"):
+        read_json(tmp_path / "x.json")
+    with pytest.raises(DataError, match=r"y\.json: cannot be read"):
+        read_json(tmp_path / "y.json")
+    with pytest.raises(DataError, match=r"x\.json.*: cannot make this output folder"):
+        make_folder(tmp_path / "x.json" / "below")
