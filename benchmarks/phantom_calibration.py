@@ -1,0 +1,69 @@
+"""The phantom's intensities after preparation, beside those of four real MM-WHS samples.
+
+    python benchmarks/phantom_calibration.py --prepared=data/phantom_prepared
+
+Prints for each modality and class the mean over all training subjects' voxels and the mean
+within-subject standard deviation, in units of the normalised image. The real figures are those of
+two published CT and two published MR samples after the same preprocessing, as ranges.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cmda_tf import cli
+from cmda_tf.data.manifest import Manifest, read_manifest
+from cmda_tf.data.store import load_subject
+from cmda_tf.data.structures import STRUCTURES
+from cmda_tf.options import Options, setting
+
+REAL = {
+    "ct": {
+        "background": "0.0-0.5 (0.6-0.8)",
+        "LV-myo": "0.97 (0.37)",
+        "LA-blood": "1.29 (0.12)",
+        "LV-blood": "1.30 (0.46)",
+        "AA": "1.72 (0.35)",
+    },
+    "mr": {
+        "background": "-0.1-0.0 (0.8-0.9)",
+        "LV-myo": "-0.06-0.17 (0.3-0.4)",
+        "LA-blood": "0.81-1.67 (0.3)",
+        "LV-blood": "1.37-1.57 (0.7)",
+        "AA": "1.61 (0.57)",
+    },
+}
+
+
+@dataclass(frozen=True)
+class CalibrationSettings(Options):
+    """What to measure."""
+
+    prepared: str = setting("data/phantom_prepared", "Prepared phantom.")
+
+
+def main(settings: CalibrationSettings) -> None:
+    """Prints one table a modality."""
+    manifest = read_manifest(settings.prepared)
+    for domain, real in REAL.items():
+        print(f"{domain}: class, phantom mean (sd within a subject), lowest..highest mean, real")
+        for name, (means, deviations) in measure(manifest, domain).items():
+            ours = f"{np.mean(means):5.2f} ({np.mean(deviations):.2f})"
+            print(f"  {name:10s}  {ours}  {min(means):5.2f}..{max(means):.2f}  {real[name]}")
+
+
+def measure(manifest: Manifest, domain: str) -> dict[str, tuple[list[float], list[float]]]:
+    """Each class' mean and standard deviation in each training subject."""
+    names = {0: "background", **{s.index: s.name for s in STRUCTURES}}
+    found = {name: ([], []) for name in names.values()}
+    for entry in manifest.select(domain, "train"):
+        subject = load_subject(manifest.path(entry))
+        for index, name in names.items():
+            values = subject.image[subject.label == index]
+            found[name][0].append(float(values.mean()))
+            found[name][1].append(float(values.std()))
+    return found
+
+
+if __name__ == "__main__":
+    cli.run(main, CalibrationSettings)

@@ -1,0 +1,122 @@
+"""The phantom: files, anatomy, reproducibility."""
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from scipy import ndimage
+
+from cmda_tf.data.structures import CODE_TO_CLASS, STRUCTURES
+from cmda_tf.errors import DataError, UsageError
+from cmda_tf.phantom import scanner
+from cmda_tf.phantom.generate import write_phantom
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory):
+    return write_phantom(tmp_path_factory.mktemp("phantom"), subjects=2, seed=3, workers=1)
+
+
+def _images(folder, kind="image"):
+    paths = sorted(folder.glob(f"*/*_{kind}.nii.gz"))
+    return {path.name: sitk.ReadImage(str(path)) for path in paths}
+
+
+def test_files_are_in_the_layout_of_mm_whs(phantom):
+    found = {str(path.relative_to(phantom)) for path in phantom.rglob("*") if path.is_file()}
+    volumes = {
+        f"{m}_train/{m}_train_100{n}_{kind}.nii.gz"
+        for m in ("mr", "ct") for n in (1, 2) for kind in ("image", "label")
+    }  # fmt: skip
+    assert found == volumes | {"phantom.json", "contact_sheet.png"}
+    record = json.loads((phantom / "phantom.json").read_text())
+    assert record["settings"]["seed"] == 3 and len(record["subjects"]) == 4
+
+
+def test_labels_hold_every_code_and_match_their_image(phantom):
+    labels = _images(phantom, "label")
+    for name, image in _images(phantom).items():
+        label = labels[name.replace("image", "label")]
+        codes = set(np.unique(sitk.GetArrayViewFromImage(label)).tolist())
+        assert codes == {0, 205, 420, 500, 550, 600, 820, 850} and codes <= set(CODE_TO_CLASS)
+        for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+            assert getattr(image, get)() == getattr(label, get)()
+
+
+def test_structures_have_the_volumes_of_real_ones_and_are_connected(phantom):
+    # Ranges in ml that cover adults' hearts at end-diastole, atria and ascending aorta included.
+    ranges = {"LV-blood": (90, 160), "LV-myo": (90, 170), "LA-blood": (55, 130), "AA": (35, 110)}
+    for name, label in _images(phantom, "label").items():
+        array = sitk.GetArrayViewFromImage(label)
+        voxel_ml = np.prod(label.GetSpacing()) / 1000
+        for structure in STRUCTURES:
+            mask = array == structure.code
+            low, high = ranges[structure.name]
+            assert low <= mask.sum() * voxel_ml <= high, (name, structure.name)
+            parts, count = ndimage.label(mask, np.ones((3, 3, 3)))
+            largest = np.bincount(parts.ravel())[1:].max()
+            assert largest > 0.97 * mask.sum(), (name, structure.name, count)
+
+
+def test_geometry_is_a_scanners(phantom):
+    for image in _images(phantom).values():
+        direction = np.reshape(image.GetDirection(), (3, 3))
+        np.testing.assert_allclose(direction @ direction.T, np.eye(3), atol=1e-6)
+        assert np.linalg.det(direction) == pytest.approx(1)
+        assert np.abs(image.GetOrigin()).max() > 10
+        extent = np.multiply(image.GetSize(), image.GetSpacing())
+        assert (extent > 180).all() and (extent < 280).all()
+    spacings = {image.GetSpacing() for image in _images(phantom).values()}
+    assert len(spacings) == 4 and all(len({round(x, 3) for x in s}) > 1 for s in spacings)
+
+
+def test_oblique_stacks_point_where_they_say():
+    grid, _ = scanner.position("mr", "fast", np.random.default_rng(0))
+    turned = scanner.STACKS[grid.stack].T @ grid.direction  # what is left is the obliquity
+    assert 0 < np.degrees(np.arccos((np.trace(turned) - 1) / 2)) < 45
+    for axes in scanner.STACKS.values():
+        assert np.linalg.det(axes) == pytest.approx(1)
+
+
+def test_same_seed_same_files_whatever_the_workers(phantom, tmp_path):
+    write_phantom(tmp_path / "again", subjects=2, seed=3, workers=2)
+    for path in sorted(phantom.rglob("*.nii.gz")):
+        again = tmp_path / "again" / path.relative_to(phantom)
+        one, two = (sitk.ReadImage(str(p)) for p in (path, again))
+        np.testing.assert_array_equal(
+            sitk.GetArrayViewFromImage(one), sitk.GetArrayViewFromImage(two)
+        )
+        assert one.GetOrigin() == two.GetOrigin()
+
+
+def test_subjects_and_modalities_are_different_people(phantom):
+    record = json.loads((phantom / "phantom.json").read_text())["subjects"]
+    sizes = {id: entry["anatomy"]["heart"]["size"] for id, entry in record.items()}
+    assert len(set(sizes.values())) == 4  # unpaired: mr_train_1001 is not ct_train_1001
+
+
+def test_finished_subjects_are_kept_and_damaged_ones_made_again(phantom):
+    files = sorted(phantom.rglob("*.nii.gz"))
+    before = {path: path.stat().st_mtime_ns for path in files}
+    victim = files[0]
+    content = victim.read_bytes()
+    victim.write_bytes(b"")
+    write_phantom(phantom, subjects=2, seed=3, workers=1)
+    assert victim.read_bytes() == content
+    pair = {victim, victim.with_name(victim.name.replace("image", "label"))}
+    for path in set(files) - pair:
+        assert path.stat().st_mtime_ns == before[path]
+
+
+def test_bad_arguments_and_foreign_folders(tmp_path):
+    with pytest.raises(UsageError, match="--subjects: expected at least 2, found 1"):
+        write_phantom(tmp_path, subjects=1)
+    with pytest.raises(UsageError, match="--resolution: expected one of fast, full"):
+        write_phantom(tmp_path, resolution="quick")
+    (tmp_path / "mr_train").mkdir()
+    foreign = tmp_path / "mr_train" / "mr_train_1001_image.nii.gz"
+    foreign.write_bytes(b"somebody's")
+    with pytest.raises(DataError, match="not this phantom's"):
+        write_phantom(tmp_path, subjects=2, workers=1)
+    assert foreign.read_bytes() == b"somebody's"
