@@ -7,8 +7,10 @@ The warp itself is the core operation `ImageProjectiveTransformV3`. Where tensor
 can be imported (TensorFlow 2.15, the extra `addons`), `tfa.image.transform` applies it.
 """
 
+import importlib.util
 from dataclasses import dataclass
 
+import keras
 import tensorflow as tf
 
 from cmda_tf.settings import PhaseSettings
@@ -96,14 +98,10 @@ def transform_addons(images: tf.Tensor, maps: tf.Tensor, interpolation: str) -> 
 
 
 def _addons_available() -> bool:
-    """Whether tensorflow-addons can be imported: only beside Keras 2."""
-    if not tf.keras.__version__.startswith("2."):
+    """Whether tensorflow-addons can be imported: beside Keras 2 alone, it breaks on Keras 3."""
+    if not keras.__version__.startswith("2."):
         return False
-    try:
-        import tensorflow_addons  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return importlib.util.find_spec("tensorflow_addons") is not None
 
 
 transform = transform_addons if _addons_available() else transform_core

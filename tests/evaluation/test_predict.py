@@ -42,7 +42,9 @@ def evaluated(tiny, manifest, tmp_path_factory):
     (runs / "source_mr").symlink_to(source.folder)
     adapt_statistics(tiny(AdaptSettings, runs=str(runs)), manifest)
     (runs / "adapt_d13").mkdir()  # begun, not finished
-    (runs / "adapt_d13" / "settings.json").write_text((runs / "adabn_d13/settings.json").read_text())
+    (runs / "adapt_d13" / "settings.json").write_text(
+        (runs / "adabn_d13/settings.json").read_text()
+    )
     return evaluate(EvaluateSettings(runs=str(runs), out=str(out))), runs, out
 
 

@@ -1,0 +1,118 @@
+"""Figures: what is drawn, not how it looks."""
+
+import matplotlib.colors as colors
+import numpy as np
+import pytest
+from matplotlib.text import Text
+
+from cmda_tf.data.store import load_subject
+from cmda_tf.data.structures import STRUCTURES, structure
+from cmda_tf.errors import DataError, UsageError
+from cmda_tf.figures.architecture import draw
+from cmda_tf.figures.canvas import save
+from cmda_tf.figures.curves import draw_curves, read_curves
+from cmda_tf.figures.palette import COLOUR_BLIND_SAFE, PAPER, paint
+from cmda_tf.figures.segmentation import Example, best_slice, figure3
+from cmda_tf.figures.shift import figure1, intensities
+from cmda_tf.settings import AdaptSettings
+from cmda_tf.training.common import source_run
+
+
+@pytest.fixture(scope="module")
+def label():
+    label = np.zeros((6, 8, 8), np.uint8)
+    label[1, :, :] = 3  # the largest area, one structure
+    label[4, :2], label[4, 2:4] = 1, 4  # two structures
+    label[5, :1], label[5, 2:3] = 1, 4
+    return label
+
+
+def _texts(figure):
+    return [text.get_text() for text in figure.findobj(Text)]
+
+
+def test_colours_are_the_papers(label):
+    hues = {name: colors.rgb_to_hsv(colors.to_rgb(c))[0] * 360 for name, c in PAPER.items()}
+    assert 40 < hues["AA"] < 65 and 100 < hues["LV-blood"] < 160 and 200 < hues["LV-myo"] < 250
+    assert hues["LA-blood"] < 15 or hues["LA-blood"] > 345
+    assert set(COLOUR_BLIND_SAFE) == set(PAPER)
+    painted = paint(label, opacity=0.5)
+    assert painted.shape == (6, 8, 8, 4) and not painted[0].any()
+    np.testing.assert_allclose(painted[4, 0, 0], colors.to_rgba(PAPER["LV-myo"], 0.5), atol=1e-6)
+
+
+def test_best_slice_shows_most_structures(label):
+    assert best_slice(label) == 4
+    assert best_slice(np.zeros((9, 2, 2), int)) == 4
+
+
+def test_figure3_has_a_panel_for_each_map(label):
+    image = np.random.default_rng(0).normal(size=label.shape)
+    rows = [Example(n, image, label, {"noDA": label * 0, "UDA": label}) for n in ("a", "b")]
+    figure = figure3(rows, palette=COLOUR_BLIND_SAFE)
+    assert len(figure.axes) == 2 * 4
+    assert [axis.get_title() for axis in figure.axes[:4]] == [
+        "CT slice",
+        "Ground truth",
+        "noDA",
+        "UDA",
+    ]
+    overlay = figure.axes[3].images[1].get_array()
+    np.testing.assert_allclose(overlay, paint(label[4], COLOUR_BLIND_SAFE, 0.85))
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), image[4].astype("f4"))
+    for s in STRUCTURES:
+        assert s.name in _texts(figure)
+
+
+def test_figure3_refuses_what_does_not_fit(label):
+    image = label.astype(float)
+    with pytest.raises(ValueError, match="at least one example"):
+        figure3([])
+    with pytest.raises(ValueError, match="a map has shape"):
+        figure3([Example("a", image, label, {"x": label[1:]})])
+    with pytest.raises(ValueError, match=r"expected a slice 0\.\.5, not 6"):
+        figure3([Example("a", image, label, {}, k=6)])
+
+
+def test_figure1_draws_both_modalities(manifest):
+    mr, ct = (
+        [load_subject(manifest.path(e)) for e in manifest.select(d, "test")] for d in ("mr", "ct")
+    )
+    figure = figure1(mr, ct)
+    assert any("MR" in t for t in _texts(figure)) and any("CT" in t for t in _texts(figure))
+    found = intensities(mr, "AA")
+    expected = mr[0].image[mr[0].label == structure("AA").index]
+    np.testing.assert_array_equal(np.sort(found), np.sort(expected))
+    with pytest.raises(ValueError, match="at least one subject"):
+        figure1([], ct)
+
+
+def test_architecture_is_that_of_the_table():
+    texts = " ".join(_texts(draw(13)))
+    assert "layers 10-13" in texts and "layers 14-17" in texts and "512, dilation 2" in texts
+    assert texts.count("layers 10-13") == 2  # source and DAM
+    assert texts.count("layers 14-17") == 1  # shared
+    cut = " ".join(_texts(draw(11, taps=(33,))))
+    assert "layers 10-11" in cut and "layers 12-13" in cut and "tap 13" not in cut
+    with pytest.raises(UsageError, match="--depth"):
+        draw(12)
+
+
+def test_curves_of_a_run(tiny, tmp_path):
+    run = source_run(tiny(AdaptSettings))
+    curves = read_curves(run.folder)
+    steps, values = curves["train/loss"]
+    assert steps == [1, 2, 3, 4, 5, 6] and np.isfinite(values).all()
+    figure = draw_curves(curves, {"train/loss": "Loss", "train/dice": "Dice"})
+    assert [axis.get_title() for axis in figure.axes] == ["Loss", "Dice"]
+    with pytest.raises(ValueError, match="no curve 'x'"):
+        draw_curves(curves, {"x": ""})
+    with pytest.raises(DataError, match="expected TensorBoard logs"):
+        read_curves(tmp_path)
+
+
+def test_saved_as_png_and_pdf_with_the_same_bytes(tmp_path):
+    first = [path.read_bytes() for path in save(draw(13), tmp_path / "a.b")]
+    assert [path.name for path in save(draw(13), tmp_path / "a.b")] == ["a.b.png", "a.b.pdf"]
+    assert first == [path.read_bytes() for path in save(draw(13), tmp_path / "a.b")]
+    assert first[0].startswith(b"\x89PNG") and first[1].startswith(b"%PDF")

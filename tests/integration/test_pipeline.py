@@ -1,0 +1,57 @@
+"""The whole way by the command lines: phantom, preparation, phases, evaluation."""
+
+import subprocess
+import sys
+
+import pytest
+
+from cmda_tf.files import read_json
+
+pytestmark = pytest.mark.slow
+
+SMALL = ("--width=0.125", "--batch=4", "--log_every=5")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a small prepared phantom."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    run(folder, "phantom", "--out=raw", "--subjects=4", "--seed=11")
+    run(folder, "prepare", "--raw=raw", "--prepared=prepared", "--size=32", "--spacing_mm=7")
+    return folder
+
+
+def run(folder, module: str, *flags: str) -> str:
+    command = [sys.executable, "-m", f"cmda_tf.{module}", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=900)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def train(folder, phase: str, *flags: str) -> str:
+    return run(folder, "train", f"--phase={phase}", "--prepared=prepared", *SMALL, *flags)
+
+
+def test_all_phases_make_a_table(folder):
+    train(folder, "source", "--steps=120", "--learning_rate=3e-3")
+    train(folder, "source", "--domain=ct", "--steps=40")
+    train(folder, "finetune", "--steps=10")
+    for depth in (13, 21):
+        train(folder, "adabn", f"--depth={depth}")
+    train(folder, "adapt", "--depth=21", "--warmup_updates=4", "--joint_updates=2")
+    text = run(folder, "evaluate", "--published")
+    rows = ["Seg-MRI", "Seg-CT", "Seg-CT-STL", "noDA", "AdaBN d=13", "AdaBN d=21", "UDA d=21"]
+    results = read_json(folder / "runs/results.json")["rows"]
+    assert list(results) == rows
+    assert all(f"\n{row}  " in text for row in rows) and "UDA d=21 (paper)" in text
+    learned = [s["dice_mean"] for s in results["Seg-MRI"].values()]
+    assert sum(learned) / 4 > 20  # per cent; an untrained network has about 3
+    assert (folder / "runs/figure3.png").stat().st_size > 10_000
+
+
+def test_source_training_with_xla_and_bfloat16(folder):
+    flags = ("--steps=3", "--nodeterministic", "--precision=mixed_bfloat16")
+    out = train(folder, "source", *flags, "--jit_compile", "--name=xla")
+    assert "finished, runs/xla" in out
+    settings = read_json(folder / "runs/xla/settings.json")["settings"]
+    assert settings["jit_compile"] and settings["precision"] == "mixed_bfloat16"
