@@ -17,13 +17,13 @@ demo: $(VENV)/.demo  ## from nothing to an adapted segmenter, on the phantom
 	$(VENV)/bin/python -m cmda_tf.demo --flagfile=flags/demo.cfg --runs=$(RUNS) $(FLAGS)
 
 test: $(VENV)/.test  ## the fast test suite
-	$(VENV)/bin/python -m pytest -m "not slow"
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile -m "not slow"
 
 test-slow: $(VENV)/.test  ## the end-to-end tests, some minutes
 	$(VENV)/bin/python -m pytest -m slow
 
 test-addons: $(VENV_ADDONS)/.test  ## the fast suite on TensorFlow 2.15 with tensorflow-addons
-	$(VENV_ADDONS)/bin/python -m pytest -m "not slow"
+	$(VENV_ADDONS)/bin/python -m pytest -n auto --dist loadfile -m "not slow"
 
 lint: $(VENV)/.test  ## ruff, as pre-commit runs it
 	$(VENV)/bin/ruff check .
