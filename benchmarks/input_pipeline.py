@@ -28,10 +28,9 @@ def main(benchmark: BenchmarkSettings, settings: SourceSettings) -> None:
     """Profiles and prints."""
     import tensorflow as tf
 
-    from cmda_tf.data.augment import Augmentation
     from cmda_tf.data.slices import batches, load_slices
     from cmda_tf.models.segmenter import build_segmenter
-    from cmda_tf.training.common import model_config, prepared_data
+    from cmda_tf.training.common import augmentation, model_config, prepared_data
     from cmda_tf.training.steps import make_source_step, staircase
 
     manifest = prepared_data(settings)
@@ -42,7 +41,7 @@ def main(benchmark: BenchmarkSettings, settings: SourceSettings) -> None:
         optimizer,
         lambda number: staircase(settings.learning_rate, 1.0, 1, number),
         settings.dice_weight,
-        Augmentation.of(settings),
+        augmentation(settings),
         settings.seed,
         settings.jit_compile,
     )

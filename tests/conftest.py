@@ -55,7 +55,23 @@ def config():
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory, manifest):
+def untraced():
+    """`untraced(function, *arguments)` calls it with no graph made: tracing costs much more
+    than a few tiny updates. The graphs have tests of their own."""
+    import tensorflow as tf
+
+    def call(function, *arguments):
+        tf.config.run_functions_eagerly(True)
+        try:
+            return function(*arguments)
+        finally:
+            tf.config.run_functions_eagerly(False)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory, manifest, untraced):
     """Settings of tiny phases; `tiny(cls, **changes)`. All share a folder with a source run."""
     from cmda_tf.settings import SourceSettings
     from cmda_tf.training.source import train_segmenter
@@ -65,8 +81,8 @@ def tiny(tmp_path_factory, manifest):
     def settings(cls, **changes):
         common = {"prepared": str(manifest.folder), "runs": str(runs), "width": 0.0625, "batch": 2}
         if cls is not SourceSettings:
-            common |= {"warmup_updates": 2, "joint_updates": 2, "critic_updates": 2}
+            common |= {"warmup_updates": 2, "joint_updates": 2, "critic_updates": 1}
         return cls(**{**common, "log_every": 1, **changes})
 
-    train_segmenter("source", settings(SourceSettings, steps=6), manifest)
+    untraced(train_segmenter, "source", settings(SourceSettings, steps=3), manifest)
     return settings

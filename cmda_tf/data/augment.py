@@ -13,8 +13,6 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from cmda_tf.settings import PhaseSettings
-
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -24,13 +22,6 @@ class Augmentation:
     zoom: float = 0.15
     shear: float = 0.1
     translation: float = 0.08
-
-    @classmethod
-    def of(cls, settings: PhaseSettings) -> "Augmentation | None":
-        """The augmentation that the settings ask for; None for none."""
-        if not settings.augment:
-            return None
-        return cls(settings.rotation_degrees, settings.zoom, settings.shear, settings.translation)
 
 
 def augment(

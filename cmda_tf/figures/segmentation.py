@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
+from cmda_tf.data.structures import STRUCTURES
 from cmda_tf.figures.canvas import Canvas
 from cmda_tf.figures.palette import PAPER, Palette, legend_handles, paint
 
@@ -72,18 +73,19 @@ def figure3(
 
 
 def best_slice(label_kji: np.ndarray) -> int:
-    """The slice with most structures, and of those the one with the largest labelled area.
+    """The slice that shows the most structures, none of them as a mere speck.
 
     Args:
       label_kji: [K, J, I] integer classes.
 
     Returns:
-      Its index k; the middle slice where nothing is labelled.
+      The index k with the largest sum over structures of log(1 + area); the middle slice where
+      nothing is labelled.
     """
     if not label_kji.any():
         return len(label_kji) // 2
-    ranks = [(np.unique(label_ji).size, np.count_nonzero(label_ji)) for label_ji in label_kji]
-    return max(range(len(ranks)), key=ranks.__getitem__)
+    areas = [(label_kji == item.index).sum(axis=(1, 2)) for item in STRUCTURES]
+    return int(np.log1p(areas).sum(axis=0).argmax())
 
 
 def show_slice(panel: Axes, image_kji: np.ndarray, k: int) -> None:

@@ -5,6 +5,7 @@ Every block takes a `LayerBank` and asks it for layers by name. A bank either ma
 layers), so that one piece of code builds both. Tensors are `[B, H, W, C]`.
 """
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ class ModelConfig:
       width: multiplier of all widths; 1 is the paper's network.
       dropout: rate after each normalised activation; 0 as in the paper.
       precision: `float32` or `mixed_bfloat16`; weights and logits are float32 in both.
+      seed: of the initial weights; each layer's are a function of it and of the layer's name.
     """
 
     size: int = 64
@@ -37,6 +39,7 @@ class ModelConfig:
     width: float = 0.5
     dropout: float = 0.0
     precision: str = "float32"
+    seed: int = 0
 
     def scaled(self, width: int) -> int:
         """A width of the table times the multiplier, at least 1."""
@@ -68,6 +71,11 @@ class LayerBank:
         kwargs.setdefault("dtype", self._policy)
         return make(*args, name=self.prefix + name, **kwargs)
 
+    def initializer(self, name: str) -> tf.keras.initializers.Initializer:
+        """Glorot's for the layer called `name`, whatever was drawn before it and elsewhere."""
+        seed = zlib.crc32(f"{self.config.seed}/{self.prefix}{name}".encode())
+        return tf.keras.initializers.GlorotUniform(seed=seed % 2**31)
+
 
 def convolution(x, bank, name, filters, *, size=3, stride=1, dilation=1, symmetric=False):
     """A convolution without bias; `symmetric` padding mirrors the border (conv10, output)."""
@@ -82,6 +90,7 @@ def convolution(x, bank, name, filters, *, size=3, stride=1, dilation=1, symmetr
         dilation_rate=dilation,
         padding="valid" if symmetric else "same",
         use_bias=False,
+        kernel_initializer=bank.initializer(f"{name}_conv"),
     )(x)
 
 

@@ -150,7 +150,9 @@ def build_critic(config: ModelConfig, channels: int) -> tf.keras.Model:
     x = conv_norm_act(x, bank, "down6", config.scaled(CRITIC_WIDTHS[-1]), stride=2)
     x = bank("flatten", tf.keras.layers.Flatten)(x)
     x = bank("features32", tf.keras.layers.Activation, "linear", dtype="float32")(x)
-    score = bank("score", tf.keras.layers.Dense, 1, use_bias=False, dtype="float32")(x)
+    glorot = bank.initializer("score")
+    dense = tf.keras.layers.Dense
+    score = bank("score", dense, 1, use_bias=False, kernel_initializer=glorot, dtype="float32")(x)
     return tf.keras.Model(features, score, name="critic")
 
 

@@ -9,13 +9,19 @@ import numpy as np
 import tensorflow as tf
 
 from cmda_tf.data.manifest import Manifest
-from cmda_tf.data.slices import SliceStack, batches, load_slices
+from cmda_tf.data.slices import SliceStack, batches
 from cmda_tf.models.blocks import ModelConfig
-from cmda_tf.models.segmenter import build_dam, build_router, build_segmenter
+from cmda_tf.models.segmenter import build_dam, build_router
 from cmda_tf.settings import AdaptSettings
-from cmda_tf.training.common import model_config, run_inputs, seed_everything, source_run
+from cmda_tf.training.common import (
+    model_config,
+    run_inputs,
+    seed_everything,
+    source_run,
+    target_slices,
+    trained_segmenter,
+)
 from cmda_tf.training.runs import Run, start_run
-from cmda_tf.training.weights import set_weights
 
 SLICES_A_BATCH = 32
 
@@ -28,10 +34,9 @@ def adapt_statistics(settings: AdaptSettings, manifest: Manifest) -> Run:
     if run.finished:
         return run
     seed_everything(settings)
-    segmenter = build_segmenter(config)
-    set_weights(segmenter, origin.weights(), str(origin.folder))
+    segmenter = trained_segmenter(config, origin)
     dam = build_dam(config, settings.depth, segmenter)
-    stack = load_slices(manifest, settings.target, "train", with_labels=False)
+    stack = target_slices(settings, manifest)
     refresh_statistics(config, settings.depth, segmenter, dam, stack)
     run.finish(build_router(config, settings.depth, segmenter, dam))
     return run

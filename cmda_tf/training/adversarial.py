@@ -8,14 +8,22 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from cmda_tf.data.augment import Augmentation
 from cmda_tf.data.manifest import Manifest
 from cmda_tf.data.slices import SliceStack, batches, load_slices
 from cmda_tf.models.critic import build_critic, build_feature_paths
-from cmda_tf.models.segmenter import build_dam, build_router, build_segmenter, path
+from cmda_tf.models.segmenter import build_dam, build_router, path
 from cmda_tf.settings import AdaptSettings
 from cmda_tf.training.adabn import refresh_statistics
-from cmda_tf.training.common import model_config, previews, run_inputs, seed_everything, source_run
+from cmda_tf.training.common import (
+    augmentation,
+    model_config,
+    previews,
+    run_inputs,
+    seed_everything,
+    source_run,
+    target_slices,
+    trained_segmenter,
+)
 from cmda_tf.training.loop import Loop
 from cmda_tf.training.runs import Run, start_run
 from cmda_tf.training.steps import (
@@ -24,7 +32,6 @@ from cmda_tf.training.steps import (
     make_warmup_step,
     staircase,
 )
-from cmda_tf.training.weights import set_weights
 
 
 def adapt(settings: AdaptSettings, manifest: Manifest) -> Run:
@@ -39,13 +46,12 @@ def adapt(settings: AdaptSettings, manifest: Manifest) -> Run:
     if run.finished:
         return run
     seed_everything(settings)
-    segmenter = build_segmenter(config)
-    set_weights(segmenter, origin.weights(), str(origin.folder))
+    segmenter = trained_segmenter(config, origin)
     dam = build_dam(config, settings.depth, segmenter)
     router = build_router(config, settings.depth, segmenter, dam)
     players = make_players(settings, config, segmenter, dam)
     source = load_slices(manifest, settings.source, "train", with_labels=False)
-    target = load_slices(manifest, settings.target, "train", with_labels=False)
+    target = target_slices(settings, manifest)
     _compete(run, settings, players, router, source, target)
     if settings.refresh_statistics:
         refresh_statistics(config, settings.depth, segmenter, dam, target)
@@ -91,9 +97,9 @@ def _compete(
         critic_optimizer=players.critic_optimizer,
     )
     loop.restore("warmup", "joint")
-    augmentation = Augmentation.of(settings)
+    warps = augmentation(settings)
     warmup_seed, joint_seed = 2 * settings.seed, 2 * settings.seed + 1
-    warmup = make_warmup_step(players, settings.critic_learning_rate, augmentation, warmup_seed)
+    warmup = make_warmup_step(players, settings.critic_learning_rate, warps, warmup_seed)
     pairs = functools.partial(_pairs, source, target, settings.batch, warmup_seed)
     log_every, checkpoint_every = settings.log_every, settings.checkpoint_every
     loop.run("warmup", settings.warmup_updates, pairs, warmup, log_every, checkpoint_every)
@@ -101,7 +107,7 @@ def _compete(
         players,
         _learning_rates(settings),
         settings.critic_updates,
-        augmentation,
+        warps,
         joint_seed,
     )
     rounds = functools.partial(

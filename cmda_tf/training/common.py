@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from cmda_tf.data.augment import Augmentation
 from cmda_tf.data.manifest import MANIFEST_NAME, Manifest, read_manifest
 from cmda_tf.data.preparation import prepare
-from cmda_tf.data.slices import SliceStack
+from cmda_tf.data.slices import SliceStack, load_slices
 from cmda_tf.data.structures import NUM_CLASSES
-from cmda_tf.errors import UsageError
+from cmda_tf.errors import DataError, UsageError
 from cmda_tf.models.blocks import ModelConfig
+from cmda_tf.models.segmenter import build_segmenter
 from cmda_tf.phantom.generate import write_phantom
 from cmda_tf.settings import PhaseSettings
 from cmda_tf.training.runs import Run, finished_run
-from cmda_tf.training.weights import digest
+from cmda_tf.training.weights import digest, set_weights
 
 PHANTOM_SIZE, PHANTOM_SPACING_MM = 64, 3.5
 PHANTOM_SUBJECTS = 20
@@ -51,6 +53,7 @@ def model_config(settings: PhaseSettings, manifest: Manifest) -> ModelConfig:
         width=settings.width,
         dropout=settings.dropout,
         precision=settings.precision,
+        seed=settings.seed,
     )
 
 
@@ -59,6 +62,37 @@ def source_run(settings: PhaseSettings) -> Run:
     folder = Path(settings.runs) / f"source_{settings.source}"
     command = f"python -m cmda_tf.train --phase=source --runs={settings.runs}"
     return finished_run(folder, command)
+
+
+def trained_segmenter(config: ModelConfig, origin: Run) -> tf.keras.Model:
+    """The segmenter with the weights of a finished source run."""
+    segmenter = build_segmenter(config)
+    set_weights(segmenter, origin.weights(), str(origin.folder))
+    return segmenter
+
+
+def target_slices(settings: PhaseSettings, manifest: Manifest) -> SliceStack:
+    """The unlabelled training slices of the target.
+
+    Raises:
+      DataError: labels have decided where these images were cropped.
+    """
+    for entry in manifest.select(settings.target, "train"):
+        if entry.centred_on == "label":
+            raise DataError(
+                f"{manifest.path(entry)}: this target training image is centred on its label, "
+                "which adaptation must not know; prepare the data again with "
+                f"--centre_on_labels={settings.source}"
+            )
+    return load_slices(manifest, settings.target, "train", with_labels=False)
+
+
+def augmentation(settings: PhaseSettings) -> Augmentation | None:
+    """The augmentation that the settings ask for; None for none."""
+    if not settings.augment:
+        return None
+    names = ("rotation_degrees", "zoom", "shear", "translation")
+    return Augmentation(**{name: getattr(settings, name) for name in names})
 
 
 def run_inputs(manifest: Manifest, domain: str, origin: Run | None) -> dict[str, Any]:
@@ -81,7 +115,7 @@ def run_inputs(manifest: Manifest, domain: str, origin: Run | None) -> dict[str,
 
 
 def seed_everything(settings: PhaseSettings) -> None:
-    """Seeds the initial weights; asks for operations that repeat bit for bit."""
+    """Seeds what still draws from a global state (dropout); asks for repeatable operations."""
     tf.keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()

@@ -38,7 +38,7 @@ class Loop:
                 checkpoint.restore(
                     self._manager.latest_checkpoint
                 ).assert_existing_objects_matched()
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
+            except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
                 raise DataError(
                     f"{self._manager.latest_checkpoint}: cannot be restored "
                     f"({str(error).splitlines()[0]}); --noresume starts anew"
@@ -78,11 +78,11 @@ class Loop:
         start, metrics = self.done(counter), {}
         if start >= total:
             return metrics
+        counted = self._counted(counter, update)
         with tqdm(total=total, initial=start, desc=counter, unit="update", mininterval=1) as bar:
             try:
                 for number, batch in enumerate(batches(start, total), start):
-                    result = update(tf.constant(number, tf.int64), batch)
-                    self._counters[counter].assign(number + 1)
+                    result = counted(tf.constant(number, tf.int64), batch)
                     bar.update()
                     last = number + 1 == total
                     if last or (number + 1) % log_every == 0:
@@ -95,6 +95,19 @@ class Loop:
                 self._manager.save()
                 raise
         return metrics
+
+    def _counted(
+        self, counter: str, update: Callable[[tf.Tensor, Any], Metrics]
+    ) -> Callable[[tf.Tensor, Any], Metrics]:
+        """`update` and its count as one graph: Ctrl-C is raised the moment an update returns."""
+
+        @tf.function
+        def counted(number: tf.Tensor, batch: Any) -> Metrics:
+            metrics = update(number, batch)
+            self._counters[counter].assign(number + 1)
+            return metrics
+
+        return counted
 
     def _log(self, counter: str, number: int, result: Metrics) -> dict[str, float]:
         """Writes metrics to TensorBoard and returns them as numbers."""

@@ -140,15 +140,21 @@ def finished_run(folder: Path, command: str) -> Run:
 
 def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Refuses to go on with a run under other settings, naming the first that differs."""
-    parts = ("settings", "model", "inputs")
-    before = {k: v for part in parts for k, v in old.get(part, {}).items() if k not in _FREE}
-    after = {k: v for part in parts for k, v in new[part].items() if k not in _FREE}
-    for name in sorted(before.keys() | after.keys()):
+    before, after = _what_decides(old), _what_decides(new)
+    # The phase first: two phases differ in many settings, and that is the reason.
+    for name in ("phase", *sorted(before.keys() | after.keys())):
         if before.get(name) != after.get(name):
             raise UsageError(
                 f"{folder} holds a run with {name}={before.get(name)!r}, now it is "
                 f"{after.get(name)!r}; --noresume replaces it, --name=NAME starts another"
             )
+
+
+def _what_decides(record: dict[str, Any]) -> dict[str, Any]:
+    """What a run's result depends on, by name."""
+    parts = ("settings", "model", "inputs")
+    values = {k: v for part in parts for k, v in record.get(part, {}).items() if k not in _FREE}
+    return {"phase": record.get("phase"), **values}
 
 
 def _empty(folder: Path) -> None:

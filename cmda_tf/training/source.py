@@ -8,12 +8,18 @@ import functools
 
 import tensorflow as tf
 
-from cmda_tf.data.augment import Augmentation
 from cmda_tf.data.manifest import Manifest
 from cmda_tf.data.slices import SliceStack, batches, load_slices
 from cmda_tf.models.segmenter import build_segmenter
 from cmda_tf.settings import SourceSettings
-from cmda_tf.training.common import model_config, previews, run_inputs, seed_everything, source_run
+from cmda_tf.training.common import (
+    augmentation,
+    model_config,
+    previews,
+    run_inputs,
+    seed_everything,
+    source_run,
+)
 from cmda_tf.training.loop import Loop
 from cmda_tf.training.runs import Run, start_run, training_domain
 from cmda_tf.training.steps import make_source_step, staircase
@@ -59,7 +65,7 @@ def _optimise(
         optimizer,
         functools.partial(staircase, settings.learning_rate, settings.learning_rate_decay, every),
         settings.dice_weight,
-        Augmentation.of(settings),
+        augmentation(settings),
         settings.seed,
         settings.jit_compile,
     )

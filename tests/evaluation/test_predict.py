@@ -34,13 +34,13 @@ def test_every_slice_is_predicted_with_its_neighbours(config):
 
 
 @pytest.fixture(scope="module")
-def evaluated(tiny, manifest, tmp_path_factory):
+def evaluated(tiny, manifest, untraced, tmp_path_factory):
     """Source and AdaBN runs in a folder of their own, evaluated."""
     out = tmp_path_factory.mktemp("report")
     source = source_run(tiny(AdaptSettings))
     runs = tmp_path_factory.mktemp("evaluated")
     (runs / "source_mr").symlink_to(source.folder)
-    adapt_statistics(tiny(AdaptSettings, runs=str(runs)), manifest)
+    untraced(adapt_statistics, tiny(AdaptSettings, runs=str(runs)), manifest)
     (runs / "adapt_d13").mkdir()  # begun, not finished
     (runs / "adapt_d13" / "settings.json").write_text(
         (runs / "adabn_d13/settings.json").read_text()

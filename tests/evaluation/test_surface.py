@@ -62,8 +62,7 @@ def test_the_inside_of_a_mask_does_not_count():
 @pytest.mark.parametrize("spacing", [1.0, (0.7, 0.9, 1.6)])
 def test_blobs_agree_with_medpy(seed, spacing):
     prediction, truth = blob(seed), blob(seed + 100)
-    touches = [mask[0].any() or mask[:, 0].any() or mask[..., 0].any() for mask in (truth,)]
-    assert any(touches)
+    assert truth[0].any() or truth[:, 0].any() or truth[..., 0].any()  # it touches the border
     expected = assd(prediction, truth, voxelspacing=spacing)
     found = average_surface_distance(prediction, truth, spacing)
     assert found == pytest.approx(expected, abs=1e-6)

@@ -4,6 +4,7 @@ Each stack leaves its weights and predictions in the folder that CMDA_TF_EXCHANG
 reads what the other has left there.
 """
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -32,10 +33,10 @@ def exchange():
 @pytest.fixture(scope="module")
 def router():
     """A router that has taken training steps on both paths, so that all its weights matter."""
-    tf.keras.utils.set_random_seed(int(MAJOR))
-    segmenter = build_segmenter(CONFIG)
-    dam = build_dam(CONFIG, 13, segmenter)
-    router = build_router(CONFIG, 13, segmenter, dam)
+    config = dataclasses.replace(CONFIG, seed=int(MAJOR))
+    segmenter = build_segmenter(config)
+    dam = build_dam(config, 13, segmenter)
+    router = build_router(config, 13, segmenter, dam)
     optimizer = tf.keras.optimizers.Adam(1e-3)
     for _ in range(2):
         with tf.GradientTape() as tape:

@@ -56,6 +56,18 @@ def test_parameters_at_full_width():
     assert model.count_params() == square * pairs + last + 4 * normalised
 
 
+def test_initial_weights_are_a_function_of_seed_and_name(config):
+    tf.random.set_seed(1)
+    one = build_segmenter(config)
+    two = build_segmenter(config)  # although random numbers have been drawn since
+    other = build_segmenter(dataclasses.replace(config, seed=1))
+    for a, b, c in zip(one.trainable_weights, two.trainable_weights, other.trainable_weights):
+        np.testing.assert_array_equal(np.array(a), np.array(b))
+        assert len(a.shape) == 1 or (np.array(a) != np.array(c)).any()
+    kernels = [np.array(one.get_layer(f"rm7_block{n}_1_conv").kernel) for n in (1, 2)]
+    assert (kernels[0] != kernels[1]).any()
+
+
 def test_same_weights_whatever_the_size(config):
     other = build_segmenter(dataclasses.replace(config, size=32))
     assert other.output_shape == (None, 32, 32, 5)

@@ -1,16 +1,19 @@
 """Adaptation: who may change what, signs, no target label, resume to the bit."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from cmda_tf.data import slices, store
 from cmda_tf.data.slices import load_slices
+from cmda_tf.errors import DataError
 from cmda_tf.models.segmenter import build_dam, build_segmenter
 from cmda_tf.settings import AdaptSettings
 from cmda_tf.training.adabn import adapt_statistics, refresh_statistics
 from cmda_tf.training.adversarial import adapt, make_players
-from cmda_tf.training.common import source_run
+from cmda_tf.training.common import source_run, target_slices
 from cmda_tf.training.loop import Loop
 from cmda_tf.training.steps import make_joint_update, make_warmup_step
 from cmda_tf.training.weights import get_weights, set_weights
@@ -22,8 +25,14 @@ def source(tiny):
 
 
 @pytest.fixture(scope="module")
-def adapted(tiny, manifest):
-    return adapt(tiny(AdaptSettings), manifest).weights()
+def adapted(tiny, manifest, untraced):
+    return untraced(adapt, tiny(AdaptSettings), manifest).weights()
+
+
+@pytest.fixture(scope="module")
+def normalised(tiny, manifest, untraced):
+    """The AdaBN run."""
+    return untraced(adapt_statistics, tiny(AdaptSettings), manifest)
 
 
 def assert_equal(found, expected):
@@ -50,7 +59,7 @@ def test_frozen_layers_stay_bit_identical_and_the_dam_moves(source, adapted):
 
 
 def test_no_target_label_is_read(
-    tiny, adapted, manifest_without_target_labels, tmp_path, monkeypatch
+    tiny, adapted, normalised, manifest_without_target_labels, untraced, monkeypatch
 ):
     load = store.load_subject
 
@@ -61,12 +70,21 @@ def test_no_target_label_is_read(
     monkeypatch.setattr(slices, "load_subject", watched)
     unlabelled = manifest_without_target_labels
     settings = tiny(AdaptSettings, prepared=str(unlabelled.folder), name="unlabelled")
-    assert_equal(adapt(settings, unlabelled).weights(), adapted)
+    assert_equal(untraced(adapt, settings, unlabelled).weights(), adapted)
+    settings = tiny(AdaptSettings, prepared=str(unlabelled.folder), name="unlabelled_adabn")
+    found = untraced(adapt_statistics, settings, unlabelled).weights()
+    assert_equal(found, normalised.weights())
     assert not (unlabelled.folder.parent / "raw/ct_train/ct_train_1001_label.nii.gz").exists()
 
 
-def test_stopped_run_resumes_to_the_same_bits(tiny, manifest, adapted, monkeypatch):
-    settings = tiny(AdaptSettings, name="stopped")
+def test_target_images_that_labels_have_cropped_are_refused(tiny, manifest):
+    other_way = tiny(AdaptSettings, source="ct", target="mr", name="other_way")
+    with pytest.raises(DataError, match=r"mr_train_1001.*--centre_on_labels=ct"):
+        target_slices(other_way, manifest)
+
+
+def test_stopped_run_resumes_to_the_same_bits(tiny, manifest, adapted, untraced, monkeypatch):
+    settings = tiny(AdaptSettings, name="adapt_stopped")
     log, stops = Loop._log, [("warmup", 1), ("joint", 1)]
 
     def stopping(self, counter, number, result):
@@ -78,8 +96,8 @@ def test_stopped_run_resumes_to_the_same_bits(tiny, manifest, adapted, monkeypat
     monkeypatch.setattr(Loop, "_log", stopping)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            adapt(settings, manifest)
-    assert_equal(adapt(settings, manifest).weights(), adapted)
+            untraced(adapt, settings, manifest)
+    assert_equal(untraced(adapt, settings, manifest).weights(), adapted)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +111,7 @@ def game(tiny, config, manifest, source):
     players = make_players(settings, config, segmenter, dam)
     images = {
         domain: tf.constant(
-            np.moveaxis(s.images[s.triples(np.arange(20, 28))].astype(np.float32), 1, -1)
+            np.moveaxis(s.images[s.triples(np.arange(22, 26))].astype(np.float32), 1, -1)
         )
         for domain, s in (
             (d, load_slices(manifest, m, "train", False))
@@ -131,12 +149,42 @@ def test_dam_update_moves_the_dam_alone_and_lowers_its_loss(game):
     assert losses[-1] < losses[0]
 
 
+def test_finished_adaptation_is_not_done_again(tiny, manifest, adapted, monkeypatch):
+    monkeypatch.setattr("cmda_tf.training.adversarial.build_dam", None)  # would raise if called
+    assert_equal(adapt(tiny(AdaptSettings), manifest).weights(), adapted)
+
+
+@pytest.mark.parametrize("phase", [adapt, adapt_statistics])
+def test_missing_source_run_names_the_command(tiny, manifest, tmp_path, phase):
+    settings = tiny(AdaptSettings, runs=str(tmp_path / "runs"))
+    with pytest.raises(DataError, match=rf"cmda_tf\.train --phase=source --runs={tmp_path}/runs"):
+        phase(settings, manifest)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_updates_in_bfloat16_with_float32_weights(tiny, config, source, game, untraced):
+    segmenter = build_segmenter(dataclasses.replace(config, precision="mixed_bfloat16"))
+    set_weights(segmenter, source, "source")
+    half = dataclasses.replace(config, precision="mixed_bfloat16")
+    players = make_players(tiny(AdaptSettings), half, segmenter, build_dam(half, 13, segmenter))
+    before = _trainable(players.critic), _trainable(players.dam)
+    images = game[2]
+    metrics = untraced(players.update_critic, images["source"], images["target"])
+    metrics |= untraced(players.update_dam, images["target"])
+    assert all(np.isfinite(float(value)) for value in metrics.values())
+    assert all(_moved(before[0], players.critic)) and all(_moved(before[1], players.dam))
+    weights = {**get_weights(players.critic), **get_weights(players.dam)}
+    assert {w.dtype for w in weights.values()} == {np.dtype(np.float32)}
+    features = players.paths.target_features(images["target"], training=True)
+    assert features.dtype == tf.bfloat16
+
+
 def test_joint_update_is_its_parts_in_turn(game):
     """One graph of 2 + 1 updates against the same updates called from Python."""
     players, _, images = game
     state = [players.critic, players.dam, players.critic_optimizer, players.dam_optimizer]
     saved = [[np.array(v) for v in _variables(x)] for x in state]
-    stacked = {d: tf.stack([x[:4], x[4:], x[2:6]]) for d, x in images.items()}
+    stacked = {d: tf.stack([x, x[:, ::-1], x[:, :, ::-1]]) for d, x in images.items()}
     joint = make_joint_update(players, lambda n: (1e-3, 2e-3), 2, None, 0)
     metrics = joint(tf.constant(0, tf.int64), stacked)
     found = _trainable(players.critic), _trainable(players.dam)
@@ -160,10 +208,9 @@ def _variables(item):
     return item.variables() if callable(item.variables) else item.variables
 
 
-def test_adabn_changes_statistics_alone(tiny, manifest, source):
-    run = adapt_statistics(tiny(AdaptSettings), manifest)
-    weights = run.weights()
-    assert run.folder.name == "adabn_d13"
+def test_adabn_changes_statistics_alone(normalised, source):
+    weights = normalised.weights()
+    assert normalised.folder.name == "adabn_d13"
     for name, value in weights.items():
         original = source[name.removeprefix("dam_")]
         if name.startswith("dam_") and "moving" in name:

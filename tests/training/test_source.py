@@ -17,9 +17,14 @@ from cmda_tf.training.weights import get_weights
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tiny, manifest):
-    settings = tiny(SourceSettings, steps=4, name="undisturbed")
-    return train_segmenter("source", settings, manifest).weights()
+def train(manifest, untraced):
+    """`train(settings, phase="source")`: the finished run."""
+    return lambda settings, phase="source": untraced(train_segmenter, phase, settings, manifest)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny, train):
+    return train(tiny(SourceSettings, steps=2, name="undisturbed")).weights()
 
 
 def assert_equal(found, expected):
@@ -28,59 +33,59 @@ def assert_equal(found, expected):
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
 
 
-def test_another_seed_gives_other_weights(tiny, manifest, undisturbed):
-    other = tiny(SourceSettings, steps=4, name="other", seed=1)
-    found = train_segmenter("source", other, manifest).weights()
+def test_another_seed_gives_other_weights(tiny, train, undisturbed):
+    other = tiny(SourceSettings, steps=2, name="other_seed", seed=1)
+    found = train(other).weights()
     assert (found["conv1_conv/kernel"] != undisturbed["conv1_conv/kernel"]).any()
 
 
-def test_stopped_run_resumes_to_the_same_bits(tiny, manifest, undisturbed, monkeypatch):
-    settings = tiny(SourceSettings, steps=4, name="stopped")
+def test_stopped_run_resumes_to_the_same_bits(tiny, train, undisturbed, monkeypatch):
+    settings = tiny(SourceSettings, steps=2, name="source_stopped")
 
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:  # Ctrl-C while the second update is being logged
+    with monkeypatch.context() as patch:  # Ctrl-C while the first update is being logged
         log = loop_module.Loop._log
         patch.setattr(
             loop_module.Loop,
             "_log",
             lambda self, counter, number, result: (
-                interrupt() if number == 2 else log(self, counter, number, result)
+                interrupt() if number == 1 else log(self, counter, number, result)
             ),
         )
         with pytest.raises(KeyboardInterrupt):
-            train_segmenter("source", settings, manifest)
+            train(settings)
     steps = []
     monkeypatch.setattr(
         "cmda_tf.training.source.batches",
         lambda *a, **k: steps.append(a[3:5]) or batches(*a, **k),
     )
-    resumed = train_segmenter("source", settings, manifest)
-    assert steps == [(2, 4)]
+    resumed = train(settings)
+    assert steps == [(1, 2)]
     assert_equal(resumed.weights(), undisturbed)
 
 
-def test_finished_run_is_not_run_again(tiny, manifest, undisturbed, monkeypatch):
+def test_finished_run_is_not_run_again(tiny, train, undisturbed, monkeypatch):
     monkeypatch.setattr("cmda_tf.training.source.build_segmenter", None)  # would raise if called
-    settings = tiny(SourceSettings, steps=4, name="undisturbed")
-    assert_equal(train_segmenter("source", settings, manifest).weights(), undisturbed)
-
-
-def test_other_settings_are_refused_unless_started_anew(tiny, manifest, undisturbed):
     settings = tiny(SourceSettings, steps=2, name="undisturbed")
-    with pytest.raises(UsageError, match=r"steps=4, now it is 2; --noresume"):
-        train_segmenter("source", settings, manifest)
+    assert_equal(train(settings).weights(), undisturbed)
+
+
+def test_other_settings_are_refused_unless_started_anew(tiny, train, undisturbed):
+    settings = tiny(SourceSettings, steps=1, name="undisturbed")
+    with pytest.raises(UsageError, match=r"steps=2, now it is 1; --noresume"):
+        train(settings)
     anew = dataclasses.replace(settings, resume=False)
-    run = train_segmenter("source", anew, manifest)
-    assert run.record["settings"]["steps"] == 2
+    run = train(anew)
+    assert run.record["settings"]["steps"] == 1
     assert (run.weights()["conv1_conv/kernel"] != undisturbed["conv1_conv/kernel"]).any()
 
 
-def test_finetune_starts_from_the_source_model(tiny, manifest):
+def test_finetune_starts_from_the_source_model(tiny, train):
     settings = tiny(SourceSettings, steps=1, learning_rate=0.0)
-    source = train_segmenter("source", tiny(SourceSettings, steps=6), manifest).weights()
-    run = train_segmenter("finetune", settings, manifest)
+    source = train(tiny(SourceSettings, steps=3)).weights()
+    run = train(settings, "finetune")
     assert run.folder.name == "finetune_ct" and run.record["inputs"]["domain"] == "ct"
     tuned = run.weights()
     np.testing.assert_array_equal(tuned["output_conv/kernel"], source["output_conv/kernel"])
@@ -88,16 +93,16 @@ def test_finetune_starts_from_the_source_model(tiny, manifest):
     assert (tuned[moving] != source[moving]).any()  # it has seen CT images
 
 
-def test_missing_source_run_names_the_command(tiny, manifest, tmp_path):
+def test_missing_source_run_names_the_command(tiny, train, tmp_path):
     settings = tiny(SourceSettings, runs=str(tmp_path))
     with pytest.raises(DataError, match=r"python -m cmda_tf\.train --phase=source --runs="):
-        train_segmenter("finetune", settings, manifest)
+        train(settings, "finetune")
 
 
-def test_loss_that_is_not_finite_stops_the_run(tiny, manifest):
+def test_loss_that_is_not_finite_stops_the_run(tiny, train):
     settings = tiny(SourceSettings, steps=3, name="diverging", learning_rate=1e30)
     with pytest.raises(DataError, match=r"train: .* is (nan|inf|-inf) at update [123]"):
-        train_segmenter("source", settings, manifest)
+        train(settings)
 
 
 def test_training_lowers_the_loss(config, manifest):
@@ -124,10 +129,10 @@ def _two_losses(config, manifest):
     return [float(step(tf.constant(n, tf.int64), batch)["loss"]) for n in range(2)]
 
 
-def test_bfloat16_changes_the_loss_little(config, manifest):
-    expected = _two_losses(config, manifest)
+def test_bfloat16_changes_the_loss_little(config, manifest, untraced):
+    expected = untraced(_two_losses, config, manifest)
     half = dataclasses.replace(config, precision="mixed_bfloat16")
-    np.testing.assert_allclose(_two_losses(half, manifest), expected, atol=0.02)
+    np.testing.assert_allclose(untraced(_two_losses, half, manifest), expected, atol=0.02)
 
 
 def test_staircase():

@@ -1,0 +1,140 @@
+"""The loop: what is drawn, logged and saved when, and what an interrupt leaves behind."""
+
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cmda_tf.errors import DataError
+from cmda_tf.training.loop import Loop
+
+
+class Sum:
+    """The smallest trainer: each update adds its batch to a variable that starts at 0."""
+
+    def __init__(self, folder):
+        self.total = tf.Variable(0, dtype=tf.int64)
+        self.drawn, self.shown = [], 0
+        self.loop = Loop(folder, total=self.total)
+        self.loop.restore("first", "second")
+
+    def batches(self, start, stop):
+        self.drawn.append((start, stop))
+        return tf.data.Dataset.range(start, stop).map(lambda n: {"images": n + 1})
+
+    def update(self, number, batch):
+        self.total.assign_add(batch["images"])
+        return {"total": self.total + 0}
+
+    def images(self):
+        self.shown += 1
+        return {"grey": tf.fill([1, 4, 4, 1], 0.5)}
+
+    def run(self, counter, stop, update=None, log_every=2, checkpoint_every=2):
+        update = tf.function(update or self.update)
+        every = (log_every, checkpoint_every, self.images)
+        return self.loop.run(counter, stop, self.batches, update, *every)
+
+
+def _checkpoints(folder):
+    return sorted(path.name for path in (folder / "checkpoints").glob("*.index"))
+
+
+def test_two_stages_are_run_logged_and_kept(tmp_path):
+    sum_of = Sum(tmp_path)
+    assert sum_of.run("first", 5) == {"total": 15.0}  # 1 + 2 + 3 + 4 + 5
+    assert sum_of.loop.done("first") == 5 and sum_of.loop.done("second") == 0
+    assert sum_of.shown == 3  # after updates 2, 4 and, as the last, 5
+    assert sum_of.run("second", 1) == {"total": 16.0}
+    assert _checkpoints(tmp_path) == ["ckpt-3.index", "ckpt-4.index"]  # the last two
+    again = Sum(tmp_path)
+    assert (again.loop.done("first"), again.loop.done("second")) == (5, 1)
+    assert int(again.total) == 16
+    assert again.run("first", 5) == {} and again.drawn == []
+
+
+def test_tensorboard_gets_scalars_and_images_at_their_updates(tmp_path):
+    Sum(tmp_path).run("first", 5, log_every=3, checkpoint_every=4)
+    (events,) = (tmp_path / "logs").iterdir()
+    scalars, images = {}, []
+    for record in tf.compat.v1.train.summary_iterator(str(events)):
+        for value in record.summary.value:
+            if value.metadata.plugin_data.plugin_name == "scalars":
+                scalars[record.step] = (value.tag, float(tf.make_ndarray(value.tensor)))
+            else:
+                images.append((record.step, value.tag))
+    assert scalars == {3: ("first/total", 6.0), 5: ("first/total", 15.0)}
+    assert images == [(4, "first/grey"), (5, "first/grey")]
+
+
+def test_killed_run_goes_on_from_the_last_checkpoint(tmp_path):
+    class Killed(Exception):
+        pass
+
+    def killing(number, batch):
+        tf.py_function(check, [number], [])
+        return sum_of.update(number, batch)
+
+    def check(number):
+        if number == 3:
+            raise Killed
+
+    sum_of = Sum(tmp_path)
+    with pytest.raises(tf.errors.OpError, match="Killed"):
+        sum_of.run("first", 6, killing)
+    again = Sum(tmp_path)
+    assert again.loop.done("first") == 2 and int(again.total) == 1 + 2
+    assert again.run("first", 6) == {"total": 21.0}
+    assert again.drawn == [(2, 6)]
+
+
+@pytest.mark.parametrize("delay_s", [0.05, 0.15, 0.25, 0.35])
+def test_signal_during_an_update_counts_it_once(tmp_path, delay_s):
+    """Python tells of a signal when the update returns; by then its weights have changed."""
+
+    def slow(number, batch):
+        turns = tf.while_loop(lambda i: i < 20_000, lambda i: [i + 1], [tf.constant(0)])
+        with tf.control_dependencies(turns):
+            return sum_of.update(number, batch)
+
+    sum_of = Sum(tmp_path)
+    timer = threading.Timer(delay_s, os.kill, (os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        timer.start()
+        sum_of.run("first", 10_000, slow, log_every=10_000, checkpoint_every=10_000)
+    again = Sum(tmp_path)
+    done = again.loop.done("first")
+    assert int(again.total) == done * (done + 1) // 2
+    assert again.run("first", done + 2) == {"total": (done + 2) * (done + 3) / 2}
+    assert again.drawn == [(done, done + 2)]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_metric_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path, bad):
+    def diverging(number, batch):
+        metrics = sum_of.update(number, batch)
+        return {"loss": tf.where(number < 3, 0.0, bad), **metrics}
+
+    sum_of = Sum(tmp_path)
+    with pytest.raises(DataError, match=rf"^first: loss is {bad} at update 4; stopped$"):
+        sum_of.run("first", 6, diverging)
+    again = Sum(tmp_path)
+    assert again.loop.done("first") == 2 and int(again.total) == 1 + 2
+
+
+def test_damaged_checkpoint_is_named_with_the_way_out(tmp_path):
+    Sum(tmp_path).run("first", 2)
+    for path in (tmp_path / "checkpoints").glob("*.data*"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"ckpt-1: cannot be restored .*; --noresume starts anew"):
+        Sum(tmp_path)
+
+
+def test_checkpoint_of_another_network_is_refused(tmp_path):
+    Sum(tmp_path).run("first", 2)
+    other = Loop(tmp_path, total=tf.Variable([0, 0], dtype=tf.int64))
+    with pytest.raises(DataError, match="cannot be restored"):
+        other.restore("first", "second")
