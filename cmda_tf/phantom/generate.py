@@ -22,6 +22,7 @@ from cmda_tf.phantom import PHANTOM_VERSION, anatomy, ct, mr, scanner, sheet
 
 MODALITIES = ("mr", "ct")
 _APPEARANCE = {"mr": mr, "ct": ct}
+KINDS = ("image", "label")
 RECORD = "phantom.json"
 SHEET = "contact_sheet.png"
 
@@ -85,7 +86,7 @@ def write_phantom(
     settings = {"version": PHANTOM_VERSION, "seed": seed, "resolution": resolution}
     members = [Subject(m, n + 1, seed, resolution) for m in MODALITIES for n in range(subjects)]
     _clear_others(out, settings, members)
-    write_json(out / RECORD, {"settings": settings, "subjects": {}})
+    write_json(out / RECORD, {"settings": settings, "subjects": {s.id: {} for s in members}})
     records, panels = {}, {}
     for subject, (record, panel) in zip(members, _make_all(out, members, workers)):
         records[subject.id], panels[subject.id] = record, panel
@@ -105,17 +106,23 @@ def _check_arguments(subjects: int, seed: int, resolution: str, workers: int) ->
 
 
 def _clear_others(out: Path, settings: dict[str, Any], members: list[Subject]) -> None:
-    """Removes the volumes of another phantom from `out`; refuses where they may be a user's."""
-    volumes = [path for m in MODALITIES for path in sorted((out / f"{m}_train").glob("*.nii.gz"))]
+    """Removes the volumes of another phantom from `out`; refuses where any is not a phantom's."""
+    folders = [out / f"{modality}_train" for modality in MODALITIES]
+    volumes = [p for f in folders for p in sorted(f.glob("*.nii.gz")) if p.name[0] != "."]
     if not volumes:
         return
-    if not (out / RECORD).exists():
-        raise DataError(
-            f"{volumes[0].parent}: holds volumes but {out / RECORD} is missing, so they are not "
-            "this phantom's; choose another --out"
-        )
-    same = read_json(out / RECORD).get("settings") == settings
-    wanted = {s.path(out, kind) for s in members for kind in ("image", "label")}
+    recorded = read_json(out / RECORD) if (out / RECORD).exists() else {}
+    if not (isinstance(recorded, dict) and isinstance(recorded.get("subjects", {}), dict)):
+        raise DataError(f"{out / RECORD}: expected the record of a phantom; choose another --out")
+    own = {f"{id}_{kind}.nii.gz" for id in recorded.get("subjects", {}) for kind in KINDS}
+    for path in volumes:
+        if path.name not in own:
+            raise DataError(
+                f"{path}: not this phantom's, since {out / RECORD} does not list it; "
+                "choose another --out"
+            )
+    same = recorded.get("settings") == settings
+    wanted = {subject.path(out, kind) for subject in members for kind in KINDS}
     for path in volumes:
         if not (same and path in wanted):
             path.unlink()
@@ -188,7 +195,7 @@ def _write(out: Path, subject: Subject) -> None:
 def _read(out: Path, subject: Subject) -> tuple[sitk.Image, sitk.Image] | None:
     """A subject's image and label; None if one is missing or damaged."""
     try:
-        paths = [subject.path(out, kind) for kind in ("image", "label")]
+        paths = [subject.path(out, kind) for kind in KINDS]
         image, label = (sitk.ReadImage(str(path)) for path in paths)
     except RuntimeError:
         return None

@@ -54,7 +54,6 @@ def draw(canvas: Canvas, t: Thorax, rng: np.random.Generator) -> None:
         slab = slice(first, first + SLAB)
         canvas.tissue[slab] = _torso(t, canvas.points[:, slab])
     canvas.paint(_spine(t))
-    canvas.paint(_airways())
     canvas.paint(_lung_vessels(t, rng))
 
 
@@ -146,11 +145,6 @@ def _spine(t: Thorax) -> list[Layer]:
     canal = tube([(t.midline, y, -200), (t.midline, y, 200)], 8.5)
     cord = tube([(t.midline, y, -200), (t.midline, y, 200)], 5.0)
     return [*layers, *(Layer(c, "fat") for c in canal), *(Layer(c, "cord") for c in cord)]
-
-
-def _airways() -> list[Layer]:
-    """Trachea, main bronchi and the oesophagus; painted before the mediastinum's vessels."""
-    return []
 
 
 def _lung_vessels(t: Thorax, rng: np.random.Generator) -> list[Layer]:

@@ -1,6 +1,7 @@
 """The phantom: files, anatomy, reproducibility."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -107,6 +108,55 @@ def test_finished_subjects_are_kept_and_damaged_ones_made_again(phantom):
     pair = {victim, victim.with_name(victim.name.replace("image", "label"))}
     for path in set(files) - pair:
         assert path.stat().st_mtime_ns == before[path]
+
+
+def test_another_seed_gives_other_people_and_replaces_the_files(phantom, tmp_path):
+    out = tmp_path / "copy"
+    shutil.copytree(phantom, out)
+    extra = out / "ct_train" / "ct_train_1003_image.nii.gz"
+    extra.write_bytes(b"a third subject's")
+    record = json.loads((out / "phantom.json").read_text())
+    record["subjects"]["ct_train_1003"] = {}
+    (out / "phantom.json").write_text(json.dumps(record))
+    write_phantom(out, subjects=2, seed=4, workers=1)
+    assert not extra.exists()
+    before, after = _images(phantom), _images(out)
+    assert before.keys() == after.keys()
+    for name in before:
+        assert before[name].GetOrigin() != after[name].GetOrigin()
+
+
+def test_a_failed_write_leaves_nothing_half_written(tmp_path, monkeypatch):
+    def broken(image, path, *_):
+        with open(path, "wb") as stream:
+            stream.write(b"half")
+        raise OSError(28, "No space left on device", path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sitk, "WriteImage", broken)
+        with pytest.raises(OSError, match="No space left"):
+            write_phantom(tmp_path, subjects=2, workers=1)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["phantom.json"]
+    record = json.loads((tmp_path / "phantom.json").read_text())  # the next run goes on from here
+    assert record["subjects"]["ct_train_1002"] == {}
+
+
+def test_a_volume_beside_the_phantoms_own_is_never_removed(phantom):
+    foreign = phantom / "mr_train" / "mr_train_2001_image.nii.gz"
+    foreign.write_bytes(b"somebody's")
+    try:
+        with pytest.raises(DataError, match=r"mr_train_2001_image.* not this phantom's"):
+            write_phantom(phantom, subjects=2, seed=4, workers=1)
+        assert foreign.read_bytes() == b"somebody's"
+        assert len(list(phantom.rglob("*_label.nii.gz"))) == 4
+    finally:
+        foreign.unlink()
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(DataError, match="cannot make this output folder"):
+        write_phantom(tmp_path / "out", subjects=2, workers=1)
 
 
 def test_bad_arguments_and_foreign_folders(tmp_path):
