@@ -1,6 +1,9 @@
 """Fixtures that several test files share."""
 
-from collections.abc import Callable
+import os
+import signal
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,6 +57,14 @@ def config():
     return ModelConfig(size=SIZE, width=0.0625)
 
 
+@pytest.fixture
+def press_ctrl_c() -> Iterator[Callable[[], None]]:
+    """A function that sends SIGINT to this process, whatever a test runner does with it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="session")
 def untraced():
     """`untraced(function, *arguments)` calls it with no graph made: tracing costs much more
@@ -63,7 +74,9 @@ def untraced():
     def call(function, *arguments):
         tf.config.run_functions_eagerly(True)
         try:
-            return function(*arguments)
+            with warnings.catch_warnings():  # tf.data keeps its graphs, and says so
+                warnings.simplefilter("ignore", UserWarning)
+                return function(*arguments)
         finally:
             tf.config.run_functions_eagerly(False)
 

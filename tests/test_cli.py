@@ -1,15 +1,22 @@
 """Command lines: one-line errors and exit codes, seen from outside."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+# The package is found whether it is installed or not.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 def run(module: str, *arguments: str, folder) -> tuple[int, str]:
     """Exit code and what was written to stderr, TensorFlow's own lines left out."""
     command = [sys.executable, "-m", f"cmda_tf.{module}", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120)
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=folder, timeout=120, env=ENVIRONMENT
+    )
     lines = [x for x in done.stderr.splitlines() if x.startswith(("error:", "Traceback", "  File"))]
     return done.returncode, "\n".join(lines)
 
@@ -53,6 +60,7 @@ def test_debug_shows_the_traceback(tmp_path):
 
 def test_help_lists_flags_with_their_sentence(tmp_path):
     command = [sys.executable, "-m", "cmda_tf.train", "--help"]
-    text = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path).stdout
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT)
+    text = done.stdout
     assert "--depth: Adaptation depth d, the last layer the DAM replaces." in text
     assert "--[no]resume" in text

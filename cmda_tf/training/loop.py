@@ -9,6 +9,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from cmda_tf.errors import DataError
+from cmda_tf.training.interrupts import held_back
 from cmda_tf.training.steps import Metrics
 
 
@@ -74,40 +75,30 @@ class Loop:
 
         Raises:
           DataError: a metric is not finite; the last checkpoint is from before.
+          KeyboardInterrupt: the user asked to stop; a checkpoint has been written.
         """
         start, metrics = self.done(counter), {}
         if start >= total:
             return metrics
-        counted = self._counted(counter, update)
-        with tqdm(total=total, initial=start, desc=counter, unit="update", mininterval=1) as bar:
-            try:
-                for number, batch in enumerate(batches(start, total), start):
-                    result = counted(tf.constant(number, tf.int64), batch)
-                    bar.update()
-                    last = number + 1 == total
-                    if last or (number + 1) % log_every == 0:
-                        metrics = self._log(counter, number + 1, result)
-                        bar.set_postfix({k: f"{v:.4g}" for k, v in metrics.items()})
-                    if last or (number + 1) % checkpoint_every == 0:
-                        self._check_finite(counter, number + 1, result)
-                        self._save(counter, number + 1, images)
-            except KeyboardInterrupt:
-                self._manager.save()
-                raise
+        bar = tqdm(total=total, initial=start, desc=counter, unit="update", mininterval=1)
+        with bar, held_back() as interrupted:
+            for number, batch in enumerate(batches(start, total), start):
+                result = update(tf.constant(number, tf.int64), batch)
+                self._counters[counter].assign(number + 1)
+                bar.update()
+                last = number + 1 == total
+                if last or (number + 1) % log_every == 0:
+                    metrics = self._log(counter, number + 1, result)
+                    bar.set_postfix({k: f"{v:.4g}" for k, v in metrics.items()})
+                stop = interrupted()
+                if stop or last or (number + 1) % checkpoint_every == 0:
+                    self._check_finite(counter, number + 1, result)
+                    self._save(counter, number + 1, images)
+                if stop:
+                    break
+        if interrupted():
+            raise KeyboardInterrupt
         return metrics
-
-    def _counted(
-        self, counter: str, update: Callable[[tf.Tensor, Any], Metrics]
-    ) -> Callable[[tf.Tensor, Any], Metrics]:
-        """`update` and its count as one graph: Ctrl-C is raised the moment an update returns."""
-
-        @tf.function
-        def counted(number: tf.Tensor, batch: Any) -> Metrics:
-            metrics = update(number, batch)
-            self._counters[counter].assign(number + 1)
-            return metrics
-
-        return counted
 
     def _log(self, counter: str, number: int, result: Metrics) -> dict[str, float]:
         """Writes metrics to TensorBoard and returns them as numbers."""

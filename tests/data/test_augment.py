@@ -63,6 +63,16 @@ def test_maps_keep_their_ranges():
     assert 3 < np.abs(centre).max() <= 3.3 + 1e-4  # a tenth of 33 pixels
 
 
+def test_zoom_changes_sizes_by_its_factor():
+    maps = sample_maps([5, 6], 20, 64, 64, Augmentation(0, 0.5, 0, 0))
+    square = np.zeros((20, 64, 64, 1), np.float32)
+    square[:, 22:42, 22:42] = 1
+    sides = np.sqrt(transform(tf.constant(square), maps, "bilinear").numpy().sum((1, 2, 3)))
+    # A map leads from output to input pixels, so its scale is one over the zoom.
+    np.testing.assert_allclose(sides, 20 / maps.numpy()[:, 0], atol=0.5)
+    assert sides.max() > 24 and sides.min() < 16
+
+
 @pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
 def test_addons_and_core_operation_are_equal(images, interpolation):
     if module.transform is not module.transform_addons:
@@ -70,3 +80,7 @@ def test_addons_and_core_operation_are_equal(images, interpolation):
     maps = sample_maps([9, 9], 3, 17, 17, RANGES)
     expected = module.transform_addons(images, maps, interpolation)
     np.testing.assert_array_equal(module.transform_core(images, maps, interpolation), expected)
+    labels = tf.cast(images > 0, tf.uint8)
+    found = module.transform_core(labels, maps, "nearest")
+    assert found.dtype == tf.uint8
+    np.testing.assert_array_equal(found, module.transform_addons(labels, maps, "nearest"))

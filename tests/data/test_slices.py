@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from cmda_tf.data.slices import SliceStack, batches, draw, load_slices, sampling_groups
+from cmda_tf.data.store import load_subject
 from cmda_tf.errors import DataError
 
 
@@ -78,6 +79,12 @@ def test_loading_splits_by_subject(manifest):
     assert train.images.shape == (48, 16, 16) and test.images.shape == (16, 16, 16)
     assert train.images.dtype == np.float16 and train.labels.dtype == np.uint8
     assert test.labels is None
+    whole = [load_subject(manifest.path(e)) for e in manifest.select("mr", "train")]
+    assert [s.id for s in whole] == ["mr_train_1001", "mr_train_1002", "mr_train_1003"]
+    np.testing.assert_array_equal(train.images, np.concatenate([s.image for s in whole]))
+    np.testing.assert_array_equal(train.labels, np.concatenate([s.label for s in whole]))
+    held_out = {image.tobytes() for image in test.images[test.usable]}
+    assert not held_out & {image.tobytes() for image in train.images}
     np.testing.assert_array_equal(np.unique(train.first), [0, 16, 32])
     assert set(np.unique(train.labels)) == {0, 1, 2, 3, 4}
 

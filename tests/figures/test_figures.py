@@ -102,7 +102,7 @@ def test_curves_of_a_run(tiny, tmp_path):
     run = source_run(tiny(AdaptSettings))
     curves = read_curves(run.folder)
     steps, values = curves["train/loss"]
-    assert steps == [1, 2, 3, 4, 5, 6] and np.isfinite(values).all()
+    assert steps == [1, 2, 3] and np.isfinite(values).all()
     figure = draw_curves(curves, {"train/loss": "Loss", "train/dice": "Dice"})
     assert [axis.get_title() for axis in figure.axes] == ["Loss", "Dice"]
     with pytest.raises(ValueError, match="no curve 'x'"):

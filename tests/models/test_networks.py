@@ -12,6 +12,7 @@ from cmda_tf.models.layers import ChannelPad, PixelShuffle, SymmetricPad
 from cmda_tf.models.segmenter import build_dam, build_router, build_segmenter, path
 from cmda_tf.models.topology import DEFAULT_TAPS, LEGAL_DEPTHS
 
+LAST_UNITS = ("conv8", "conv9", "conv10", "output")
 Conv2D, BatchNormalization = tf.keras.layers.Conv2D, tf.keras.layers.BatchNormalization
 
 
@@ -25,6 +26,13 @@ def segmenter(config):
             layer.moving_mean.assign(rng.normal(0, 0.1, layer.moving_mean.shape))
             layer.moving_variance.assign(rng.uniform(0.5, 2, layer.moving_variance.shape))
     return model
+
+
+@pytest.fixture(scope="module")
+def full():
+    """Configuration and segmenter at the paper's width."""
+    config = ModelConfig(size=64, width=1)
+    return config, build_segmenter(config)
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +53,37 @@ def test_segmenter_has_33_convolutions_without_bias(segmenter):
     assert len(dilated) == 4 and all(name.startswith("rm7_") for name in dilated)
 
 
-def test_parameters_at_full_width():
-    model = build_segmenter(ModelConfig(size=16, width=1))
+# Side of the map for an image of 64, and channels, after each stage (the paper, section 3.1).
+MAPS = {
+    "conv1_conv": (64, 16), "rm1_block1_act": (64, 16), "rm1_block1_pool": (32, 16),
+    "rm1_block2_act": (32, 32), "rm1_block2_pool": (16, 32),
+    "rm2_block1_act": (16, 64), "rm2_block2_act": (16, 64), "rm2_block2_pool": (8, 64),
+    "rm3_block1_act": (8, 128), "rm3_block2_act": (8, 128), "rm4_block2_act": (8, 256),
+    "rm5_block2_act": (8, 256), "rm6_block2_act": (8, 512), "rm7_block2_act": (8, 512),
+    "conv8_act": (8, 512), "conv9_act": (8, 512), "conv10_conv": (8, 64 * 8 * 5),
+    "conv10_shuffle": (64, 8 * 5), "output_conv": (64, 5), "logits": (64, 5),
+}  # fmt: skip
+
+
+def test_feature_maps_at_full_width(full):
+    _, model = full
+    assert {name: tuple(model.get_layer(name).output.shape)[2:] for name in MAPS} == MAPS
+    pools = [x.name for x in model.layers if isinstance(x, tf.keras.layers.MaxPooling2D)]
+    assert pools == ["rm1_block1_pool", "rm1_block2_pool", "rm2_block2_pool"]
+
+
+def test_layer_names_are_those_of_the_table(segmenter):
+    units = [("conv1", ""), ("rm1_block1", "_1"), ("rm1_block1", "_2"), ("rm1_block2", "_1")]
+    first = [f"{unit}{part}_conv" for unit, part in units]
+    names = [layer.name for layer in _convolutions(segmenter)]
+    assert names[:4] == first
+    assert names[-5:] == ["rm7_block2_2_conv", *(f"{n}_conv" for n in LAST_UNITS)]
+    everything = [layer.name for layer in segmenter.layers]
+    assert len(set(everything)) == len(everything)
+
+
+def test_parameters_at_full_width(full):
+    _, model = full
     square = 9  # weights of a 3x3 kernel for each pair of channels
     pairs = 3 * 16 + (2 * 16 * 16) + (16 * 32 + 32 * 32) + (32 * 64 + 3 * 64 * 64)
     pairs += 64 * 128 + 3 * 128 * 128 + 128 * 256 + 3 * 256 * 256 + 4 * 256 * 256
@@ -105,20 +142,40 @@ def test_router_is_saved_and_loaded_without_code(config, segmenter, images, tmp_
         np.testing.assert_allclose(loaded(pair)[domain], logits, atol=1e-6)
 
 
-def test_residual_block_pads_its_shortcut_half_on_each_side():
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_residual_block_pads_its_shortcut_half_on_each_side(dilation):
     config = ModelConfig(size=16, width=1)
     image = tf.keras.Input((6, 6, 2))
-    model = tf.keras.Model(image, residual_block(image, LayerBank(config), "b", 4))
+    model = tf.keras.Model(image, residual_block(image, LayerBank(config), "b", 4, dilation))
     x = np.random.default_rng(0).normal(size=(1, 6, 6, 2)).astype(np.float32)
     kernels = [model.get_layer(f"b_{n}_conv").kernel for n in (1, 2)]
 
     def norm(value):  # untrained moving statistics: mean 0, variance 1
         return value / np.sqrt(1 + 1e-3)
 
-    h = tf.nn.leaky_relu(norm(tf.nn.conv2d(x, kernels[0], 1, "SAME")), 0.2)
-    h = norm(tf.nn.conv2d(h, kernels[1], 1, "SAME"))
+    def convolve(value, kernel):
+        return tf.nn.conv2d(value, kernel, 1, "SAME", dilations=dilation)
+
+    h = tf.nn.leaky_relu(norm(convolve(x, kernels[0])), 0.2)
+    h = norm(convolve(h, kernels[1]))
     expected = tf.nn.leaky_relu(np.pad(x, ((0, 0), (0, 0), (0, 0), (1, 1))) + h, 0.2)
     np.testing.assert_allclose(model(x), expected, atol=1e-5)
+
+
+def test_last_two_layers_mirror_the_border(segmenter, images):
+    names = ["conv9_act", "conv10_conv", "conv10_shuffle", "logits"]
+    outputs = [segmenter.get_layer(name).output for name in names]
+    features, before, shuffled, logits = (
+        np.asarray(x) for x in tf.keras.Model(segmenter.input, outputs)(images)
+    )
+    for x, name, margin, expected in (
+        (features, "conv10_conv", 1, before),
+        (shuffled, "output_conv", 2, logits),
+    ):
+        padded = np.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)), "symmetric")
+        kernel = segmenter.get_layer(name).kernel
+        np.testing.assert_allclose(tf.nn.conv2d(padded, kernel, 1, "VALID"), expected, atol=1e-5)
+    assert before.shape[-1] == 64 * shuffled.shape[-1]
 
 
 def test_layers_of_our_own():
@@ -147,9 +204,8 @@ def test_both_paths_give_the_critic_the_same_at_first(config, segmenter, images,
     np.testing.assert_array_equal(source[..., -1], segmenter(images).numpy().argmax(-1))
 
 
-def test_critic_input_channels_at_full_width():
-    config = ModelConfig(size=16, width=1)
-    segmenter = build_segmenter(config)
+def test_critic_input_channels_at_full_width(full):
+    config, segmenter = full
     dam = build_dam(config, 13, segmenter)
     paths = build_feature_paths(config, 13, DEFAULT_TAPS, segmenter, dam)
     # 128, 256, 512 and 512 channels shuffled by 8, five logits, the mask.

@@ -83,14 +83,16 @@ def test_target_images_that_labels_have_cropped_are_refused(tiny, manifest):
         target_slices(other_way, manifest)
 
 
-def test_stopped_run_resumes_to_the_same_bits(tiny, manifest, adapted, untraced, monkeypatch):
+def test_stopped_run_resumes_to_the_same_bits(
+    tiny, manifest, adapted, untraced, press_ctrl_c, monkeypatch
+):
     settings = tiny(AdaptSettings, name="adapt_stopped")
     log, stops = Loop._log, [("warmup", 1), ("joint", 1)]
 
     def stopping(self, counter, number, result):
         if (counter, number) in stops:
             stops.remove((counter, number))
-            raise KeyboardInterrupt
+            press_ctrl_c()
         return log(self, counter, number, result)
 
     monkeypatch.setattr(Loop, "_log", stopping)

@@ -10,7 +10,7 @@ from cmda_tf.data.slices import batches, load_slices
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.models.segmenter import build_segmenter
 from cmda_tf.settings import SourceSettings
-from cmda_tf.training import loop as loop_module
+from cmda_tf.training.loop import Loop
 from cmda_tf.training.source import train_segmenter
 from cmda_tf.training.steps import make_source_step, staircase
 from cmda_tf.training.weights import get_weights
@@ -39,21 +39,10 @@ def test_another_seed_gives_other_weights(tiny, train, undisturbed):
     assert (found["conv1_conv/kernel"] != undisturbed["conv1_conv/kernel"]).any()
 
 
-def test_stopped_run_resumes_to_the_same_bits(tiny, train, undisturbed, monkeypatch):
+def test_stopped_run_resumes_to_the_same_bits(tiny, train, undisturbed, press_ctrl_c, monkeypatch):
     settings = tiny(SourceSettings, steps=2, name="source_stopped")
-
-    def interrupt(*arguments):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:  # Ctrl-C while the first update is being logged
-        log = loop_module.Loop._log
-        patch.setattr(
-            loop_module.Loop,
-            "_log",
-            lambda self, counter, number, result: (
-                interrupt() if number == 1 else log(self, counter, number, result)
-            ),
-        )
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_log", lambda *_: press_ctrl_c() or {})  # within the first update
         with pytest.raises(KeyboardInterrupt):
             train(settings)
     steps = []

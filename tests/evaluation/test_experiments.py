@@ -1,0 +1,69 @@
+"""Which rows the runs of a folder make; runs are made up of settings alone."""
+
+import pytest
+
+from cmda_tf.data.manifest import Manifest
+from cmda_tf.errors import DataError
+from cmda_tf.evaluation import experiments
+from cmda_tf.evaluation.experiments import find_experiments
+from cmda_tf.settings import AdaptSettings, SourceSettings
+from cmda_tf.training.runs import start_run, training_domain
+
+
+@pytest.fixture
+def make(tmp_path, config):
+    """`make(phase, **settings)`: a run's folder as if it had been finished."""
+
+    def run(phase, finished=True, **changes):
+        supervised = phase in ("source", "finetune")
+        settings = (SourceSettings if supervised else AdaptSettings)(runs=str(tmp_path), **changes)
+        domain = training_domain(phase, settings) if supervised else settings.target
+        folder = start_run(phase, settings, config, {"domain": domain}).folder
+        if finished:
+            (folder / "weights.npz").touch()
+
+    return run
+
+
+def _rows(folder):
+    return [(e.title, e.path, e.domain) for e in find_experiments(folder)]
+
+
+def test_all_rows_in_the_papers_order(make, tmp_path):
+    for depth in (31, 13, 21):
+        make("adapt", depth=depth)
+    make("adabn", depth=13)
+    make("finetune")
+    make("source", domain="ct")
+    make("source")
+    make("adapt", depth=5, finished=False)
+    assert _rows(tmp_path) == [
+        ("Seg-MRI", "source", "mr"),
+        ("Seg-CT", "source", "ct"),
+        ("Seg-CT-STL", "source", "ct"),
+        ("noDA", "source", "ct"),
+        ("AdaBN d=13", "target", "ct"),
+        ("UDA d=13", "target", "ct"),
+        ("UDA d=21", "target", "ct"),
+        ("UDA d=31", "target", "ct"),
+    ]
+
+
+def test_runs_with_a_name_have_it_in_their_title(make, tmp_path):
+    make("adapt")
+    make("adapt", name="seed1", seed=1)
+    make("source", name="small", width=0.25)
+    assert [title for title, *_ in _rows(tmp_path)] == [
+        "Seg-MRI (small)", "noDA (small)", "UDA d=13", "UDA d=13 (seed1)",
+    ]  # fmt: skip
+
+
+def test_folder_without_finished_runs_says_what_to_type(make, tmp_path):
+    make("source", finished=False)
+    with pytest.raises(DataError, match=r"no finished run; .*train --phase=source --runs="):
+        find_experiments(tmp_path)
+
+
+def test_missing_test_subjects_are_named(tmp_path):
+    with pytest.raises(DataError, match="no labelled test subject of domain 'ct'"):
+        experiments.test_subjects(Manifest(tmp_path, 16, 1.0, ()), "ct")

@@ -1,0 +1,69 @@
+"""What the phases share when they set up."""
+
+import numpy as np
+import pytest
+
+from cmda_tf.data.augment import Augmentation
+from cmda_tf.data.manifest import Manifest
+from cmda_tf.data.slices import load_slices
+from cmda_tf.errors import DataError, UsageError
+from cmda_tf.settings import SourceSettings
+from cmda_tf.training import common
+
+
+def test_phantom_is_made_once_and_only_without_prepared_data(tmp_path, manifest, monkeypatch):
+    settings = SourceSettings(data=str(tmp_path))
+    calls = []
+
+    def prepare(raw, prepared, **options):
+        calls.append(("prepare", raw.name, options["size"]))
+        prepared.mkdir()
+        (prepared / "manifest.json").write_bytes((manifest.folder / "manifest.json").read_bytes())
+
+    monkeypatch.setattr(common, "write_phantom", lambda raw, subjects: calls.append(subjects))
+    monkeypatch.setattr(common, "prepare", prepare)
+    for _ in range(2):
+        assert len(common.prepared_data(settings).entries) == len(manifest.entries)
+    assert calls == [20, ("prepare", "phantom", 64)]
+    given = SourceSettings(prepared=str(manifest.folder), data=str(tmp_path / "none"))
+    assert common.prepared_data(given) == manifest
+    with pytest.raises(DataError, match=r"python -m cmda_tf\.prepare"):
+        common.prepared_data(SourceSettings(prepared=str(tmp_path / "none")))
+    assert len(calls) == 2
+
+
+def test_network_follows_settings_and_data(manifest):
+    settings = SourceSettings(width=0.25, dropout=0.1, precision="mixed_bfloat16", seed=4)
+    config = common.model_config(settings, manifest)
+    assert (config.size, config.channels, config.classes) == (16, 3, 5)
+    assert (config.width, config.dropout, config.precision) == (0.25, 0.1, "mixed_bfloat16")
+    assert config.seed == 4
+
+
+@pytest.mark.parametrize("size", [8, 20, 63])
+def test_sizes_the_network_cannot_take_are_refused(size, tmp_path):
+    with pytest.raises(UsageError, match=rf"--prepared: .*multiple of 8.* has {size}$"):
+        common.model_config(SourceSettings(), Manifest(tmp_path, size, 1.0, ()))
+
+
+def test_augmentation_follows_settings():
+    settings = SourceSettings(rotation_degrees=1.0, zoom=0.2, shear=0.3, translation=0.4)
+    assert common.augmentation(settings) == Augmentation(1.0, 0.2, 0.3, 0.4)
+    assert common.augmentation(SourceSettings(augment=False)) is None
+
+
+def test_previews_show_image_prediction_and_truth(manifest):
+    stack = load_slices(manifest, "mr", "train", with_labels=True)
+
+    def model(images, training):
+        assert not training and images.shape == (3, 16, 16, 3)
+        return np.eye(5)[np.full((3, 16, 16), 2)]
+
+    shown = {name: np.asarray(x) for name, x in common.previews(model, stack, count=3)().items()}
+    assert set(shown) == {"image", "prediction", "truth"}
+    for image in shown.values():
+        assert image.shape == (3, 16, 16, 1) and image.min() >= 0 and image.max() <= 1
+    assert np.all(shown["prediction"] == 0.5)  # class 2 of 0..4
+    assert set(np.unique(shown["truth"])) <= {0.0, 0.25, 0.5, 0.75, 1.0}
+    unlabelled = load_slices(manifest, "ct", "train", with_labels=False)
+    assert set(common.previews(model, unlabelled, count=3)()) == {"image", "prediction"}

@@ -1,0 +1,116 @@
+"""Run folders: what may differ when a run is resumed, and what a new start removes."""
+
+import dataclasses
+
+import pytest
+
+from cmda_tf.errors import DataError, UsageError
+from cmda_tf.files import read_json, write_json
+from cmda_tf.settings import AdaptSettings, SourceSettings
+from cmda_tf.training.runs import finished_run, open_run, run_name, start_run
+
+INPUTS = {"prepared_folder": "a", "prepared_sha256": "0", "domain": "mr", "origin_sha256": None}
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return AdaptSettings(runs=str(tmp_path), width=0.0625)
+
+
+def _finish(run):
+    for name in ("model.keras", "weights.npz"):
+        (run.folder / name).write_bytes(b"x")
+    for name in ("checkpoints", "logs"):
+        (run.folder / name).mkdir()
+
+
+@pytest.mark.parametrize(
+    ("phase", "settings", "name"),
+    [
+        ("source", SourceSettings(), "source_mr"),
+        ("source", SourceSettings(domain="ct"), "source_ct"),
+        ("source", SourceSettings(source="ct"), "source_ct"),
+        ("finetune", SourceSettings(), "finetune_ct"),
+        ("adapt", AdaptSettings(depth=21), "adapt_d21"),
+        ("adabn", AdaptSettings(), "adabn_d13"),
+    ],
+)
+def test_default_names(phase, settings, name):
+    assert run_name(phase, settings) == name
+
+
+def test_new_run_holds_its_settings(settings, config):
+    run = start_run("adapt", settings, config, INPUTS)
+    assert not run.finished and run.folder.name == "adapt_d13"
+    record = read_json(run.folder / "settings.json")
+    assert record["phase"] == "adapt" and record["inputs"] == INPUTS
+    assert AdaptSettings.from_dict(record["settings"]) == settings
+    assert open_run(run.folder).config == config
+
+
+def test_what_does_not_decide_the_result_may_change(settings, config):
+    _finish(start_run("adapt", settings, config, INPUTS))
+    changes = {"log_every": 3, "checkpoint_every": 4, "joint_checkpoint_every": 5, "data": "x"}
+    again = dataclasses.replace(settings, prepared="elsewhere", **changes)
+    run = start_run("adapt", again, config, {**INPUTS, "prepared_folder": "elsewhere"})
+    assert run.finished and (run.folder / "checkpoints").is_dir()
+    assert read_json(run.folder / "settings.json")["settings"]["log_every"] == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"clip": 0.01}, r"clip=0\.03, now it is 0\.01"),
+        ({"taps": (13, 33)}, r"taps=\[13, 21, 25, 31, 33\], now it is \[13, 33\]"),
+        ({"width": 0.25}, r"width=0\.0625, now it is 0\.25"),
+        ({"seed": 7}, r"seed=0, now it is 7"),
+        ({"depth": 21, "name": "adapt_d13"}, r"depth=13, now it is 21"),
+    ],
+)
+def test_other_settings_are_refused_by_name(settings, config, change, message):
+    run = start_run("adapt", settings, config, INPUTS)
+    changed = dataclasses.replace(settings, **change)
+    config = dataclasses.replace(config, width=changed.width, seed=changed.seed)
+    before = (run.folder / "settings.json").read_bytes()
+    with pytest.raises(UsageError, match=rf"adapt_d13 holds a run with {message}; --noresume"):
+        start_run("adapt", changed, config, INPUTS)
+    assert (run.folder / "settings.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["prepared_sha256", "origin_sha256"])
+def test_other_data_or_another_source_model_is_refused(settings, config, name):
+    start_run("adapt", settings, config, INPUTS)
+    with pytest.raises(UsageError, match=rf"{name}=.*, now it is 'new'"):
+        start_run("adapt", settings, config, {**INPUTS, name: "new"})
+
+
+def test_another_phase_under_the_same_name_is_refused(settings, config):
+    """AdaBN and adaptation have the same settings; one's result must not pass for the other's."""
+    named = dataclasses.replace(settings, name="mine")
+    _finish(start_run("adabn", named, config, INPUTS))
+    with pytest.raises(UsageError, match="mine holds a run with phase='adabn', now it is 'adapt'"):
+        start_run("adapt", named, config, INPUTS)
+    assert open_run(settings.runs + "/mine").phase == "adabn"
+
+
+def test_noresume_removes_what_was_there(settings, config):
+    run = start_run("adapt", settings, config, INPUTS)
+    _finish(run)
+    (run.folder / "notes.txt").write_text("mine")
+    anew = start_run("adapt", dataclasses.replace(settings, resume=False), config, INPUTS)
+    assert not anew.finished
+    assert sorted(p.name for p in anew.folder.iterdir()) == ["notes.txt", "settings.json"]
+
+
+def test_run_to_build_on_must_be_finished(settings, config):
+    run = start_run("adapt", settings, config, INPUTS)
+    with pytest.raises(DataError, match=r"adapt_d13: no finished run here; this makes it: type me"):
+        finished_run(run.folder, "type me")
+    _finish(run)
+    assert finished_run(run.folder, "type me").record == run.record
+
+
+def test_settings_of_another_program_are_named(tmp_path):
+    write_json(tmp_path / "settings.json", ["not", "ours"])
+    with pytest.raises(DataError, match=r"settings\.json: not the settings of a run"):
+        open_run(tmp_path)
