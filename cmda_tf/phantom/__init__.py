@@ -6,4 +6,4 @@ the voxel grid. `python -m cmda_tf.phantom --out=DIR` writes a data set.
 """
 
 # Part of every data set's settings: a change of the images makes existing files outdated.
-PHANTOM_VERSION = 1
+PHANTOM_VERSION = 2

@@ -39,7 +39,7 @@ class Protocol:
         return cls(
             hounsfield=hounsfield(rng),
             mixing=rng.uniform(20, 60),
-            noise=float(np.exp(rng.uniform(np.log(25), np.log(110)))),
+            noise=float(np.exp(rng.uniform(np.log(30), np.log(170)))),
             blur_mm=rng.uniform(0.5, 1.1),
         )
 
@@ -72,7 +72,7 @@ def hounsfield(rng: np.random.Generator) -> dict[str, float]:
         "myocardium": rng.uniform(90, 130),
         "lv_blood": left * rng.uniform(0.9, 1.0),
         "la_blood": left * rng.uniform(0.9, 1.02),
-        "aorta_blood": left * rng.uniform(1.0, 1.12),
+        "aorta_blood": left * rng.uniform(1.05, 1.2),
         "rv_blood": right,
         "ra_blood": right * rng.uniform(0.85, 1.2),
         "pa_blood": right * rng.uniform(0.95, 1.4),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cmda_tf.phantom import tissues
+from cmda_tf.phantom import airways, tissues
 from cmda_tf.phantom.canvas import Layer
 from cmda_tf.phantom.shapes import Cut, Ellipsoid, Ridges, tube
 
@@ -135,6 +135,7 @@ def layers(h: Heart) -> list[Layer]:
     solids = Solids(h)
     return [
         *_fat(h, solids),
+        *airways.layers(h.size),
         *_right_heart(h, solids),
         *_left_atrium(h, solids),
         *_left_ventricle(h, solids),

@@ -45,6 +45,8 @@ PROPERTIES = {
     "svc_blood": (1550, 175, 1.0, 0),
     "ivc_blood": (1550, 175, 1.0, 0),
 }
+# Beside the lung, off-resonance dephases pulmonary venous blood; fast flow that of the aorta.
+_INFLOW = {"la_blood": (0.7, 1.0), "aorta_blood": (0.8, 1.05)}
 _BLOOD = tuple(name for name in TISSUES if name.endswith("_blood"))
 
 
@@ -77,12 +79,12 @@ class Protocol:
     def sample(cls, rng: np.random.Generator) -> "Protocol":
         """Draws a protocol."""
         suppressed = rng.random() < 0.6
-        left = rng.uniform(0.15, 0.4)
+        left = rng.uniform(0.25, 0.55)
         return cls(
             flip_deg=rng.uniform(55, 80),
             tr_ms=rng.uniform(3.2, 4.4),
             fat_left=left if suppressed else 1.0,
-            inflow={name: rng.uniform(0.85, 1.15) for name in _BLOOD},
+            inflow={name: rng.uniform(*_INFLOW.get(name, (0.85, 1.15))) for name in _BLOOD},
             swirl=rng.uniform(0.08, 0.18),
             coil_radius_mm=rng.uniform(55, 85),
             correction=rng.uniform(0.4, 0.9),
