@@ -57,7 +57,10 @@ class FeaturePaths:
         """
         at_depth, lower = self.lower(images, training=training)
         upper = self.upper(at_depth, training=False)
-        return tf.concat([lower, upper], axis=-1) if self.lower_channels else upper
+        if not self.lower_channels:
+            return upper
+        # Keras 2's bilinear upsampling gives float32 whatever the policy.
+        return tf.concat([tf.cast(lower, upper.dtype), upper], axis=-1)
 
     @property
     def lower_channels(self) -> int:
