@@ -11,6 +11,8 @@ from cmda_tf.models.topology import DEFAULT_TAPS, check_depth, check_taps
 from cmda_tf.options import Options, setting
 
 PRECISIONS = ("float32", "mixed_bfloat16")
+CONSTRAINTS = ("clip", "spectral", "gradient_penalty")
+CRITIC_NORMS = ("batch", "layer", "group", "none")
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,28 @@ class AdaptSettings(PhaseSettings):
     dam_learning_rate: float = setting(3e-4, "RMSProp's rate for the DAM.", minimum=0)
     adversarial_decay: float = setting(0.98, "Factor of each decay of both rates.", minimum=0)
     adversarial_decay_every: int = setting(100, "Joint updates between decays.", minimum=1)
-    clip: float = setting(0.03, "Bound of the critic's weights.", minimum=1e-6)
+    constraint: str = setting("clip", "What keeps the critic Lipschitz.", choices=CONSTRAINTS)
+    clip: float = setting(0.03, "Bound of the critic's weights under clip.", minimum=1e-6)
+    penalty: float = setting(10.0, "Factor of the gradient penalty.", minimum=0)
+    critic_norm: str = setting("batch", "Normalisation in the critic.", choices=CRITIC_NORMS)
+    rmsprop_epsilon: float = setting(1e-7, "RMSProp's epsilon, both players.", minimum=1e-12)
+    rmsprop_start: float = setting(0.0, "RMSProp's accumulator at the start (TF1: 1).", minimum=0)
+    standardise_taps: bool = setting(
+        False,
+        "Scale each channel of the critic's input by the source features' mean and deviation.",
+    )
+    mask_critic_weight: float = setting(
+        0.0, "Weight of a second critic on the softmax; the journal version: 0.3.", minimum=0
+    )
+    entropy_weight: float = setting(
+        0.0, "Weight of the predictions' entropy in the DAM's loss.", minimum=0
+    )
+    dam_average: float = setting(
+        0.0,
+        "Decay of an average of the DAM's weights that replaces them; 0: none.",
+        minimum=0,
+        maximum=0.9999,
+    )
     refresh_statistics: bool = setting(
         True, "Re-estimate the DAM's BatchNorm statistics on target slices when done."
     )
@@ -92,3 +115,8 @@ class AdaptSettings(PhaseSettings):
         super().__post_init__()
         check_depth(self.depth)
         check_taps(self.taps)
+        if self.constraint == "gradient_penalty" and self.critic_norm == "batch":
+            raise UsageError(
+                "--constraint=gradient_penalty: BatchNorm makes one sample's score depend on the "
+                "others; expected --critic_norm=layer, group or none"
+            )

@@ -5,6 +5,7 @@ Every block takes a `LayerBank` and asks it for layers by name. A bank either ma
 layers), so that one piece of code builds both. Tensors are `[B, H, W, C]`.
 """
 
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from cmda_tf.models.topology import UPSAMPLING, Unit
 SLOPE = 0.2  # LeakyReLU
 NORM_DECAY = 0.90  # BatchNorm moving statistics
 NORM_EPSILON = 1e-3
+GROUPS = 8
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,19 @@ class LayerBank:
         so that no global policy is touched.
       prefix: put before every layer's name (`dam_`).
       shared: a model whose layers are handed out instead of making new ones.
+      norm: `batch`, `layer`, `group` or `none`; all but a critic's are `batch`.
     """
 
-    def __init__(self, config: ModelConfig, prefix: str = "", shared: tf.keras.Model | None = None):
+    def __init__(
+        self,
+        config: ModelConfig,
+        prefix: str = "",
+        shared: tf.keras.Model | None = None,
+        norm: str = "batch",
+    ):
         self.config = config
         self.prefix = prefix
+        self.norm = norm
         self._shared = shared
         self._policy = tf.keras.mixed_precision.Policy(config.precision)
 
@@ -95,9 +105,16 @@ def convolution(x, bank, name, filters, *, size=3, stride=1, dilation=1, symmetr
 
 
 def normalise(x, bank, name):
-    """BatchNorm with the paper's decay."""
-    norm = tf.keras.layers.BatchNormalization
-    return bank(f"{name}_norm", norm, momentum=NORM_DECAY, epsilon=NORM_EPSILON)(x)
+    """BatchNorm with the paper's decay; in a critic as its bank says."""
+    if bank.norm == "none":
+        return x
+    if bank.norm == "batch":
+        norm = tf.keras.layers.BatchNormalization
+        return bank(f"{name}_norm", norm, momentum=NORM_DECAY, epsilon=NORM_EPSILON)(x)
+    # Layer normalisation of an image is group normalisation with one group.
+    groups = 1 if bank.norm == "layer" else math.gcd(GROUPS, x.shape[-1])
+    norm = tf.keras.layers.GroupNormalization
+    return bank(f"{name}_norm", norm, groups=groups, epsilon=NORM_EPSILON)(x)
 
 
 def activate(x, bank, name):

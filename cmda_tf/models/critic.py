@@ -3,10 +3,13 @@
 Features at the tapped layers, the logits and the argmax mask are each brought to the image's
 resolution and concatenated: the critic's input `[B, size, size, channels]`. Taps at or before
 the depth d are the paper's set A (from the DAM or the source's own first layers), those after
-it the set H (from the shared frozen layers).
+it the set H (from the shared frozen layers). A second critic, of the journal version (Dou et al.,
+2019), may judge the segmentation alone.
 """
 
+import dataclasses
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -26,29 +29,49 @@ CRITIC_WIDTHS = (64, 128, 256, 512, 512)
 CRITIC_STRIDES = (2, 2, 2, 2, 4)  # at 256x256; smaller images use as many as leave 2x2
 
 
+class Features(NamedTuple):
+    """What a path gives for a batch of images.
+
+    Attributes:
+      tapped: `[B, size, size, channels]`, the critic's input.
+      logits: `[B, size, size, classes]` float32.
+    """
+
+    tapped: tf.Tensor
+    logits: tf.Tensor
+
+
 @dataclass(frozen=True)
 class FeaturePaths:
     """Functional models whose outputs, concatenated, are the critic's input.
 
     Attributes:
-      source: image to all critic inputs, through the source segmenter.
+      source: image to (all critic inputs, logits), through the source segmenter.
       lower: image to (feature map of layer d, critic inputs of the taps in A), by the DAM.
-      upper: feature map of layer d to the critic inputs of the taps in H and the mask, by the
-        segmenter's frozen layers.
+      upper: feature map of layer d to (critic inputs of the taps in H and the mask, logits), by
+        the segmenter's frozen layers.
       channels: of the concatenated critic input.
+      shift, scale: `[channels]`; the critic sees `(features - shift) / scale`. None: as they are.
     """
 
     source: tf.keras.Model
     lower: tf.keras.Model
     upper: tf.keras.Model
     channels: int
+    shift: tf.Tensor | None = None
+    scale: tf.Tensor | None = None
 
-    def source_features(self, images: tf.Tensor) -> tf.Tensor:
-        """Critic input of source images; all layers in inference mode."""
-        return self.source(images, training=False)
+    def standardised(self, shift: tf.Tensor, scale: tf.Tensor) -> "FeaturePaths":
+        """The same paths, with each channel of the critic's input shifted and scaled."""
+        return dataclasses.replace(self, shift=shift, scale=scale)
 
-    def target_features(self, images: tf.Tensor, training: bool) -> tf.Tensor:
-        """Critic input of target images.
+    def source_features(self, images: tf.Tensor) -> Features:
+        """Features of source images `[B, size, size, 3]`; all layers in inference mode."""
+        tapped, logits = self.source(images, training=False)
+        return Features(self._scaled(tapped), logits)
+
+    def target_features(self, images: tf.Tensor, training: bool) -> Features:
+        """Features of target images.
 
         Args:
           images: `[B, size, size, 3]`.
@@ -56,16 +79,21 @@ class FeaturePaths:
             above it are frozen and always in inference mode.
         """
         at_depth, lower = self.lower(images, training=training)
-        upper = self.upper(at_depth, training=False)
-        if not self.lower_channels:
-            return upper
-        # Keras 2's bilinear upsampling gives float32 whatever the policy.
-        return tf.concat([tf.cast(lower, upper.dtype), upper], axis=-1)
+        upper, logits = self.upper(at_depth, training=False)
+        if self.lower_channels:
+            # Keras 2's bilinear upsampling gives float32 whatever the policy.
+            upper = tf.concat([tf.cast(lower, upper.dtype), upper], axis=-1)
+        return Features(self._scaled(upper), logits)
 
     @property
     def lower_channels(self) -> int:
         """Channels of the critic input that come from the DAM; 0 if no tap lies before d."""
-        return self.channels - self.upper.output_shape[-1]
+        return self.channels - self.upper.outputs[0].shape[-1]
+
+    def _scaled(self, tapped: tf.Tensor) -> tf.Tensor:
+        if self.scale is None:
+            return tapped
+        return tf.cast((tf.cast(tapped, tf.float32) - self.shift) / self.scale, tapped.dtype)
 
 
 def build_feature_paths(
@@ -94,7 +122,7 @@ def build_feature_paths(
     image = image_input(config)
     features = apply_units(image, frozen, units_between(1, NUM_LAYERS))
     everything = _critic_input(features, taps, config, mask=True)
-    source = tf.keras.Model(image, everything, name="source_features")
+    source = tf.keras.Model(image, [everything, features[NUM_LAYERS]], name="source_features")
 
     image = image_input(config)
     features = apply_units(image, LayerBank(config, DAM_PREFIX, dam), units_between(1, depth))
@@ -105,9 +133,8 @@ def build_feature_paths(
         features[depth].shape[1:], name="at_depth", dtype=features[depth].dtype
     )
     features = apply_units(at_depth, frozen, units_between(depth + 1, NUM_LAYERS))
-    upper = tf.keras.Model(
-        at_depth, _critic_input(features, high, config, mask=True), name="upper_features"
-    )
+    tapped = _critic_input(features, high, config, mask=True)
+    upper = tf.keras.Model(at_depth, [tapped, features[NUM_LAYERS]], name="upper_features")
     return FeaturePaths(source, lower, upper, everything.shape[-1])
 
 
@@ -133,15 +160,23 @@ def _to_full_resolution(x, bank: LayerBank, tap: int):
     return bank(f"tap{tap}_upsample", upsample, factor, interpolation="bilinear")(x)
 
 
-def build_critic(config: ModelConfig, channels: int) -> tf.keras.Model:
+def build_critic(
+    config: ModelConfig, channels: int, norm: str = "batch", prefix: str = ""
+) -> tf.keras.Model:
     """The critic: features `[B, size, size, channels]` to one score `[B, 1]` (float32).
 
     Residual blocks whose width doubles up to 512, a strided convolution after each, one more
     stride-2 convolution and a linear score without bias. BatchNorm keeps the score bounded
     (without any normalisation it exceeds 1e5 within 50 updates); it uses the statistics of the
     batch, so source and target features must be scored in separate calls.
+
+    Args:
+      config: size, width, precision and seed.
+      channels: of the input.
+      norm: `batch`, `layer`, `group` or `none`.
+      prefix: of the layers' names.
     """
-    bank = LayerBank(config)
+    bank = LayerBank(config, prefix, norm=norm)
     features = tf.keras.Input((config.size, config.size, channels), name="features")
     x = features
     first_width = config.scaled(CRITIC_WIDTHS[0])
@@ -156,7 +191,7 @@ def build_critic(config: ModelConfig, channels: int) -> tf.keras.Model:
     glorot = bank.initializer("score")
     dense = tf.keras.layers.Dense
     score = bank("score", dense, 1, use_bias=False, kernel_initializer=glorot, dtype="float32")(x)
-    return tf.keras.Model(features, score, name="critic")
+    return tf.keras.Model(features, score, name=f"{prefix}critic")
 
 
 def critic_strides(size: int) -> tuple[int, ...]:

@@ -5,12 +5,14 @@ Only images of the target's training subjects are read, never a label.
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 from cmda_tf.data.manifest import Manifest
 from cmda_tf.data.slices import SliceStack, batches, load_slices
-from cmda_tf.models.critic import build_critic, build_feature_paths
+from cmda_tf.models.blocks import ModelConfig
+from cmda_tf.models.critic import FeaturePaths, build_critic, build_feature_paths
 from cmda_tf.models.segmenter import build_dam, build_router, path
 from cmda_tf.settings import AdaptSettings
 from cmda_tf.training.adabn import refresh_statistics
@@ -25,13 +27,14 @@ from cmda_tf.training.common import (
     trained_segmenter,
 )
 from cmda_tf.training.loop import Loop
-from cmda_tf.training.runs import Run, start_run
-from cmda_tf.training.steps import (
+from cmda_tf.training.players import (
     AdversarialPlayers,
+    Critic,
     make_joint_update,
     make_warmup_step,
-    staircase,
 )
+from cmda_tf.training.runs import Run, start_run
+from cmda_tf.training.steps import staircase
 
 
 def adapt(settings: AdaptSettings, manifest: Manifest) -> Run:
@@ -49,35 +52,93 @@ def adapt(settings: AdaptSettings, manifest: Manifest) -> Run:
     segmenter = trained_segmenter(config, origin)
     dam = build_dam(config, settings.depth, segmenter)
     router = build_router(config, settings.depth, segmenter, dam)
-    players = make_players(settings, config, segmenter, dam)
     source = load_slices(manifest, settings.source, "train", with_labels=False)
     target = target_slices(settings, manifest)
+    players = make_players(settings, config, segmenter, dam, source)
     _compete(run, settings, players, router, source, target)
+    if players.average is not None:
+        dam.set_weights(players.average.get_weights())
     if settings.refresh_statistics:
         refresh_statistics(config, settings.depth, segmenter, dam, target)
     run.finish(router)
     return run
 
 
-def make_players(settings, config, segmenter, dam) -> AdversarialPlayers:
-    """The DAM and a new critic, with an optimizer each.
+def make_players(
+    settings: AdaptSettings,
+    config: ModelConfig,
+    segmenter: tf.keras.Model,
+    dam: tf.keras.Model,
+    source: SliceStack | None = None,
+) -> AdversarialPlayers:
+    """The DAM and new critics, with an optimizer each.
+
+    Args:
+      settings: of the phase.
+      config: of the networks.
+      segmenter, dam: the trained segmenter, which is frozen, and the DAM.
+      source: unlabelled source slices, for `settings.standardise_taps`.
+    """
+    segmenter.trainable = False
+    paths = build_feature_paths(config, settings.depth, settings.taps, segmenter, dam)
+    if settings.standardise_taps:
+        paths = paths.standardised(*source_moments(paths, source))
+    critic = _critic(settings, config, paths.channels, lambda features: features.tapped)
+    mask_critic = None
+    if weight := settings.mask_critic_weight:
+        view = lambda features: tf.nn.softmax(features.logits)  # noqa: E731
+        mask_critic = _critic(settings, config, config.classes, view, weight, "mask_")
+    average = build_dam(config, settings.depth, segmenter) if settings.dam_average else None
+    return AdversarialPlayers(
+        paths,
+        dam,
+        _rmsprop(settings, settings.dam_learning_rate, dam),
+        critic,
+        mask_critic,
+        settings.entropy_weight,
+        average,
+        settings.dam_average,
+        settings.jit_compile,
+    )
+
+
+def _critic(settings, config, channels, view, weight=1.0, prefix="") -> Critic:
+    """A new critic as the settings ask for."""
+    network = build_critic(config, channels, settings.critic_norm, prefix)
+    optimizer = _rmsprop(settings, settings.critic_learning_rate, network)
+    rule = (settings.constraint, settings.clip, settings.penalty)
+    return Critic(network, optimizer, view, weight, *rule)
+
+
+def _rmsprop(settings: AdaptSettings, rate: float, model: tf.keras.Model) -> Any:
+    """A player's optimizer.
 
     Keras' RMSProp starts its accumulator at zeros with epsilon 1e-7 (TensorFlow 1, which the
     authors used: at ones, 1e-10). With ones the first DAM updates would be some hundred times
     smaller than the rate says, and a short schedule would end before they are not.
     """
-    segmenter.trainable = False
-    paths = build_feature_paths(config, settings.depth, settings.taps, segmenter, dam)
-    critic = build_critic(config, paths.channels)
-    optimizers = [
-        tf.keras.optimizers.RMSprop(rate)
-        for rate in (settings.dam_learning_rate, settings.critic_learning_rate)
-    ]
-    for optimizer, model in zip(optimizers, (dam, critic)):
-        optimizer.build(model.trainable_variables)
-    return AdversarialPlayers(
-        paths, dam, critic, *optimizers, clip=settings.clip, jit_compile=settings.jit_compile
-    )
+    optimizer = tf.keras.optimizers.RMSprop(rate, epsilon=settings.rmsprop_epsilon)
+    optimizer.build(model.trainable_variables)
+    if settings.rmsprop_start:
+        for accumulator in optimizer._velocities:  # no public name in Keras 2 or 3
+            accumulator.assign(tf.fill(accumulator.shape, settings.rmsprop_start))
+    return optimizer
+
+
+def source_moments(paths: FeaturePaths, source: SliceStack) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and standard deviation of each channel of the critic's input over source slices.
+
+    Returns:
+      Two `[channels]` float32 tensors; a channel that never varies has deviation 1.
+    """
+    means, squares = [], []
+    for batch in batches(source, 32, 0, 0, max(1, len(source.usable) // 32)):
+        tapped = tf.cast(paths.source_features(batch["images"]).tapped, tf.float32)
+        means.append(tf.reduce_mean(tapped, [0, 1, 2]))
+        squares.append(tf.reduce_mean(tf.square(tapped), [0, 1, 2]))
+    mean = tf.reduce_mean(means, axis=0)
+    variance = tf.reduce_mean(squares, axis=0) - tf.square(mean)
+    return mean, tf.where(variance > 1e-8, tf.sqrt(tf.maximum(variance, 1e-8)), 1.0)
 
 
 def _compete(
@@ -89,13 +150,7 @@ def _compete(
     target: SliceStack,
 ) -> None:
     """Warm-up and joint updates."""
-    loop = Loop(
-        run.folder,
-        dam=players.dam,
-        critic=players.critic,
-        dam_optimizer=players.dam_optimizer,
-        critic_optimizer=players.critic_optimizer,
-    )
+    loop = Loop(run.folder, **_state(players))
     loop.restore("warmup", "joint")
     warps = augmentation(settings)
     warmup_seed, joint_seed = 2 * settings.seed, 2 * settings.seed + 1
@@ -117,6 +172,17 @@ def _compete(
     # A joint update is as long as twenty others, so each is worth an entry.
     every = settings.joint_checkpoint_every
     loop.run("joint", settings.joint_updates, rounds, joint, 1, every, show)
+
+
+def _state(players: AdversarialPlayers) -> dict[str, Any]:
+    """What decides the next update, for the checkpoints."""
+    state = {"dam": players.dam, "dam_optimizer": players.dam_optimizer}
+    state |= {"critic": players.critic.network, "critic_optimizer": players.critic.optimizer}
+    if mask_critic := players.mask_critic:
+        state |= {"mask_critic": mask_critic.network, "mask_optimizer": mask_critic.optimizer}
+    if players.average is not None:
+        state["average"] = players.average
+    return state
 
 
 def _learning_rates(settings: AdaptSettings) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:

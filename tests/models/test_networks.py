@@ -196,12 +196,28 @@ def test_layers_of_our_own():
 def test_both_paths_give_the_critic_the_same_at_first(config, segmenter, images, depth, taps):
     dam = build_dam(config, depth, segmenter)
     paths = build_feature_paths(config, depth, taps, segmenter, dam)
-    source = paths.source_features(images).numpy()
+    source, logits = (x.numpy() for x in paths.source_features(images))
     assert source.shape == (2, 16, 16, paths.channels)
-    target = paths.target_features(images, training=False).numpy()
+    target, same = (x.numpy() for x in paths.target_features(images, training=False))
     # The channels' order differs only in that the DAM's taps come first, as the depth orders them.
     np.testing.assert_allclose(target, source, atol=1e-5)
-    np.testing.assert_array_equal(source[..., -1], segmenter(images).numpy().argmax(-1))
+    expected = segmenter(images).numpy()
+    np.testing.assert_array_equal(source[..., -1], expected.argmax(-1))
+    for found in (logits, same):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_standardised_features_are_shifted_and_scaled(config, segmenter, images):
+    paths = build_feature_paths(config, 13, (13, 33), segmenter, build_dam(config, 13, segmenter))
+    shift = np.linspace(-1, 1, paths.channels).astype(np.float32)
+    scale = np.linspace(0.5, 2, paths.channels).astype(np.float32)
+    scaled = paths.standardised(shift, scale)
+    for plain, found in (
+        (paths.source_features(images), scaled.source_features(images)),
+        (paths.target_features(images, True), scaled.target_features(images, True)),
+    ):
+        np.testing.assert_allclose(found.tapped, (plain.tapped - shift) / scale, atol=1e-5)
+        np.testing.assert_array_equal(found.logits, plain.logits)
 
 
 def test_critic_input_channels_at_full_width(full):
@@ -223,6 +239,24 @@ def test_critic_scores_one_number_and_ends_at_2x2(config):
     widths = [build_critic(ModelConfig(size=64, width=1), 28).get_layer(f"block{n}_act").output
               for n in range(1, 6)]  # fmt: skip
     assert [w.shape[-1] for w in widths] == [64, 128, 256, 512, 512]
+
+
+@pytest.mark.parametrize(("norm", "groups"), [("layer", 1), ("group", 4)])
+def test_critic_normalises_each_sample_by_itself(config, norm, groups):
+    critic = build_critic(config, 7, norm)  # widths 4, 8, 16, 32, 32
+    layer = critic.get_layer("block1_1_norm")
+    assert isinstance(layer, tf.keras.layers.GroupNormalization) and layer.groups == groups
+    x = np.random.default_rng(0).normal(size=(3, 16, 16, 7)).astype(np.float32)
+    together = critic(x, training=True).numpy()
+    alone = np.concatenate([critic(x[k : k + 1], training=True) for k in range(3)])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_critic_without_normalisation_has_none(config):
+    names = [layer.name for layer in build_critic(config, 7, "none").layers]
+    assert not any(name.endswith("_norm") for name in names)
+    prefixed = build_critic(config, 7, prefix="mask_")
+    assert prefixed.name == "mask_critic" and prefixed.get_layer("mask_score") is not None
 
 
 def test_bfloat16_keeps_weights_and_logits_in_float32(config, images):

@@ -1,0 +1,19 @@
+"""Entropy of predictions, to be minimised on unlabelled images (Vu et al., 2019)."""
+
+import math
+
+import tensorflow as tf
+
+
+def prediction_entropy(logits: tf.Tensor) -> tf.Tensor:
+    """Mean entropy of the softmax over pixels, as a share of its largest possible value.
+
+    Args:
+      logits: `[B, H, W, C]` float32.
+
+    Returns:
+      A scalar in 0..1.
+    """
+    log_p = tf.nn.log_softmax(logits)
+    entropy = -tf.reduce_sum(tf.exp(log_p) * log_p, axis=-1)
+    return tf.reduce_mean(entropy) / math.log(logits.shape[-1])
