@@ -9,13 +9,33 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from cmda_tf.models.segmenter import build_dam, build_router, build_segmenter, path
+from cmda_tf.models.segmenter import (
+    all_features,
+    build_dam,
+    build_router,
+    build_segmenter,
+    image_input,
+    path,
+)
 from cmda_tf.training.runs import Run
 from cmda_tf.training.weights import set_weights
 
 SLICES_A_BATCH = 16
 
 Predictor = Callable[[np.ndarray], np.ndarray]
+
+
+def load_networks(run: Run) -> tuple[tf.keras.Model, tf.keras.Model | None, int]:
+    """A finished run's segmenter, and its DAM and depth; None and 0 where it has none."""
+    segmenter = build_segmenter(run.config)
+    weights, origin = run.weights(), str(run.folder)
+    set_weights(segmenter, weights, origin)
+    depth = run.record["settings"].get("depth", 0)
+    if not depth:
+        return segmenter, None, 0
+    dam = build_dam(run.config, depth, segmenter)
+    set_weights(dam, weights, origin)
+    return segmenter, dam, depth
 
 
 def load_model(run: Run, domain: str) -> tf.keras.Model:
@@ -29,15 +49,29 @@ def load_model(run: Run, domain: str) -> tf.keras.Model:
     Returns:
       Images `[B, size, size, 3]` to logits `[B, size, size, classes]`.
     """
-    segmenter = build_segmenter(run.config)
-    weights, origin = run.weights(), str(run.folder)
-    set_weights(segmenter, weights, origin)
-    if run.phase not in ("adapt", "adabn"):
+    segmenter, dam, depth = load_networks(run)
+    if dam is None:
         return segmenter
-    depth = run.record["settings"]["depth"]
-    dam = build_dam(run.config, depth, segmenter)
-    set_weights(dam, weights, origin)
     return path(build_router(run.config, depth, segmenter, dam), domain)
+
+
+def feature_model(run: Run, domain: str, layer: int) -> tf.keras.Model:
+    """A run's network for one domain of images up to a layer.
+
+    Args:
+      run, domain: as for `load_model`.
+      layer: index of a layer that ends a unit of the topology, such as 13, 21, 25, 31.
+
+    Returns:
+      Images `[B, size, size, 3]` to the layer's feature maps `[B, h, w, C]`.
+
+    Raises:
+      KeyError: no unit ends with this layer.
+    """
+    segmenter, dam, depth = load_networks(run)
+    image = image_input(run.config)
+    parts = (None, 0) if domain == "source" else (dam, depth)
+    return tf.keras.Model(image, all_features(image, run.config, segmenter, *parts)[layer])
 
 
 def predictor(model: tf.keras.Model) -> Predictor:

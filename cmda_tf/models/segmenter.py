@@ -58,14 +58,32 @@ def build_router(
       through the DAM, both then through the same upper layers. `path` cuts one of them out.
     """
     images = {domain: image_input(config, name=domain) for domain in ("source", "target")}
-    upper = LayerBank(config, shared=segmenter)
-    adapted = apply_units(
-        images["target"], LayerBank(config, DAM_PREFIX, dam), units_between(1, depth)
-    )
-    shared = apply_units(adapted[depth], upper, units_between(depth + 1, NUM_LAYERS))
-    source = apply_units(images["source"], upper, units_between(1, NUM_LAYERS))
-    logits = {"source": source[NUM_LAYERS], "target": shared[NUM_LAYERS]}
+    logits = {
+        "source": all_features(images["source"], config, segmenter)[NUM_LAYERS],
+        "target": all_features(images["target"], config, segmenter, dam, depth)[NUM_LAYERS],
+    }
     return tf.keras.Model(images, logits, name="router")
+
+
+def all_features(
+    image, config: ModelConfig, segmenter: tf.keras.Model, dam=None, depth: int = 0
+) -> dict[int, tf.Tensor]:
+    """Feature maps of a path of Fig. 2 by layer index, sharing all layers with their models.
+
+    Args:
+      image: symbolic input.
+      config: of the networks.
+      segmenter: its layers above `depth` are used; without a DAM all of them.
+      dam: gives the layers 1..depth of the target path; None for the source path.
+      depth: of the DAM.
+    """
+    features = {}
+    if dam is not None:
+        lower = LayerBank(config, DAM_PREFIX, dam)
+        features = apply_units(image, lower, units_between(1, depth))
+    upper = LayerBank(config, shared=segmenter)
+    below = features.get(depth, image)
+    return features | apply_units(below, upper, units_between(depth + 1, NUM_LAYERS))
 
 
 def path(router: tf.keras.Model, domain: str) -> tf.keras.Model:
