@@ -57,6 +57,7 @@ def draw_curves(curves: Mapping[str, Curve], labels: Mapping[str, str]) -> Canva
         panel.plot(*curves[tag], color="#0072B2", linewidth=1.2)
         panel.set_title(title, fontsize=10)
         panel.set_xlabel("update", fontsize=9)
+        panel.xaxis.get_major_locator().set_params(integer=True)
         panel.grid(alpha=0.3)
         panel.tick_params(labelsize=8)
     return figure
