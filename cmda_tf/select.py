@@ -41,7 +41,7 @@ def main(settings: SelectSettings) -> None:
         if settings.criterion not in (None, selection.criterion):
             selection = change_choice(run, read_manifest(folder), settings.criterion)
         print(f"{run.folder}\n\n{to_text(selection)}")
-    if settings.name is None and settings.criterion is None:
+    if settings.criterion is None:
         print("\n".join(f"{name}: {sentence}" for name, sentence in CRITERIA.items()))
 
 

@@ -50,3 +50,9 @@ def test_importing_the_package_and_its_entry_points_does_not_load_tensorflow():
         "sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent).returncode == 0
+
+
+def test_selection_cannot_see_what_evaluation_measures():
+    """The choice of a snapshot must not depend on test labels."""
+    for path in (PACKAGE / "selection").glob("*.py"):
+        assert not [i for i in _imports(path) if i.startswith("cmda_tf.evaluation")], path.name

@@ -38,7 +38,7 @@ def negative_entropy(probabilities: np.ndarray) -> float:
       In nats, in [-log C, 0].
     """
     # Slice by slice: at full size the temporary arrays would be gigabytes.
-    return -float(np.mean([entr(slice).sum(-1).mean() for slice in probabilities]))
+    return -float(np.mean([entr(part).sum(-1).mean() for part in probabilities]))
 
 
 def mutual_information(probabilities: np.ndarray) -> float:
