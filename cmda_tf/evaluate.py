@@ -24,6 +24,9 @@ class EvaluateSettings(Options):
     palette: str = setting(
         "paper", "Colours of the figure.", choices=("paper", "colour_blind_safe")
     )
+    measure_snapshots: bool = setting(
+        True, "Measure each adaptation's snapshots, to say how far the chosen one is from the best."
+    )
     published: bool = setting(False, "Print the paper's own numbers below each row.")
 
 
@@ -47,9 +50,11 @@ def evaluate(settings: EvaluateSettings):
     from cmda_tf.evaluation.experiments import find_experiments, measure, test_subjects
     from cmda_tf.evaluation.paper import TABLE_1
     from cmda_tf.evaluation.report import Report, write_report
+    from cmda_tf.evaluation.snapshots import look_back
+    from cmda_tf.selection.choice import has_snapshots
 
     out = Path(settings.out or settings.runs)
-    rows, maps, manifest = {}, {}, None
+    rows, maps, selection, manifest = {}, {}, {}, None
     for experiment in find_experiments(Path(settings.runs)):
         record = experiment.run.record
         manifest = read_manifest(settings.prepared or record["inputs"]["prepared_folder"])
@@ -57,7 +62,10 @@ def evaluate(settings: EvaluateSettings):
         rows[experiment.title] = row
         if experiment.domain == record["settings"]["target"]:
             maps[experiment.title] = predicted
-    report = Report(rows, _meta(manifest), TABLE_1 if settings.published else {})
+        if settings.measure_snapshots and has_snapshots(experiment.run):
+            selection[experiment.title] = look_back(experiment.run, manifest)
+    published = TABLE_1 if settings.published else {}
+    report = Report(rows, _meta(manifest), published, selection)
     write_report(report, out)
     if maps:
         _draw_figure3(out, test_subjects(manifest, record["settings"]["target"]), maps, settings)

@@ -9,6 +9,7 @@ from cmda_tf.data.layout import DOMAINS
 from cmda_tf.errors import UsageError
 from cmda_tf.models.topology import DEFAULT_TAPS, check_depth, check_taps
 from cmda_tf.options import Options, setting
+from cmda_tf.selection.criteria import CRITERIA
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 CONSTRAINTS = ("clip", "spectral", "gradient_penalty")
@@ -109,6 +110,10 @@ class AdaptSettings(PhaseSettings):
     )
     refresh_statistics: bool = setting(
         True, "Re-estimate the DAM's BatchNorm statistics on target slices when done."
+    )
+    snapshot_every: int = setting(5, "Joint updates between kept snapshots.", minimum=1)
+    select: str = setting(
+        "last", "Which snapshot becomes the final DAM; no target label.", choices=tuple(CRITERIA)
     )
 
     def __post_init__(self):

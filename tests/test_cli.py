@@ -35,6 +35,9 @@ def run(module: str, *arguments: str, folder) -> tuple[int, str]:
         ("prepare", ["--raw=nowhere"], 2, "error: --prepared: a folder is required"),
         ("phantom", ["--out=file/below"], 1, "error: file/below: cannot make this output folder"),
         ("evaluate", ["--runs=nowhere"], 1, "error: nowhere: no finished run"),
+        ("select", ["--runs=nowhere"], 1, "error: nowhere: no finished adaptation with snapshots"),
+        ("select", ["--criterion=dice"], 2, "error: --criterion: expected one of last, entropy"),
+        ("train", ["--phase=adapt", "--snapshot_every=0"], 2, "error: --snapshot_every: expected"),
     ],
 )
 def test_one_line_and_the_right_code(module, arguments, code, message, tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "cmda_tf"
-ENTRY_POINTS = {"train", "prepare", "evaluate", "demo", "phantom.__main__"}
+ENTRY_POINTS = {"train", "prepare", "evaluate", "select", "demo", "phantom.__main__"}
 
 
 def _imports(path: Path) -> set[str]:
@@ -45,7 +45,14 @@ def test_nothing_unpickles_or_evaluates(path):
 
 def test_importing_the_package_and_its_entry_points_does_not_load_tensorflow():
     code = (
-        "import cmda_tf, cmda_tf.train, cmda_tf.prepare, cmda_tf.evaluate, cmda_tf.demo, sys;"
+        "import cmda_tf, cmda_tf.train, cmda_tf.prepare, cmda_tf.evaluate, cmda_tf.select, "
+        "cmda_tf.demo, sys;"
         "sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent).returncode == 0
+
+
+def test_selection_cannot_see_what_evaluation_measures():
+    """The choice of a snapshot must not depend on test labels."""
+    for path in (PACKAGE / "selection").glob("*.py"):
+        assert not [i for i in _imports(path) if i.startswith("cmda_tf.evaluation")], path.name

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cmda_tf.data.structures import TABLE_ORDER
+from cmda_tf.evaluation.hindsight import Hindsight
 from cmda_tf.evaluation.scores import Row, Statistic
 from cmda_tf.files import write_json, write_text
 
@@ -28,11 +29,13 @@ class Report:
       rows: by method, in the order of the table.
       meta: JSON-ready facts (settings, seeds, machine), copied to `results.json`.
       published: published rows; one whose name is among `rows` is printed below it.
+      selection: for rows whose model was chosen among snapshots, how good that choice was.
     """
 
     rows: Mapping[str, Row]
     meta: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, Row] = field(default_factory=dict)
+    selection: Mapping[str, Hindsight] = field(default_factory=dict)
 
     def to_text(self) -> str:
         """The table with aligned columns, for a terminal."""
@@ -42,14 +45,15 @@ class Report:
         widths = [max(map(len, column)) for column in zip(*lines)]
         text = ["  ".join(c.ljust(w) for c, w in zip(line, widths)).rstrip() for line in lines]
         text.insert(len(heads), "-" * (sum(widths) + 2 * (len(widths) - 1)))
-        return "\n".join(text) + "\n"
+        return "\n".join([*text, *self._choices()]) + "\n"
 
     def to_markdown(self) -> str:
         """The table in Markdown."""
         measures = [f"{name} {m}" for name in TABLE_ORDER for m in (DICE, ASD)]
         lines = [["Methods", *measures, MEAN_DICE], ["---", *["---:"] * (len(measures) + 1)]]
         lines += ([c.replace("|", r"\|") for c in line] for line in self._cells())
-        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        notes = "".join(f"\n{choice}\n" for choice in self._choices())
+        return "".join(f"| {' | '.join(line)} |\n" for line in lines) + notes
 
     def to_csv(self) -> str:
         """One line for each row and structure, at full precision."""
@@ -73,14 +77,19 @@ class Report:
         return _csv(lines)
 
     def to_results(self) -> dict[str, Any]:
-        """The rows and `meta` as JSON-ready values; None for what is not available."""
+        """Rows, `meta` and `selection` as JSON-ready values; None for what is not available."""
         return {
             "rows": {
                 method: {name: _result(row, name) for name in TABLE_ORDER}
                 for method, row in self.rows.items()
             },
             "meta": dict(self.meta),
+            "selection": {title: h.to_result() for title, h in self.selection.items()},
         }
+
+    def _choices(self) -> list[str]:
+        """A line for each choice among snapshots."""
+        return [f"{title}: {hindsight}" for title, hindsight in self.selection.items()]
 
     def _cells(self) -> Iterator[list[str]]:
         """The lines of the table below its head."""

@@ -5,6 +5,8 @@ nothing else changes. The same function ends an adversarial run, so that its row
 AdaBN's by the adversarial training alone.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -51,20 +53,27 @@ def refresh_statistics(
 ) -> None:
     """Sets the moving mean and variance of the DAM's BatchNorm layers from target slices.
 
-    One pass over all usable slices in batches of 32, each layer seeing inputs normalised by
-    their own batch below it; means over batches, the variance by the law of total variance.
-
     Args:
       config, depth: of the DAM.
       segmenter: any model of the same topology; only its layers' shapes are used.
       dam: changed in place; its trained weights stay as they are.
       stack: unlabelled target slices.
     """
+    make_refresh(config, depth, segmenter, stack)(dam)
+
+
+def make_refresh(
+    config: ModelConfig, depth: int, segmenter: tf.keras.Model, stack: SliceStack
+) -> Callable[[tf.keras.Model], None]:
+    """`refresh_statistics` as a function of the DAM alone, traced once for any number of calls.
+
+    One pass over all usable slices in batches of 32, each layer seeing inputs normalised by
+    their own batch below it; means over batches, the variance by the law of total variance.
+    """
     twin = build_dam(config, depth, segmenter)  # its layers have one node each, the DAM's several
-    twin.set_weights(dam.get_weights())
     norms = [x for x in twin.layers if isinstance(x, tf.keras.layers.BatchNormalization)]
     if not norms:
-        return
+        return lambda dam: None
     probe = tf.keras.Model(twin.input, [norm.input for norm in norms])
 
     @tf.function
@@ -75,10 +84,15 @@ def refresh_statistics(
 
     number = max(1, len(stack.usable) // SLICES_A_BATCH)
     size = min(SLICES_A_BATCH, len(stack.usable))
-    samples = [moments(b["images"]) for b in batches(stack, size, 0, 0, number)]
-    for index, norm in enumerate(norms):
-        means = np.stack([sample[index][0] for sample in samples])
-        variances = np.stack([sample[index][1] for sample in samples])
-        layer = dam.get_layer(norm.name)
-        layer.moving_mean.assign(means.mean(axis=0))
-        layer.moving_variance.assign(variances.mean(axis=0) + means.var(axis=0))
+
+    def refresh(dam: tf.keras.Model) -> None:
+        twin.set_weights(dam.get_weights())
+        samples = [moments(b["images"]) for b in batches(stack, size, 0, 0, number)]
+        for index, norm in enumerate(norms):
+            means = np.stack([sample[index][0] for sample in samples])
+            variances = np.stack([sample[index][1] for sample in samples])
+            layer = dam.get_layer(norm.name)
+            layer.moving_mean.assign(means.mean(axis=0))
+            layer.moving_variance.assign(variances.mean(axis=0) + means.var(axis=0))
+
+    return refresh

@@ -1,6 +1,6 @@
 """Unsupervised adaptation: critic warm-up, then joint updates (the paper, sections 3.3-3.4).
 
-Only images of the target's training subjects are read, never a label.
+Of the target only images of its training subjects are read, never a label.
 """
 
 import functools
@@ -14,8 +14,10 @@ from cmda_tf.data.slices import SliceStack, batches, load_slices
 from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.critic import FeaturePaths, build_critic, build_feature_paths
 from cmda_tf.models.segmenter import build_dam, build_router, path
+from cmda_tf.selection.bench import Workbench
+from cmda_tf.selection.choice import choose_final
+from cmda_tf.selection.snapshots import keeper
 from cmda_tf.settings import AdaptSettings
-from cmda_tf.training.adabn import refresh_statistics
 from cmda_tf.training.common import (
     augmentation,
     model_config,
@@ -56,10 +58,8 @@ def adapt(settings: AdaptSettings, manifest: Manifest) -> Run:
     target = target_slices(settings, manifest)
     players = make_players(settings, config, segmenter, dam, source)
     _compete(run, settings, players, router, source, target)
-    if players.average is not None:
-        dam.set_weights(players.average.get_weights())
-    if settings.refresh_statistics:
-        refresh_statistics(config, settings.depth, segmenter, dam, target)
+    bench = Workbench(settings, config, segmenter, dam, router, target)
+    choose_final(run, bench, manifest)
     run.finish(router)
     return run
 
@@ -171,7 +171,11 @@ def _compete(
     show = previews(path(router, "target"), target)
     # A joint update is as long as twenty others, so each is worth an entry.
     every = settings.joint_checkpoint_every
-    loop.run("joint", settings.joint_updates, rounds, joint, 1, every, show)
+    kept = players.dam if players.average is None else players.average
+    keep = keeper(run.folder, kept, settings.snapshot_every, settings.joint_updates)
+    if loop.done("joint") == 0:
+        keep(0, {})
+    loop.run("joint", settings.joint_updates, rounds, joint, 1, every, show, keep)
 
 
 def _state(players: AdversarialPlayers) -> dict[str, Any]:

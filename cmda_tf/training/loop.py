@@ -58,6 +58,7 @@ class Loop:
         log_every: int,
         checkpoint_every: int,
         images: Callable[[], dict[str, tf.Tensor]] | None = None,
+        after: Callable[[int, Metrics], None] | None = None,
     ) -> dict[str, float]:
         """Does updates number `done(counter)` to `total - 1`.
 
@@ -69,6 +70,8 @@ class Loop:
           log_every: updates between two entries in TensorBoard.
           checkpoint_every: updates between two checkpoints; one more is written at the end.
           images: to be shown in TensorBoard whenever a checkpoint is written.
+          after: called with (updates done, metrics) after each update and before its
+            checkpoint: what a checkpoint says is done, `after` has seen.
 
         Returns:
           The last metrics that were read.
@@ -90,6 +93,8 @@ class Loop:
                 if last or (number + 1) % log_every == 0:
                     metrics = self._log(counter, number + 1, result)
                     bar.set_postfix({k: f"{v:.4g}" for k, v in metrics.items()})
+                if after is not None:
+                    after(number + 1, result)
                 stop = interrupted()
                 if stop or last or (number + 1) % checkpoint_every == 0:
                     self._check_finite(counter, number + 1, result)

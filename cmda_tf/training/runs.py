@@ -6,6 +6,8 @@ runs/adapt_d13/
   logs/            TensorBoard
   model.keras      the final model, for Keras of the generation that wrote it
   weights.npz      its weights by name, read by this package on any stack; written last
+  snapshots/       of an adaptation: the DAM after some of the joint updates
+  selection.json   which of them became the final model, and why (cmda_tf.selection)
 """
 
 import shutil
@@ -23,6 +25,7 @@ from cmda_tf.settings import PhaseSettings
 from cmda_tf.training.weights import load_weights, save_weights
 
 SETTINGS, WEIGHTS, MODEL = "settings.json", "weights.npz", "model.keras"
+SNAPSHOTS, SELECTION = "snapshots", "selection.json"
 
 # Settings that do not change what a run computes: they may differ when it is resumed.
 _FREE = {
@@ -160,7 +163,7 @@ def _what_decides(record: dict[str, Any]) -> dict[str, Any]:
 def _empty(folder: Path) -> None:
     """Removes an earlier run's files, the mark of its being finished first."""
     (folder / WEIGHTS).unlink(missing_ok=True)
-    for name in (MODEL, SETTINGS):
+    for name in (MODEL, SETTINGS, SELECTION):
         (folder / name).unlink(missing_ok=True)
-    for name in ("checkpoints", "logs"):
+    for name in ("checkpoints", "logs", SNAPSHOTS):
         shutil.rmtree(folder / name, ignore_errors=True)

@@ -70,6 +70,18 @@ def test_tensorboard_gets_scalars_and_images_at_their_updates(tmp_path):
     assert images == [(4, "first/grey"), (5, "first/grey")]
 
 
+def test_what_comes_after_an_update_has_seen_all_that_a_checkpoint_says_is_done(tmp_path):
+    seen = []
+
+    def after(done, metrics):
+        kept = tf.train.latest_checkpoint(str(tmp_path / "checkpoints"))
+        seen.append((done, int(metrics["total"]), kept and int(kept.split("-")[-1])))
+
+    sum_of = Sum(tmp_path)
+    sum_of.loop.run("first", 4, sum_of.batches, sum_of.update, 10, 2, None, after)
+    assert seen == [(1, 1, None), (2, 3, None), (3, 6, 1), (4, 10, 1)]  # checkpoints after 2, 4
+
+
 def test_killed_run_goes_on_from_the_last_checkpoint(tmp_path):
     class Killed(Exception):
         pass

@@ -18,9 +18,9 @@ def settings(tmp_path):
 
 
 def _finish(run):
-    for name in ("model.keras", "weights.npz"):
+    for name in ("model.keras", "weights.npz", "selection.json"):
         (run.folder / name).write_bytes(b"x")
-    for name in ("checkpoints", "logs"):
+    for name in ("checkpoints", "logs", "snapshots"):
         (run.folder / name).mkdir()
 
 
@@ -64,6 +64,8 @@ def test_what_does_not_decide_the_result_may_change(settings, config):
         ({"taps": (13, 33)}, r"taps=\[13, 21, 25, 31, 33\], now it is \[13, 33\]"),
         ({"width": 0.25}, r"width=0\.0625, now it is 0\.25"),
         ({"seed": 7}, r"seed=0, now it is 7"),
+        ({"snapshot_every": 2}, r"snapshot_every=5, now it is 2"),
+        ({"select": "entropy"}, r"select='last', now it is 'entropy'"),
         ({"depth": 21, "name": "adapt_d13"}, r"depth=13, now it is 21"),
     ],
 )

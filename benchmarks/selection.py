@@ -1,0 +1,87 @@
+"""How well does each label-free criterion order snapshots? Measured with target test labels.
+
+    python benchmarks/selection.py --folders=runs/adapt_d13,runs/adapt_d21
+
+For every criterion: Spearman's correlation with mean Dice over a run's snapshots, and the regret,
+the points of Dice between the best snapshot and the chosen one; for each run, and their means.
+Choose a default on other phantom seeds than the reported ones.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cmda_tf import cli
+from cmda_tf.errors import UsageError
+from cmda_tf.files import write_json
+from cmda_tf.options import Options, setting
+from cmda_tf.selection.criteria import CRITERIA
+
+
+@dataclass(frozen=True)
+class BenchmarkSettings(Options):
+    """Which runs to measure."""
+
+    folders: tuple[str, ...] = setting((), "Folders of finished adaptations with snapshots.")
+    prepared: str | None = setting(None, "Prepared data. Default: what each run was trained on.")
+    out: str = setting("build/selection.json", "Where all values go, for further study.")
+
+
+def main(settings: BenchmarkSettings) -> None:
+    """Measures and prints."""
+    if not settings.folders:
+        raise UsageError("--folders: expected folders of finished adaptations, found none")
+    measured = {folder: measure(folder, settings.prepared) for folder in settings.folders}
+    write_json(Path(settings.out), measured)
+    for folder, record in measured.items():
+        dice = record["dice"]
+        print(f"\n{folder}: Dice " + ", ".join(f"{u}: {d:.1f}" for u, d in dice.items()))
+        _print(record["criteria"])
+    print(f"\nmeans over {len(measured)} runs")
+    _print({name: _means([r["criteria"][name] for r in measured.values()]) for name in CRITERIA})
+    print(f"written to {settings.out}")
+
+
+def measure(folder: str, prepared: str | None) -> dict[str, Any]:
+    """Dice and criteria of all snapshots of a run, JSON-ready."""
+    from cmda_tf.data.manifest import read_manifest
+    from cmda_tf.evaluation.hindsight import rank_correlation, regret
+    from cmda_tf.evaluation.snapshots import measure_snapshots
+    from cmda_tf.selection.choice import complete, read_selection, score_again
+    from cmda_tf.training.runs import finished_run
+
+    run = finished_run(Path(folder), "python -m cmda_tf.train --phase=adapt")
+    manifest = read_manifest(prepared or run.record["inputs"]["prepared_folder"])
+    selection = read_selection(run)
+    if not complete(selection):
+        selection = score_again(run, manifest)
+    dice = measure_snapshots(run, manifest)
+    criteria = {}
+    for name in CRITERIA:
+        values = selection.values(name)
+        criteria[name] = {
+            "values": {str(update): value for update, value in values.items()},
+            "rank_correlation": rank_correlation(values, dice),
+            "regret": regret(values, dice),
+        }
+    return {"dice": {str(u): d for u, d in dice.items()}, "criteria": criteria}
+
+
+def _means(records: list[dict[str, Any]]) -> dict[str, float | None]:
+    means = {}
+    for key in ("rank_correlation", "regret"):
+        known = [r[key] for r in records if r[key] is not None]
+        means[key] = sum(known) / len(known) if known else None
+    return means
+
+
+def _print(records: dict[str, dict[str, Any]]) -> None:
+    print(f"{'criterion':<22}  Spearman  regret [Dice]")
+    for name, record in records.items():
+        values = [record["rank_correlation"], record["regret"]]
+        shown = ["N/A" if v is None else f"{v:.2f}" for v in values]
+        print(f"{name:<22}  {shown[0]:>8}  {shown[1]:>13}")
+
+
+if __name__ == "__main__":
+    cli.run(main, BenchmarkSettings)

@@ -1,0 +1,1 @@
+"""Which snapshot of an adaptation to keep, decided without target labels."""

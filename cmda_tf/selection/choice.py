@@ -1,0 +1,115 @@
+"""The choice among a run's snapshots, kept with all values in its `selection.json`."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from cmda_tf.data.manifest import Manifest
+from cmda_tf.errors import DataError
+from cmda_tf.files import read_json, write_json
+from cmda_tf.selection.bench import Workbench, workbench
+from cmda_tf.selection.criteria import CRITERIA, best
+from cmda_tf.selection.scoring import Scored, score_snapshots
+from cmda_tf.selection.snapshots import find_snapshots
+from cmda_tf.training.runs import SELECTION, SETTINGS, SNAPSHOTS, WEIGHTS, Run
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A run's snapshots, and which of them became its final model.
+
+    Attributes:
+      criterion: by which one was chosen, one of `CRITERIA`.
+      chosen: its joint update.
+      snapshots: in the order of their updates.
+    """
+
+    criterion: str
+    chosen: int
+    snapshots: tuple[Scored, ...]
+
+    def values(self, criterion: str) -> dict[int, float | None]:
+        """A criterion's values by joint update."""
+        return {s.update: s.criteria.get(criterion) for s in self.snapshots}
+
+
+def select(criterion: str, snapshots: list[Scored] | tuple[Scored, ...]) -> Selection:
+    """Chooses the snapshot with the highest value.
+
+    Raises:
+      DataError: no snapshot has a value.
+    """
+    chosen = best({s.update: s.criteria.get(criterion) for s in snapshots})
+    if chosen is None:
+        raise DataError(f"--select={criterion}: no snapshot has a value of it")
+    return Selection(criterion, chosen, tuple(snapshots))
+
+
+def choose_final(run: Run, bench: Workbench, manifest: Manifest) -> None:
+    """Ends the adaptation: the DAM becomes the snapshot that `--select` asks for.
+
+    Writes `selection.json`; the run's final model is still to be saved.
+    """
+    snapshots = find_snapshots(run.folder)
+    selection = select(bench.settings.select, score_snapshots(bench, manifest, snapshots))
+    _put(run, bench, selection)
+
+
+def change_choice(run: Run, manifest: Manifest, criterion: str) -> Selection:
+    """Makes another snapshot the final model of a finished run, and records it.
+
+    As when a run begins, the mark of its being finished goes first: if this is interrupted, the
+    run's own command (`cmda_tf.train --phase=adapt`, with this `--select`) ends it.
+    """
+    selection = select(criterion, read_selection(run).snapshots)
+    bench = workbench(run, manifest)
+    (run.folder / WEIGHTS).unlink()
+    record = {**run.record, "settings": {**run.record["settings"], "select": criterion}}
+    write_json(run.folder / SETTINGS, record)
+    _put(run, bench, selection)
+    run.finish(bench.router)
+    return selection
+
+
+def score_again(run: Run, manifest: Manifest) -> Selection:
+    """Scores a finished run's snapshots anew, such as for criteria that its program had not."""
+    before = read_selection(run)
+    scored = score_snapshots(workbench(run, manifest), manifest, find_snapshots(run.folder))
+    selection = dataclasses.replace(before, snapshots=tuple(scored))
+    _write(run, selection)
+    return selection
+
+
+def has_snapshots(run: Run) -> bool:
+    """Whether a run had something to choose from."""
+    return (run.folder / SNAPSHOTS).is_dir() and (run.folder / SELECTION).is_file()
+
+
+def complete(selection: Selection) -> bool:
+    """Whether every snapshot has been scored by all criteria that there are now."""
+    return all(set(s.criteria) == set(CRITERIA) for s in selection.snapshots)
+
+
+def read_selection(run: Run) -> Selection:
+    """Reads a run's `selection.json`.
+
+    Raises:
+      DataError: it is missing or damaged.
+    """
+    path = run.folder / SELECTION
+    record = read_json(path)
+    try:
+        scored = tuple(Scored(**snapshot) for snapshot in record["snapshots"])
+        return Selection(record["criterion"], record["chosen"], scored)
+    except (LookupError, TypeError) as error:
+        raise DataError(f"{path}: expected the selection of a run ({error})") from error
+
+
+def _put(run: Run, bench: Workbench, selection: Selection) -> None:
+    """Makes the chosen snapshot the DAM and writes down why."""
+    paths = {snapshot.update: snapshot for snapshot in find_snapshots(run.folder)}
+    bench.restore(paths[selection.chosen])
+    _write(run, selection)
+
+
+def _write(run: Run, selection: Selection) -> None:
+    write_json(run.folder / SELECTION, dataclasses.asdict(selection))

@@ -1,0 +1,127 @@
+"""All criteria of all snapshots, from the target's training images and the source's labels."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from cmda_tf.data.manifest import Manifest
+from cmda_tf.data.slices import SliceStack, load_slices
+from cmda_tf.data.structures import NUM_CLASSES
+from cmda_tf.selection import criteria, shapes
+from cmda_tf.selection.bench import Workbench
+from cmda_tf.selection.snapshots import Snapshot
+
+SLICES_A_SUBJECT = 16  # predictions of all slices would cost more than they tell
+PIXELS = 2048  # of all slices, for the neighbourhood density, whose cost is their square
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A snapshot's values.
+
+    Attributes:
+      update: joint updates that had been done.
+      metrics: of its last update, as logged.
+      criteria: by name, in the order of `CRITERIA`; None where a criterion has no value.
+    """
+
+    update: int
+    metrics: dict[str, float]
+    criteria: dict[str, float | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What snapshots are judged by, the same for all; there is no target label in it.
+
+    Attributes:
+      images: `[N, H, W, 3]` float32, some slices of each of the target's training subjects.
+      subjects: `[N]` the subject of each.
+      pixels: `[P]` indices of pixels among the N H W.
+      adabn: `[N, H, W]` uint8, the AdaBN model's prediction.
+      source_shapes: `[S, D]` shape statistics of the source's labels.
+    """
+
+    images: np.ndarray
+    subjects: np.ndarray
+    pixels: np.ndarray
+    adabn: np.ndarray
+    source_shapes: np.ndarray
+
+
+def score_snapshots(
+    bench: Workbench, manifest: Manifest, snapshots: Sequence[Snapshot]
+) -> list[Scored]:
+    """Scores each snapshot; the workbench's DAM holds the last of them afterwards.
+
+    Args:
+      bench: of the run.
+      manifest: of the prepared data; of the source its training labels are read, too.
+      snapshots: what to score.
+    """
+    evidence = gather_evidence(bench, manifest)
+    return [score(bench, evidence, s) for s in tqdm(snapshots, desc="select", unit="snapshot")]
+
+
+def gather_evidence(bench: Workbench, manifest: Manifest) -> Evidence:
+    """Predicts with AdaBN and describes the source's labels; everything follows from the seed."""
+    chosen, subjects = spread(bench.stack)
+    triples = bench.stack.images[bench.stack.triples(chosen)]
+    images = np.moveaxis(triples.astype(np.float32), 1, -1)
+    total = math.prod(images.shape[:3])
+    generator = np.random.default_rng(bench.settings.seed)
+    bench.restore_adabn()
+    source = load_slices(manifest, bench.settings.source, "train", with_labels=True)
+    labelled, of_subject = spread(source)
+    return Evidence(
+        images=images,
+        subjects=subjects,
+        pixels=generator.choice(total, min(PIXELS, total), replace=False, shuffle=False),
+        adabn=_classes(bench.probabilities(images)),
+        source_shapes=shapes.by_subject(source.labels[labelled], of_subject, NUM_CLASSES),
+    )
+
+
+def score(bench: Workbench, evidence: Evidence, snapshot: Snapshot) -> Scored:
+    """All criteria of one snapshot, as the model that the run would end with."""
+    metrics = bench.restore(snapshot)
+    probabilities = bench.probabilities(evidence.images)
+    classes = _classes(probabilities)
+    vectors = probabilities.reshape(-1, NUM_CLASSES)[evidence.pixels]
+    predicted = shapes.by_subject(classes, evidence.subjects, NUM_CLASSES)
+    values = {
+        "last": float(snapshot.update),
+        "entropy": criteria.negative_entropy(probabilities),
+        "mutual_information": criteria.mutual_information(probabilities),
+        "neighbourhood_density": criteria.neighbourhood_density(vectors),
+        "critic_distance": -metrics.get("distance", math.nan),
+        "adabn_agreement": criteria.agreement(
+            classes, evidence.adabn, evidence.subjects, NUM_CLASSES
+        ),
+        "source_shapes": shapes.plausibility(predicted, evidence.source_shapes),
+    }
+    known = {k: value if math.isfinite(value) else None for k, value in values.items()}
+    return Scored(snapshot.update, metrics, known)
+
+
+def spread(stack: SliceStack) -> tuple[np.ndarray, np.ndarray]:
+    """Slices spread evenly over each subject, at most `SLICES_A_SUBJECT`.
+
+    Returns:
+      Indices `[N]` of slices, and `[N]` of each slice's subject (its first slice).
+    """
+    chosen = []
+    for first in np.unique(stack.first):
+        last = stack.last[first]
+        count = min(SLICES_A_SUBJECT, last - first + 1)
+        edges = np.linspace(first, last + 1, count + 1)
+        chosen.append(((edges[:-1] + edges[1:]) / 2).astype(int))
+    index = np.concatenate(chosen)
+    return index, stack.first[index]
+
+
+def _classes(probabilities: np.ndarray) -> np.ndarray:
+    return probabilities.argmax(axis=-1).astype(np.uint8)
