@@ -1,7 +1,8 @@
 """`python -m cmda_tf.evaluate`: Table 1 and Figure 3 from the finished runs of a folder.
 
 Predicts every slice of every test volume and writes to `--out`: `results.json`, `table.md`,
-`table.csv`, `subjects.csv`, `figure3.png` and `.pdf`, and `predictions/` (NIfTI).
+`table.csv`, `subjects.csv`, `figure3.png` and `.pdf`, Figure 4 too where there is more than one
+adapted model, and `predictions/` (NIfTI).
 """
 
 import datetime
@@ -51,38 +52,62 @@ def evaluate(settings: EvaluateSettings):
     from cmda_tf.evaluation.paper import TABLE_1
     from cmda_tf.evaluation.report import Report, write_report
     from cmda_tf.evaluation.snapshots import look_back
+    from cmda_tf.figures.palette import PALETTES
     from cmda_tf.selection.choice import has_snapshots
 
     out = Path(settings.out or settings.runs)
     rows, maps, selection, manifest = {}, {}, {}, None
-    for experiment in find_experiments(Path(settings.runs)):
+    experiments = find_experiments(Path(settings.runs))
+    for experiment in experiments:
         record = experiment.run.record
         manifest = read_manifest(settings.prepared or record["inputs"]["prepared_folder"])
         row, predicted = measure(experiment, manifest, out / "predictions")
         rows[experiment.title] = row
         if experiment.domain == record["settings"]["target"]:
-            maps[experiment.title] = predicted
+            maps[experiment] = predicted
         if settings.measure_snapshots and has_snapshots(experiment.run):
             selection[experiment.title] = look_back(experiment.run, manifest)
     published = TABLE_1 if settings.published else {}
-    report = Report(rows, _meta(manifest), published, selection)
+    meta = _meta(manifest) | {"runs": {e.title: _run_facts(e) for e in experiments}}
+    report = Report(rows, meta, published, selection)
     write_report(report, out)
     if maps:
-        _draw_figure3(out, test_subjects(manifest, record["settings"]["target"]), maps, settings)
+        target = test_subjects(manifest, record["settings"]["target"])
+        _draw_figures(out, target, maps, PALETTES[settings.palette])
     return report
 
 
-def _draw_figure3(out: Path, subjects: list, maps: dict[str, dict], settings: EvaluateSettings):
-    """One row a test subject of the target: slice, truth, a column for each method."""
+def _draw_figures(out: Path, subjects: list, maps: dict[Any, dict], palette: Any) -> None:
+    """Figure 3: one row a test subject of the target, slice, truth, a column a method, one of
+    each kind; Figure 4: the adapted ones at all depths, if there is more than one."""
     from cmda_tf.figures.canvas import save
-    from cmda_tf.figures.palette import PALETTES
     from cmda_tf.figures.segmentation import Example, figure3
 
-    examples = [
-        Example(s.id, s.image, s.label, {title: m[s.id] for title, m in maps.items()})
-        for s in subjects
-    ]
-    save(figure3(examples, palette=PALETTES[settings.palette]), out / "figure3")
+    def draw(name: str, chosen: list) -> None:
+        examples = [
+            Example(s.id, s.image, s.label, {e.title: maps[e][s.id] for e in chosen})
+            for s in subjects
+        ]
+        save(figure3(examples, palette=palette), out / name)
+
+    # In the paper's order: fine-tuned, from scratch, without adaptation, adapted.
+    order = {"Seg-CT-STL": 0, "Seg-MRI-STL": 0, "Seg-CT": 1, "Seg-MRI": 1}
+    first = {e.kind: e for e in reversed(maps)}.values()
+    draw("figure3", sorted(reversed(list(first)), key=lambda e: order.get(e.kind, 2)))
+    adapted = [e for e in maps if e.kind not in (*order, "noDA", "AdaBN")]
+    if len(adapted) > 1:
+        draw("figure4", adapted)
+
+
+def _run_facts(experiment: Any) -> dict[str, Any]:
+    """What of a row's run a reader of `results.json` may ask for."""
+    record = experiment.run.record
+    return {
+        "phase": record["phase"],
+        "run": experiment.run.folder.name,
+        "depth": record["settings"].get("depth"),
+        "seed": record["settings"]["seed"],
+    }
 
 
 def _meta(manifest: Any) -> dict[str, Any]:

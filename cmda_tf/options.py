@@ -65,6 +65,22 @@ class Options:
             for f in dataclasses.fields(self)
         }
 
+    def to_flags(self) -> list[str]:
+        """The command-line flags that give these settings; those at their default are left out."""
+        found = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value == field.default:
+                continue
+            if value is None:  # no flag takes a value back to None
+                raise UsageError(f"--{field.name}: None cannot be written as a flag")
+            if isinstance(value, bool):
+                found.append(f"--{'' if value else 'no'}{field.name}")
+            else:
+                text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+                found.append(f"--{field.name}={text}")
+        return found
+
     @classmethod
     def from_dict(cls: type[OptionsType], values: dict[str, Any]) -> OptionsType:
         """Inverse of `to_dict`; a name it does not know is a UsageError."""

@@ -24,8 +24,13 @@ class PhaseSettings(Options):
         None, "Prepared data (cmda_tf.prepare). Default: the phantom, made on first use."
     )
     data: str = setting("data", "Where the phantom is cached when --prepared is not given.")
+    phantom_seed: int = setting(0, "Seed of the phantom, without --prepared.", minimum=0)
     runs: str = setting("runs", "Folder that holds one folder a run.")
     name: str | None = setting(None, "The run's folder under --runs. Default: by phase.")
+    origin: str | None = setting(
+        None, "Run under --runs that this one starts from. Default: source_<source>."
+    )
+    title: str | None = setting(None, "The row's title in tables. Default: by phase.")
     resume: bool = setting(True, "Go on from the last checkpoint; --noresume starts anew.")
     seed: int = setting(0, "Seed of weights, sampling and augmentation.", minimum=0)
 
@@ -65,7 +70,9 @@ class SourceSettings(PhaseSettings):
         None, "Domain to train on. Default: the source; for finetune the target.", choices=DOMAINS
     )
     steps: int = setting(1000, "Training steps.", minimum=1)
+    finetune_steps: int = setting(500, "Training steps of finetune.", minimum=1)
     learning_rate: float = setting(1e-3, "Adam's learning rate.", minimum=0)
+    finetune_learning_rate: float = setting(3e-4, "Adam's rate in finetune.", minimum=0)
     learning_rate_decay: float = setting(0.95, "Factor of each decay.", minimum=0, maximum=1)
     learning_rate_decay_every: int = setting(1500, "Steps between decays.", minimum=1)
     dice_weight: float = setting(1.0, "Lambda of Eq. 1.", minimum=0)

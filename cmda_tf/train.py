@@ -16,15 +16,14 @@ from cmda_tf import cli
 from cmda_tf.errors import UsageError
 from cmda_tf.options import Options, setting
 from cmda_tf.settings import AdaptSettings, SourceSettings
-
-PHASES = ("source", "adapt", "adabn", "finetune")
+from cmda_tf.training.names import PHASES
 
 
 @dataclass(frozen=True)
 class PhaseChoice(Options):
     """Which phase to run."""
 
-    phase: str | None = setting(None, "What to train.", choices=PHASES)
+    phase: str | None = setting(None, "What to train.", choices=tuple(PHASES))
 
 
 def main(choice: PhaseChoice, source: SourceSettings, adaptation: AdaptSettings) -> None:

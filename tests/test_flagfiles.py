@@ -61,7 +61,8 @@ def test_paper_states_the_papers_numbers(parse):
 
 
 def test_flags_after_a_flagfile_win(parse):
-    settings = parse("--flagfile=flags/adapt_d21.cfg", "--joint_updates=3")
+    base, row = "--flagfile=flags/phantom.cfg", "--flagfile=flags/rows/uda_d21.cfg"
+    settings = parse(base, row, "--joint_updates=3")
     assert settings[AdaptSettings].depth == 21
     assert settings[AdaptSettings].joint_updates == 3
     assert settings[PhaseChoice].phase == "adapt"

@@ -1,5 +1,6 @@
 """Which rows of Table 1 the finished runs of a folder make, and their predictions and scores."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +26,14 @@ class Experiment:
     """A row of the table before it is measured.
 
     Attributes:
+      kind: what it is, one of `ROW_ORDER`.
       title: the row's name.
       run: the finished run whose model is tested.
       path: `source` or `target`, the router's path.
       domain: of the test subjects.
     """
 
+    kind: str
     title: str
     run: Run
     path: str
@@ -72,7 +75,7 @@ def measure(
     for subject in tqdm(test_subjects(manifest, experiment.domain), desc=experiment.title):
         maps[subject.id] = predict(subject.image)
         scores[subject.id] = score_subject(maps[subject.id], subject.label)
-        name = f"{experiment.title.replace(' ', '_')}/{subject.id}.nii.gz"
+        name = f"{re.sub(r'[^A-Za-z0-9=+-]+', '_', experiment.title)}/{subject.id}.nii.gz"
         with replacing(predictions / name) as temporary:
             sitk.WriteImage(subject.grid.apply(maps[subject.id]), str(temporary), True)
     return summarise(list(scores.values()), list(scores)), maps
@@ -104,19 +107,22 @@ def _experiments(run: Run) -> Iterator[Experiment]:
     else:
         kind = {"adabn": "AdaBN", "adapt": "UDA"}[run.phase]
         rows = [(f"{kind} d={settings['depth']}", "target", target)]
-    for title, path, domain in rows:
-        yield Experiment(_titled(title, run), run, path, domain)
+    for usual, path, domain in rows:
+        kind = usual.split(" ")[0]
+        yield Experiment(kind, _titled(kind, usual, run), run, path, domain)
 
 
-def _titled(title: str, run: Run) -> str:
-    """The title, with the run's name where it was given by --name."""
-    name = run.record["settings"]["name"]
-    return title if name is None else f"{title} ({name})"
+def _titled(kind: str, usual: str, run: Run) -> str:
+    """The row's title: that of `--title`, else the usual one with the name that `--name` gave."""
+    settings = run.record["settings"]
+    if title := settings.get("title"):
+        return f"noDA ({title})" if kind == "noDA" else title
+    return usual if settings["name"] is None else f"{usual} ({settings['name']})"
 
 
 def _place(experiment: Experiment) -> tuple:
-    """Sorting key: order of the table, then depth, then name."""
-    kind = experiment.title.split(" ")[0]
-    depth = experiment.run.record["settings"].get("depth", 0)
-    rank = ROW_ORDER.index(kind) if kind in ROW_ORDER else len(ROW_ORDER)
-    return rank, depth, experiment.title
+    """Sorting key: order of the table, rows with a title of their own last, depth, name."""
+    settings = experiment.run.record["settings"]
+    titled = settings.get("title") is not None
+    depth = settings.get("depth", 0)
+    return ROW_ORDER.index(experiment.kind), titled, depth, experiment.title

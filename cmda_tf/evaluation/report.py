@@ -7,7 +7,7 @@ where only some have one. The same report always gives the same bytes.
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,16 @@ class Report:
       meta: JSON-ready facts (settings, seeds, machine), copied to `results.json`.
       published: published rows; one whose name is among `rows` is printed below it.
       selection: for rows whose model was chosen among snapshots, how good that choice was.
+      notes: sentences below the table.
+      details: more JSON-ready values for `results.json`.
     """
 
     rows: Mapping[str, Row]
     meta: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, Row] = field(default_factory=dict)
     selection: Mapping[str, Hindsight] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_text(self) -> str:
         """The table with aligned columns, for a terminal."""
@@ -45,14 +49,14 @@ class Report:
         widths = [max(map(len, column)) for column in zip(*lines)]
         text = ["  ".join(c.ljust(w) for c, w in zip(line, widths)).rstrip() for line in lines]
         text.insert(len(heads), "-" * (sum(widths) + 2 * (len(widths) - 1)))
-        return "\n".join([*text, *self._choices()]) + "\n"
+        return "\n".join([*text, *self._lines_below()]) + "\n"
 
     def to_markdown(self) -> str:
         """The table in Markdown."""
         measures = [f"{name} {m}" for name in TABLE_ORDER for m in (DICE, ASD)]
         lines = [["Methods", *measures, MEAN_DICE], ["---", *["---:"] * (len(measures) + 1)]]
         lines += ([c.replace("|", r"\|") for c in line] for line in self._cells())
-        notes = "".join(f"\n{choice}\n" for choice in self._choices())
+        notes = "".join(f"\n{line}\n" for line in self._lines_below())
         return "".join(f"| {' | '.join(line)} |\n" for line in lines) + notes
 
     def to_csv(self) -> str:
@@ -85,11 +89,13 @@ class Report:
             },
             "meta": dict(self.meta),
             "selection": {title: h.to_result() for title, h in self.selection.items()},
+            **self.details,
         }
 
-    def _choices(self) -> list[str]:
-        """A line for each choice among snapshots."""
-        return [f"{title}: {hindsight}" for title, hindsight in self.selection.items()]
+    def _lines_below(self) -> list[str]:
+        """The notes, and a line for each choice among snapshots."""
+        choices = [f"{title}: {hindsight}" for title, hindsight in self.selection.items()]
+        return [*self.notes, *choices]
 
     def _cells(self) -> Iterator[list[str]]:
         """The lines of the table below its head."""

@@ -29,9 +29,11 @@ def prepared_data(settings: PhaseSettings) -> Manifest:
     """The manifest of `--prepared`; without that flag the phantom, made on first use."""
     if settings.prepared is not None:
         return read_manifest(settings.prepared)
-    raw, prepared = Path(settings.data) / "phantom", Path(settings.data) / "phantom_prepared"
+    seed = settings.phantom_seed
+    name = f"phantom_seed{seed}" if seed else "phantom"
+    raw, prepared = Path(settings.data) / name, Path(settings.data) / f"{name}_prepared"
     if not (prepared / MANIFEST_NAME).is_file():
-        write_phantom(raw, subjects=PHANTOM_SUBJECTS)
+        write_phantom(raw, subjects=PHANTOM_SUBJECTS, seed=seed)
         prepare(raw, prepared, size=PHANTOM_SIZE, spacing_mm=PHANTOM_SPACING_MM)
     return read_manifest(prepared)
 
@@ -58,8 +60,8 @@ def model_config(settings: PhaseSettings, manifest: Manifest) -> ModelConfig:
 
 
 def source_run(settings: PhaseSettings) -> Run:
-    """The finished source run that the settings imply, in the same `--runs` folder."""
-    folder = Path(settings.runs) / f"source_{settings.source}"
+    """The finished source run that a phase starts from, in the same `--runs` folder."""
+    folder = Path(settings.runs) / (settings.origin or f"source_{settings.source}")
     command = f"python -m cmda_tf.train --phase=source --runs={settings.runs}"
     return finished_run(folder, command)
 

@@ -22,6 +22,7 @@ from cmda_tf.errors import DataError, UsageError
 from cmda_tf.files import make_folder, read_json, replacing, write_json
 from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.settings import PhaseSettings
+from cmda_tf.training.names import run_name
 from cmda_tf.training.weights import load_weights, save_weights
 
 SETTINGS, WEIGHTS, MODEL = "settings.json", "weights.npz", "model.keras"
@@ -29,7 +30,8 @@ SNAPSHOTS, SELECTION = "snapshots", "selection.json"
 
 # Settings that do not change what a run computes: they may differ when it is resumed.
 _FREE = {
-    *("resume", "runs", "name", "data", "prepared", "prepared_folder", "origin_folder"),
+    *("resume", "runs", "name", "title", "data", "phantom_seed", "prepared", "prepared_folder"),
+    *("origin", "origin_folder"),  # the origin's weights decide, by their checksum
     *("log_every", "checkpoint_every", "joint_checkpoint_every"),
 }
 
@@ -116,18 +118,6 @@ def open_run(folder: str | Path) -> Run:
     except (KeyError, TypeError) as error:
         raise DataError(f"{folder / SETTINGS}: not the settings of a run ({error})") from error
     return run
-
-
-def run_name(phase: str, settings: PhaseSettings) -> str:
-    """The default name of a run's folder, such as `source_mr` or `adapt_d13`."""
-    if phase in ("source", "finetune"):
-        return f"{phase}_{training_domain(phase, settings)}"
-    return f"{phase}_d{settings.depth}"
-
-
-def training_domain(phase: str, settings: Any) -> str:
-    """The domain whose labels `--phase=source` or `finetune` uses."""
-    return settings.domain or (settings.target if phase == "finetune" else settings.source)
 
 
 def finished_run(folder: Path, command: str) -> Run:

@@ -4,6 +4,7 @@
 `--phase=finetune` starts from the source model (Seg-CT-STL).
 """
 
+import dataclasses
 import functools
 
 import tensorflow as tf
@@ -21,7 +22,8 @@ from cmda_tf.training.common import (
     source_run,
 )
 from cmda_tf.training.loop import Loop
-from cmda_tf.training.runs import Run, start_run, training_domain
+from cmda_tf.training.names import training_domain
+from cmda_tf.training.runs import Run, start_run
 from cmda_tf.training.steps import make_source_step, staircase
 from cmda_tf.training.weights import set_weights
 
@@ -40,6 +42,9 @@ def train_segmenter(phase: str, settings: SourceSettings, manifest: Manifest) ->
     config = model_config(settings, manifest)
     domain = training_domain(phase, settings)
     origin = source_run(settings) if phase == "finetune" else None
+    if phase == "finetune":
+        steps, rate = settings.finetune_steps, settings.finetune_learning_rate
+        settings = dataclasses.replace(settings, steps=steps, learning_rate=rate)
     run = start_run(phase, settings, config, run_inputs(manifest, domain, origin))
     if run.finished:
         return run

@@ -7,7 +7,8 @@ from cmda_tf.errors import DataError
 from cmda_tf.evaluation import experiments
 from cmda_tf.evaluation.experiments import find_experiments
 from cmda_tf.settings import AdaptSettings, SourceSettings
-from cmda_tf.training.runs import start_run, training_domain
+from cmda_tf.training.names import training_domain
+from cmda_tf.training.runs import start_run
 
 
 @pytest.fixture

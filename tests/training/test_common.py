@@ -20,16 +20,18 @@ def test_phantom_is_made_once_and_only_without_prepared_data(tmp_path, manifest,
         prepared.mkdir()
         (prepared / "manifest.json").write_bytes((manifest.folder / "manifest.json").read_bytes())
 
-    monkeypatch.setattr(common, "write_phantom", lambda raw, subjects: calls.append(subjects))
+    monkeypatch.setattr(common, "write_phantom", lambda raw, subjects, seed: calls.append(seed))
     monkeypatch.setattr(common, "prepare", prepare)
     for _ in range(2):
         assert len(common.prepared_data(settings).entries) == len(manifest.entries)
-    assert calls == [20, ("prepare", "phantom", 64)]
+    assert calls == [0, ("prepare", "phantom", 64)]
+    common.prepared_data(SourceSettings(data=str(tmp_path), phantom_seed=7))
+    assert calls[2:] == [7, ("prepare", "phantom_seed7", 64)]
     given = SourceSettings(prepared=str(manifest.folder), data=str(tmp_path / "none"))
     assert common.prepared_data(given) == manifest
     with pytest.raises(DataError, match=r"python -m cmda_tf\.prepare"):
         common.prepared_data(SourceSettings(prepared=str(tmp_path / "none")))
-    assert len(calls) == 2
+    assert len(calls) == 4
 
 
 def test_network_follows_settings_and_data(manifest):

@@ -7,7 +7,8 @@ import pytest
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.files import read_json, write_json
 from cmda_tf.settings import AdaptSettings, SourceSettings
-from cmda_tf.training.runs import finished_run, open_run, run_name, start_run
+from cmda_tf.training.names import run_name
+from cmda_tf.training.runs import finished_run, open_run, start_run
 
 INPUTS = {"prepared_folder": "a", "prepared_sha256": "0", "domain": "mr", "origin_sha256": None}
 

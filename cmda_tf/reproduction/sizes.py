@@ -1,0 +1,18 @@
+"""Size of the slices that settings will train on, known or assumed before the data is there."""
+
+from pathlib import Path
+
+from cmda_tf.data.manifest import MANIFEST_NAME, read_manifest
+from cmda_tf.settings import PhaseSettings
+from cmda_tf.training.common import PHANTOM_SIZE
+
+PAPER_SIZE = 256
+
+
+def slice_size(settings: PhaseSettings) -> int:
+    """Height and width: of the prepared data; of the phantom without; else the paper's."""
+    if settings.prepared is None:
+        return PHANTOM_SIZE
+    if (Path(settings.prepared) / MANIFEST_NAME).is_file():
+        return read_manifest(settings.prepared).size
+    return PAPER_SIZE

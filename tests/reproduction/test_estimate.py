@@ -1,0 +1,47 @@
+"""Estimates against counts by hand."""
+
+import pytest
+import tensorflow as tf
+
+from cmda_tf.models.blocks import ModelConfig
+from cmda_tf.models.segmenter import build_segmenter
+from cmda_tf.reproduction.estimate import estimate, forward_flop, measured_throughput
+from cmda_tf.reproduction.plan import Step
+from cmda_tf.settings import AdaptSettings, SourceSettings
+
+
+def test_operations_of_two_layers():
+    x = tf.keras.Input((8, 8, 3))
+    y = tf.keras.layers.Conv2D(4, 3, strides=2, padding="same")(x)
+    model = tf.keras.Model(x, tf.keras.layers.Dense(5)(tf.keras.layers.Flatten()(y)))
+    assert forward_flop(model) == 2 * (9 * 3 * 4 * 4 * 4) + 2 * (64 * 5)
+
+
+def test_one_slice_at_the_papers_size():
+    """About 83 GFLOP: the sum over the table of kernels times maps at 256x256."""
+    flop = forward_flop(build_segmenter(ModelConfig(size=256, width=1)))
+    assert flop == pytest.approx(83e9, rel=0.02)
+
+
+def test_updates_scale_what_is_counted():
+    small = {"width": 0.0625, "batch": 2}
+    forward = forward_flop(build_segmenter(ModelConfig(size=16, width=0.0625)))
+
+    def cost(phase, settings):
+        return estimate(Step("row", phase, settings, "name", None), 16)
+
+    source = cost("source", SourceSettings(steps=10, **small))
+    assert source.flop == pytest.approx(10 * 2 * 3 * forward)
+    assert cost("finetune", SourceSettings(finetune_steps=5, **small)).flop == source.flop / 2
+    assert cost("adabn", AdaptSettings(**small)).flop == 0
+    joint = {"warmup_updates": 0, "critic_updates": 4}
+    one = cost("adapt", AdaptSettings(joint_updates=1, **joint, **small))
+    assert cost("adapt", AdaptSettings(joint_updates=3, **joint, **small)).flop == 3 * one.flop
+    segmenter = build_segmenter(ModelConfig(size=16, width=0.0625))
+    kept = sum(int(tf.reduce_prod(x.output.shape[1:])) for x in segmenter.layers)
+    more = cost("source", SourceSettings(width=0.0625, batch=5)).memory
+    assert more - source.memory == 4 * 3 * kept  # bytes of float32, three more slices
+
+
+def test_throughput_is_measured():
+    assert 1e8 < measured_throughput(1) < 1e15

@@ -1,0 +1,76 @@
+"""Plans: the rows' flagfiles, their order, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from cmda_tf.errors import DataError, UsageError
+from cmda_tf.reproduction.plan import ROWS, make_plan, with_seed
+
+FOLDER = Path(__file__).parents[2] / "flags" / "rows"
+
+
+def test_rows_of_the_paper():
+    plan = make_plan([], FOLDER, ROWS, [])
+    assert [step.name for step in plan] == [
+        "source_mr", "source_ct", "finetune_ct", "adabn_d13", "adabn_d21", "adabn_d31",
+        "adapt_d13", "adapt_d21", "adapt_d31",
+    ]  # fmt: skip
+    assert [step.origin for step in plan] == [None, None, *["source_mr"] * 7]
+
+
+def test_every_flagfile_is_a_row():
+    names = sorted(path.stem for path in FOLDER.glob("*.cfg"))
+    assert len(make_plan([], FOLDER, names, [])) == len(names) and set(ROWS) <= set(names)
+    for path in FOLDER.glob("*.cfg"):
+        assert path.read_text().startswith("# ")
+
+
+def test_origin_comes_before_what_starts_from_it(tmp_path):
+    (tmp_path / "b.cfg").write_text("--phase=adapt\n--origin=a\n--name=b\n")
+    (tmp_path / "a.cfg").write_text("--phase=source\n--name=a\n")
+    assert [s.row for s in make_plan([], tmp_path, ["b", "a"], [])] == ["a", "b"]
+    (tmp_path / "a.cfg").write_text("--phase=adapt\n--origin=b\n--name=a\n")
+    with pytest.raises(UsageError, match="waits for itself"):
+        make_plan([], tmp_path, ["b", "a"], [])
+
+
+def test_row_wins_over_base_and_depths_are_added():
+    plan = make_plan(["--depth=31", "--width=0.25"], FOLDER, ["adabn_d13"], [13, 5])
+    assert [(s.name, s.settings.depth) for s in plan] == [
+        ("adabn_d13", 13), ("adapt_d13", 13), ("adabn_d5", 5), ("adapt_d5", 5),
+    ]  # fmt: skip
+    assert all(step.settings.width == 0.25 for step in plan)
+    with pytest.raises(UsageError, match="--depth: 12"):
+        make_plan([], FOLDER, [], [12])
+
+
+def test_commands_give_the_settings_back():
+    base = ["--taps=13,33", "--noaugment", "--dam_learning_rate=1e-4"]
+    step = make_plan(base, FOLDER, ["uda_d21"], [])[0]
+    assert step.arguments == [
+        "--phase=adapt", "--noaugment", "--depth=21", "--taps=13,33", "--dam_learning_rate=0.0001",
+    ]  # fmt: skip
+    again = make_plan(step.arguments, FOLDER, ["uda_d21"], [])[0]
+    assert again == step
+
+
+def test_seeds_move_training_and_phantom(tmp_path):
+    step = make_plan([], FOLDER, ["seg_mri"], [])[0]
+    moved = with_seed(step, 3, tmp_path).settings
+    assert (moved.seed, moved.phantom_seed, moved.runs) == (3, 3, str(tmp_path))
+    fixed = make_plan(["--prepared=x"], FOLDER, ["seg_mri"], [])[0]
+    assert with_seed(fixed, 3, tmp_path).settings.phantom_seed == 0
+
+
+def test_bad_rows_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"none\.cfg: no such flagfile; rows there: adabn_d13"):
+        make_plan([], FOLDER, ["none"], [])
+    with pytest.raises(UsageError, match="more than one row makes the run 'source_mr'"):
+        make_plan([], FOLDER, ["seg_mri", "seg_mri"], [])
+    (tmp_path / "a.cfg").write_text("--phase=other\n")
+    with pytest.raises(UsageError, match=r"row a: --phase.*other"):
+        make_plan([], tmp_path, ["a"], [])
+    (tmp_path / "a.cfg").write_text("--depth=13\n")
+    with pytest.raises(UsageError, match="row a: expected a --phase"):
+        make_plan([], tmp_path, ["a"], [])
