@@ -51,7 +51,7 @@ def commands(monkeypatch):
             (folder / "results.json").write_text(json.dumps(result(10 * seed)))
         return SimpleNamespace(wait=lambda: 0)
 
-    monkeypatch.setattr(reproduce.subprocess, "Popen", popen)
+    monkeypatch.setattr(reproduce, "subprocess", SimpleNamespace(Popen=popen))
     monkeypatch.setattr(sys, "argv", ["reproduce", "--seeds=0,1"])
     return started
 
@@ -93,12 +93,17 @@ def test_prepared_data_stays_the_same_for_all_seeds(commands, tmp_path):
 
 
 def test_failing_command_is_named_and_its_exit_code_kept(monkeypatch, tmp_path):
-    monkeypatch.setattr(reproduce.subprocess, "Popen", lambda _: SimpleNamespace(wait=lambda: 2))
+
+    def failing(code):
+        process = SimpleNamespace(wait=lambda: code)
+        monkeypatch.setattr(reproduce, "subprocess", SimpleNamespace(Popen=lambda _: process))
+
+    failing(2)
     settings = ReproduceSettings(rows=("seg_mri",), out=str(tmp_path))
     with pytest.raises(StepFailed, match=r"exit code 2.*cmda_tf\.train --phase=source") as error:
         reproduce.main(settings, SourceSettings(), AdaptSettings())
     assert error.value.exit_code == 2
-    monkeypatch.setattr(reproduce.subprocess, "Popen", lambda _: SimpleNamespace(wait=lambda: 130))
+    failing(130)
     with pytest.raises(KeyboardInterrupt):
         reproduce.main(settings, SourceSettings(), AdaptSettings())
     with pytest.raises(UsageError, match="--seeds"):
