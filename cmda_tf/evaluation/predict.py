@@ -32,7 +32,7 @@ def load_model(run: Run, domain: str) -> tf.keras.Model:
     segmenter = build_segmenter(run.config)
     weights, origin = run.weights(), str(run.folder)
     set_weights(segmenter, weights, origin)
-    if run.phase not in ("adapt", "adabn"):
+    if run.phase in ("source", "finetune"):
         return segmenter
     depth = run.record["settings"]["depth"]
     dam = build_dam(run.config, depth, segmenter)

@@ -26,7 +26,8 @@ SETTINGS, WEIGHTS, MODEL = "settings.json", "weights.npz", "model.keras"
 
 # Settings that do not change what a run computes: they may differ when it is resumed.
 _FREE = {
-    *("resume", "runs", "name", "data", "prepared", "prepared_folder", "origin_folder"),
+    *("resume", "runs", "name", "data", "prepared", "prepared_folder"),
+    *("origin", "origin_folder"),  # the origin's weights decide, by their checksum
     *("log_every", "checkpoint_every", "joint_checkpoint_every"),
 }
 
@@ -55,7 +56,7 @@ class Run:
 
     @property
     def phase(self) -> str:
-        """`source`, `finetune`, `adabn` or `adapt`."""
+        """`source`, `finetune`, `adabn`, `adapt` or `selftrain`."""
         return self.record["phase"]
 
     def weights(self) -> dict[str, Any]:
