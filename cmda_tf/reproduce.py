@@ -20,7 +20,7 @@ from cmda_tf.errors import CmdaError, UsageError
 from cmda_tf.files import read_json
 from cmda_tf.options import Options, setting
 from cmda_tf.reproduction.plan import ROWS, Step, make_plan, with_seed
-from cmda_tf.settings import AdaptSettings, SourceSettings
+from cmda_tf.settings import AdaptSettings, PhaseSettings, SelfTrainSettings, SourceSettings
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,12 @@ class StepFailed(CmdaError):
         self.exit_code = exit_code
 
 
-def main(settings: ReproduceSettings, source: SourceSettings, adaptation: AdaptSettings) -> None:
+def main(settings: ReproduceSettings, *phases: PhaseSettings) -> None:
     """Plans, runs, evaluates and reports."""
     if not settings.seeds:
         raise UsageError("--seeds: expected at least one, found none")
-    base = list(dict.fromkeys([*source.to_flags(), *adaptation.to_flags()]))
+    # What several phases share is one flag, however many of them state it.
+    base = list(dict.fromkeys(flag for phase in phases for flag in phase.to_flags()))
     plan = make_plan(base, settings.rows_folder, settings.rows, settings.depths)
     folders = {seed: Path(settings.out) / f"seed{seed}" for seed in settings.seeds}
     steps = {seed: [with_seed(s, seed, folders[seed]) for s in plan] for seed in settings.seeds}
@@ -141,4 +142,4 @@ def _report(settings: ReproduceSettings, results: dict[int, dict[str, Any]]) -> 
 
 
 if __name__ == "__main__":
-    cli.run(main, ReproduceSettings, SourceSettings, AdaptSettings)
+    cli.run(main, ReproduceSettings, SourceSettings, AdaptSettings, SelfTrainSettings)

@@ -63,7 +63,21 @@ class PhaseSettings(Options):
 
 
 @dataclass(frozen=True)
-class SourceSettings(PhaseSettings):
+class SegmentationSettings(PhaseSettings):
+    """What the phases share that minimise Eq. 1: its weight, and the appearance of the images."""
+
+    dice_weight: float = setting(1.0, "Lambda of Eq. 1.", minimum=0)
+    intensity_curves: float = setting(
+        0.0, "Random monotone intensity curves (about 1).", minimum=0, maximum=3
+    )
+    bias_field: float = setting(0.0, "Random smooth bias (about 0.3).", minimum=0, maximum=1)
+    contrast: float = setting(0.0, "Largest change of contrast (0.2).", minimum=0, maximum=0.9)
+    blur: float = setting(0.0, "Largest blur in pixels (about 0.7).", minimum=0, maximum=5)
+    noise: float = setting(0.0, "Largest noise added (about 0.2).", minimum=0, maximum=2)
+
+
+@dataclass(frozen=True)
+class SourceSettings(SegmentationSettings):
     """`--phase=source` and `--phase=finetune`: supervised training (the paper, section 3.4)."""
 
     domain: str | None = setting(
@@ -75,7 +89,6 @@ class SourceSettings(PhaseSettings):
     finetune_learning_rate: float = setting(3e-4, "Adam's rate in finetune.", minimum=0)
     learning_rate_decay: float = setting(0.95, "Factor of each decay.", minimum=0, maximum=1)
     learning_rate_decay_every: int = setting(1500, "Steps between decays.", minimum=1)
-    dice_weight: float = setting(1.0, "Lambda of Eq. 1.", minimum=0)
     balanced: bool = setting(True, "Draw slices so that every structure is seen as often.")
 
 
@@ -132,3 +145,33 @@ class AdaptSettings(PhaseSettings):
                 "--constraint=gradient_penalty: BatchNorm makes one sample's score depend on the "
                 "others; expected --critic_norm=layer, group or none"
             )
+
+
+@dataclass(frozen=True)
+class SelfTrainSettings(SegmentationSettings):
+    """`--phase=selftrain`: an adapted DAM learns from a teacher's confident predictions."""
+
+    depth: int = setting(13, "Adaptation depth d, the last layer the DAM replaces.")
+    selftrain_steps: int = setting(300, "Steps of self-training.", minimum=1)
+    selftrain_learning_rate: float = setting(3e-4, "Adam's rate in self-training.", minimum=0)
+    teacher_decay: float = setting(
+        0.99, "Decay of the average of the student that teaches.", minimum=0, maximum=0.9999
+    )
+    confidence: float = setting(0.9, "Probability that lets any pixel teach.", minimum=0, maximum=1)
+    confidence_quantile: float = setting(
+        0.5,
+        "Share of each predicted class that need not teach; its confidence is that class' "
+        "threshold where it is below --confidence.",
+        minimum=0,
+        maximum=1,
+    )
+    thresholds_every: int = setting(
+        100, "Steps between two measurements of the classes' thresholds.", minimum=1
+    )
+    refresh_statistics: bool = setting(
+        True, "Re-estimate the DAM's BatchNorm statistics on target slices when done."
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_depth(self.depth)

@@ -1,11 +1,12 @@
 """`python -m cmda_tf.train --phase=source`, then `--phase=adapt --depth=13`.
 
-| phase    | what it trains                                                          |
-|----------|-------------------------------------------------------------------------|
-| source   | the segmenter on labelled images (Seg-MRI; with --domain=ct Seg-CT)     |
-| adapt    | the DAM against the critic, without target labels (UDA)                 |
-| adabn    | BatchNorm statistics of the DAM's layers only (the baseline)            |
-| finetune | the source segmenter on labelled target images (Seg-CT-STL)             |
+| phase     | what it trains                                                         |
+|-----------|------------------------------------------------------------------------|
+| source    | the segmenter on labelled images (Seg-MRI; with --domain=ct Seg-CT)    |
+| adapt     | the DAM against the critic, without target labels (UDA)                |
+| adabn     | BatchNorm statistics of the DAM's layers only (the baseline)           |
+| finetune  | the source segmenter on labelled target images (Seg-CT-STL)            |
+| selftrain | an adapted DAM on its averaged self's confident predictions            |
 
 Without further flags the phantom is used, made on first use, and results go to `runs/`.
 """
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from cmda_tf import cli
 from cmda_tf.errors import UsageError
 from cmda_tf.options import Options, setting
-from cmda_tf.settings import AdaptSettings, SourceSettings
+from cmda_tf.settings import AdaptSettings, SelfTrainSettings, SourceSettings
 from cmda_tf.training.names import PHASES
 
 
@@ -26,20 +27,27 @@ class PhaseChoice(Options):
     phase: str | None = setting(None, "What to train.", choices=tuple(PHASES))
 
 
-def main(choice: PhaseChoice, source: SourceSettings, adaptation: AdaptSettings) -> None:
+def main(
+    choice: PhaseChoice,
+    source: SourceSettings,
+    adaptation: AdaptSettings,
+    selftraining: SelfTrainSettings,
+) -> None:
     """Runs one phase."""
     if choice.phase is None:
         raise UsageError(f"--phase: expected one of {', '.join(PHASES)}; found none")
-    run = train(choice.phase, source if choice.phase in ("source", "finetune") else adaptation)
+    special = {"source": source, "finetune": source, "selftrain": selftraining}
+    run = train(choice.phase, special.get(choice.phase, adaptation))
     print(f"{choice.phase}: finished, {run.folder}")
 
 
-def train(phase: str, settings: SourceSettings | AdaptSettings):
+def train(phase: str, settings: SourceSettings | AdaptSettings | SelfTrainSettings):
     """Runs a phase on the data its settings name.
 
     Args:
       phase: one of `PHASES`.
-      settings: `SourceSettings` for source and finetune, else `AdaptSettings`.
+      settings: `SourceSettings` for source and finetune, `SelfTrainSettings` for selftrain, else
+        `AdaptSettings`.
 
     Returns:
       The finished `training.runs.Run`.
@@ -48,13 +56,15 @@ def train(phase: str, settings: SourceSettings | AdaptSettings):
     from cmda_tf.training.adabn import adapt_statistics
     from cmda_tf.training.adversarial import adapt
     from cmda_tf.training.common import prepared_data
+    from cmda_tf.training.selftraining import selftrain
     from cmda_tf.training.source import train_segmenter
 
     manifest = prepared_data(settings)
     if phase in ("source", "finetune"):
         return train_segmenter(phase, settings, manifest)
-    return {"adapt": adapt, "adabn": adapt_statistics}[phase](settings, manifest)
+    phases = {"adapt": adapt, "adabn": adapt_statistics, "selftrain": selftrain}
+    return phases[phase](settings, manifest)
 
 
 if __name__ == "__main__":
-    cli.run(main, PhaseChoice, SourceSettings, AdaptSettings)
+    cli.run(main, PhaseChoice, SourceSettings, AdaptSettings, SelfTrainSettings)

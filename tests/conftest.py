@@ -86,14 +86,14 @@ def untraced():
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory, manifest, untraced):
     """Settings of tiny phases; `tiny(cls, **changes)`. All share a folder with a source run."""
-    from cmda_tf.settings import SourceSettings
+    from cmda_tf.settings import AdaptSettings, SourceSettings
     from cmda_tf.training.source import train_segmenter
 
     runs = tmp_path_factory.mktemp("runs")
 
     def settings(cls, **changes):
         common = {"prepared": str(manifest.folder), "runs": str(runs), "width": 0.0625, "batch": 2}
-        if cls is not SourceSettings:
+        if cls is AdaptSettings:
             common |= {"warmup_updates": 2, "joint_updates": 2, "critic_updates": 1}
         return cls(**{**common, "log_every": 1, **changes})
 

@@ -1,5 +1,6 @@
 """The flagfiles parse, and state what they are said to state."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,12 @@ from absl import flags
 from cmda_tf.demo import DemoSettings
 from cmda_tf.models.topology import DEFAULT_TAPS
 from cmda_tf.options import define_flags, from_flags
-from cmda_tf.settings import AdaptSettings, SourceSettings
+from cmda_tf.settings import AdaptSettings, SelfTrainSettings, SourceSettings
 from cmda_tf.train import PhaseChoice
 
 ROOT = Path(__file__).parents[1]
 FLAGFILES = sorted((ROOT / "flags").glob("*.cfg"))
-ALL = (PhaseChoice, DemoSettings, SourceSettings, AdaptSettings)
+ALL = (PhaseChoice, DemoSettings, SourceSettings, AdaptSettings, SelfTrainSettings)
 
 
 @pytest.fixture
@@ -44,7 +45,22 @@ def test_phantom_states_the_defaults(parse):
         for line in (ROOT / "flags/phantom.cfg").read_text().splitlines()
         if line.startswith("--")
     }
-    assert {"steps", "joint_updates", "critic_updates", "clip", "width", "batch"} <= stated
+    assert {
+        "steps",
+        "joint_updates",
+        "critic_updates",
+        "clip",
+        "width",
+        "batch",
+        "selftrain_steps",
+    } <= stated
+
+
+def test_fields_of_one_flag_have_one_default():
+    defaults = {}
+    for cls in ALL:
+        for field in dataclasses.fields(cls):
+            assert defaults.setdefault(field.name, field.default) == field.default, field.name
 
 
 def test_paper_states_the_papers_numbers(parse):

@@ -17,8 +17,9 @@ from cmda_tf.evaluation.scores import Row, score_subject, summarise
 from cmda_tf.files import replacing
 from cmda_tf.training.runs import SETTINGS, Run, open_run
 
+ADAPTED = {"adabn": "AdaBN", "adapt": "UDA", "selftrain": "Self-training"}  # by phase
 # The order of the table; rows of one kind are sorted by name.
-ROW_ORDER = ("Seg-MRI", "Seg-CT", "Seg-CT-STL", "noDA", "AdaBN", "UDA")
+ROW_ORDER = ("Seg-MRI", "Seg-CT", "Seg-CT-STL", "noDA", *ADAPTED.values())
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,7 @@ def _experiments(run: Run) -> Iterator[Experiment]:
     elif run.phase == "finetune":
         rows = [(f"{supervised[target]}-STL", "source", target)]
     else:
-        kind = {"adabn": "AdaBN", "adapt": "UDA"}[run.phase]
-        rows = [(f"{kind} d={settings['depth']}", "target", target)]
+        rows = [(f"{ADAPTED[run.phase]} d={settings['depth']}", "target", target)]
     for usual, path, domain in rows:
         kind = usual.split(" ")[0]
         yield Experiment(kind, _titled(kind, usual, run), run, path, domain)

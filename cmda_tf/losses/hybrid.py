@@ -6,7 +6,10 @@ _EPSILON = 1e-7
 
 
 def hybrid_loss(
-    logits: tf.Tensor, labels: tf.Tensor, dice_weight: float = 1.0
+    logits: tf.Tensor,
+    labels: tf.Tensor,
+    dice_weight: float = 1.0,
+    mask: tf.Tensor | None = None,
 ) -> dict[str, tf.Tensor]:
     """Class-weighted cross-entropy minus `dice_weight` times the soft Dice.
 
@@ -14,26 +17,37 @@ def hybrid_loss(
       logits: `[B, H, W, C]` float32, before the softmax.
       labels: `[B, H, W]` integer classes in 0..C-1.
       dice_weight: lambda of Eq. 1.
+      mask: `[B, H, W]` bool, the pixels that count; the labels of the others may have any
+        value. None counts all; where no pixel counts, both terms are 0.
 
     Returns:
       Scalars `loss`, `cross_entropy` (>= 0, mean over pixels) and `dice` (0..1).
     """
     truth = tf.one_hot(tf.cast(labels, tf.int32), logits.shape[-1], dtype=logits.dtype)
-    cross_entropy = weighted_cross_entropy(logits, truth)
-    dice = soft_dice(tf.nn.softmax(logits), truth)
+    if mask is not None:
+        mask = tf.cast(mask, logits.dtype)[..., tf.newaxis]
+        truth *= mask
+    cross_entropy = weighted_cross_entropy(logits, truth, mask)
+    probabilities = tf.nn.softmax(logits)
+    dice = soft_dice(probabilities if mask is None else probabilities * mask, truth)
     loss = cross_entropy - dice_weight * dice
     return {"loss": loss, "cross_entropy": cross_entropy, "dice": dice}
 
 
-def weighted_cross_entropy(logits: tf.Tensor, truth: tf.Tensor) -> tf.Tensor:
+def weighted_cross_entropy(
+    logits: tf.Tensor, truth: tf.Tensor, mask: tf.Tensor | None = None
+) -> tf.Tensor:
     """First term of Eq. 1, with w_c = 1 - the share of class c in the batch; mean over pixels.
 
     Args:
       logits: `[B, H, W, C]`.
-      truth: `[B, H, W, C]` one-hot.
+      truth: `[B, H, W, C]` one-hot; all zero where the mask is.
+      mask: `[B, H, W, 1]` of zeros and ones: shares and mean are over the ones. None for all.
     """
-    weights = 1.0 - tf.reduce_mean(truth, axis=[0, 1, 2])
-    return -tf.reduce_mean(tf.reduce_sum(weights * truth * tf.nn.log_softmax(logits), axis=-1))
+    share = 1.0 if mask is None else tf.maximum(tf.reduce_mean(mask), _EPSILON)
+    weights = 1.0 - tf.reduce_mean(truth, axis=[0, 1, 2]) / share
+    per_pixel = tf.reduce_sum(weights * truth * tf.nn.log_softmax(logits), axis=-1)
+    return -tf.reduce_mean(per_pixel) / share
 
 
 def soft_dice(probabilities: tf.Tensor, truth: tf.Tensor) -> tf.Tensor:

@@ -47,6 +47,19 @@ def build_dam(config: ModelConfig, depth: int, segmenter: tf.keras.Model) -> tf.
     return dam
 
 
+def build_upper(
+    config: ModelConfig, depth: int, segmenter: tf.keras.Model, dam: tf.keras.Model
+) -> tf.keras.Model:
+    """The segmenter's own layers above `depth`: the DAM's feature map to logits.
+
+    Called apart from the DAM, they can stay in inference mode while it trains.
+    """
+    at_depth = tf.keras.Input(dam.output.shape[1:], name="at_depth", dtype=dam.output.dtype)
+    units = units_between(depth + 1, NUM_LAYERS)
+    features = apply_units(at_depth, LayerBank(config, shared=segmenter), units)
+    return tf.keras.Model(at_depth, features[NUM_LAYERS], name="upper")
+
+
 def build_router(
     config: ModelConfig, depth: int, segmenter: tf.keras.Model, dam: tf.keras.Model
 ) -> tf.keras.Model:

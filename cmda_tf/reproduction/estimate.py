@@ -46,6 +46,9 @@ def estimate(step: Step, size: int) -> Cost:
     if step.phase == "adabn":
         return Cost(0.0, _memory([segmenter], [], settings.batch))
     dam = build_dam(config, settings.depth, segmenter)
+    if step.phase == "selftrain":  # the teacher only predicts
+        flop = settings.selftrain_steps * settings.batch * forward * (2 + BACKWARD)
+        return Cost(flop, _memory([segmenter, dam, dam], [dam], settings.batch))
     paths = build_feature_paths(config, settings.depth, settings.taps, segmenter, dam)
     critic = build_critic(config, paths.channels)
     judge = forward_flop(critic)

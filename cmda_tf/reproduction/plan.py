@@ -9,7 +9,7 @@ from absl import flags
 
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.options import define_flags, from_flags
-from cmda_tf.settings import AdaptSettings, PhaseSettings, SourceSettings
+from cmda_tf.settings import PhaseSettings
 from cmda_tf.train import PhaseChoice
 from cmda_tf.training.names import PHASES, origin_name, run_name
 
@@ -97,7 +97,7 @@ def _flagfile(folder: str | Path, row: str) -> Path:
 def _step(row: str, arguments: list[str]) -> Step:
     """Reads a row's flags as `cmda_tf.train` would."""
     values = flags.FlagValues()
-    define_flags(PhaseChoice, SourceSettings, AdaptSettings, flag_values=values)
+    define_flags(PhaseChoice, *PHASES.values(), flag_values=values)
     try:
         values(["row", *arguments])
         phase = from_flags(PhaseChoice, values).phase

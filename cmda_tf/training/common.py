@@ -1,5 +1,6 @@
 """What the phases share when they set up: data, configuration, seeds, the source model."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from cmda_tf.data.appearance import Appearance
 from cmda_tf.data.augment import Augmentation
 from cmda_tf.data.manifest import MANIFEST_NAME, Manifest, read_manifest
 from cmda_tf.data.preparation import prepare
@@ -17,7 +19,7 @@ from cmda_tf.errors import DataError, UsageError
 from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.segmenter import build_segmenter
 from cmda_tf.phantom.generate import write_phantom
-from cmda_tf.settings import PhaseSettings
+from cmda_tf.settings import PhaseSettings, SegmentationSettings
 from cmda_tf.training.runs import Run, finished_run
 from cmda_tf.training.weights import digest, set_weights
 
@@ -95,6 +97,11 @@ def augmentation(settings: PhaseSettings) -> Augmentation | None:
         return None
     names = ("rotation_degrees", "zoom", "shear", "translation")
     return Augmentation(**{name: getattr(settings, name) for name in names})
+
+
+def appearance(settings: SegmentationSettings) -> Appearance:
+    """How strongly the settings randomise the appearance of images."""
+    return Appearance(**{f.name: getattr(settings, f.name) for f in dataclasses.fields(Appearance)})
 
 
 def run_inputs(manifest: Manifest, domain: str, origin: Run | None) -> dict[str, Any]:

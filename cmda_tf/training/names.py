@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from cmda_tf.settings import AdaptSettings, PhaseSettings, SourceSettings
+from cmda_tf.settings import AdaptSettings, PhaseSettings, SelfTrainSettings, SourceSettings
 
 PHASES: dict[str, type[PhaseSettings]] = {
     "source": SourceSettings,
     "adapt": AdaptSettings,
     "adabn": AdaptSettings,
     "finetune": SourceSettings,
+    "selftrain": SelfTrainSettings,
 }
 
 
@@ -23,7 +24,8 @@ def origin_name(phase: str, settings: PhaseSettings) -> str | None:
     """The folder of the run that a phase starts from, under `--runs`; None if from nothing."""
     if phase == "source":
         return None
-    return settings.origin or f"source_{settings.source}"
+    usual = f"adapt_d{settings.depth}" if phase == "selftrain" else f"source_{settings.source}"
+    return settings.origin or usual
 
 
 def training_domain(phase: str, settings: Any) -> str:

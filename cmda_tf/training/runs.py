@@ -60,7 +60,7 @@ class Run:
 
     @property
     def phase(self) -> str:
-        """`source`, `finetune`, `adabn` or `adapt`."""
+        """`source`, `finetune`, `adabn`, `adapt` or `selftrain`."""
         return self.record["phase"]
 
     def weights(self) -> dict[str, Any]:

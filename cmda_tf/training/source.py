@@ -14,6 +14,7 @@ from cmda_tf.data.slices import SliceStack, batches, load_slices
 from cmda_tf.models.segmenter import build_segmenter
 from cmda_tf.settings import SourceSettings
 from cmda_tf.training.common import (
+    appearance,
     augmentation,
     model_config,
     previews,
@@ -73,6 +74,7 @@ def _optimise(
         augmentation(settings),
         settings.seed,
         settings.jit_compile,
+        appearance(settings),
     )
     loop = Loop(run.folder, segmenter=segmenter, optimizer=optimizer)
     loop.restore("train")

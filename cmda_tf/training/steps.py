@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from cmda_tf.data.appearance import Appearance, randomise
 from cmda_tf.data.augment import Augmentation, augment
 from cmda_tf.losses.hybrid import hybrid_loss
 
@@ -42,8 +43,11 @@ def make_source_step(
     augmentation: Augmentation | None,
     seed: int,
     jit_compile: bool = False,
+    appearance: Appearance | None = None,
 ) -> Callable[[tf.Tensor, dict[str, tf.Tensor]], Metrics]:
     """Supervised step: one Adam update of all the segmenter's weights on Eq. 1.
+
+    Images and labels are warped alike; then the images alone get a random appearance.
 
     Returns:
       A function of (step number, batch of `images` and `labels`) to metrics.
@@ -61,6 +65,8 @@ def make_source_step(
     def step(number: tf.Tensor, batch: dict[str, tf.Tensor]) -> Metrics:
         optimizer.learning_rate.assign(learning_rate(number))
         # XLA has no kernel for the warp: it stays outside the compiled part.
-        return update(*augment(batch["images"], batch["labels"], fold(seed, number), augmentation))
+        seeds = fold(seed, number)
+        images, labels = augment(batch["images"], batch["labels"], seeds, augmentation)
+        return update(randomise(images, fold(seed, number, 1), appearance), labels)
 
     return step

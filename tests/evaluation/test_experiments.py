@@ -6,7 +6,7 @@ from cmda_tf.data.manifest import Manifest
 from cmda_tf.errors import DataError
 from cmda_tf.evaluation import experiments
 from cmda_tf.evaluation.experiments import find_experiments
-from cmda_tf.settings import AdaptSettings, SourceSettings
+from cmda_tf.settings import AdaptSettings, SelfTrainSettings, SourceSettings
 from cmda_tf.training.names import training_domain
 from cmda_tf.training.runs import start_run
 
@@ -17,7 +17,9 @@ def make(tmp_path, config):
 
     def run(phase, finished=True, **changes):
         supervised = phase in ("source", "finetune")
-        settings = (SourceSettings if supervised else AdaptSettings)(runs=str(tmp_path), **changes)
+        special = {"source": SourceSettings, "finetune": SourceSettings}
+        special["selftrain"] = SelfTrainSettings
+        settings = special.get(phase, AdaptSettings)(runs=str(tmp_path), **changes)
         domain = training_domain(phase, settings) if supervised else settings.target
         folder = start_run(phase, settings, config, {"domain": domain}).folder
         if finished:
@@ -33,6 +35,8 @@ def _rows(folder):
 def test_all_rows_in_the_papers_order(make, tmp_path):
     for depth in (31, 13, 21):
         make("adapt", depth=depth)
+    make("selftrain", depth=21)
+    make("selftrain", depth=13)
     make("adabn", depth=13)
     make("finetune")
     make("source", domain="ct")
@@ -47,6 +51,8 @@ def test_all_rows_in_the_papers_order(make, tmp_path):
         ("UDA d=13", "target", "ct"),
         ("UDA d=21", "target", "ct"),
         ("UDA d=31", "target", "ct"),
+        ("Self-training d=13", "target", "ct"),
+        ("Self-training d=21", "target", "ct"),
     ]
 
 

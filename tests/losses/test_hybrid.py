@@ -53,3 +53,46 @@ def test_gradient_against_finite_differences():
             float(hybrid_loss(tf.constant(logits + s * nudge), labels)["loss"]) for s in (1, -1)
         )
         assert gradient[at] == pytest.approx((up - down) / 2e-5, rel=1e-4, abs=1e-8)
+
+
+def test_mask_by_hand():
+    # Of the four pixels of test_by_hand the one of 0.5 does not count, whatever its label:
+    # two of class 0 and one of class 1, so w = (1/3, 2/3).
+    labels = np.array([[[0, 0], [255, 1]]], np.uint8)
+    mask = np.array([[[True, True], [False, True]]])
+    p = np.array([[[0.9, 0.1], [0.8, 0.2]], [[0.5, 0.5], [0.4, 0.6]]])
+    logits = tf.constant(np.log(p)[np.newaxis], tf.float32)
+    cross_entropy = -(np.log([0.9, 0.8]).sum() / 3 + 2 / 3 * np.log(0.6)) / 3
+    # class 0: 2 (0.9 + 0.8) / (0.81 + 0.64 + 0.16 + 2); class 1: 2 * 0.6 / (0.01 + 0.04 + 0.36 + 1)
+    dice = (3.4 / 3.61 + 1.2 / 1.41) / 2
+    for label in (0, 1, 255):
+        labels[0, 1, 0] = label
+        result = hybrid_loss(logits, labels, dice_weight=0.5, mask=mask)
+        assert float(result["cross_entropy"]) == pytest.approx(cross_entropy, rel=1e-5)
+        assert float(result["dice"]) == pytest.approx(dice, rel=1e-5)
+        assert float(result["loss"]) == pytest.approx(cross_entropy - 0.5 * dice, rel=1e-5)
+
+
+def test_full_mask_is_no_mask_and_an_empty_one_teaches_nothing():
+    rng = np.random.default_rng(1)
+    logits = tf.constant(rng.normal(size=(2, 4, 4, 5)), tf.float32)
+    labels = rng.integers(0, 5, (2, 4, 4))
+    full = hybrid_loss(logits, labels, mask=np.ones((2, 4, 4), bool))
+    for name, value in hybrid_loss(logits, labels).items():
+        assert float(full[name]) == pytest.approx(float(value), rel=1e-6)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        empty = hybrid_loss(logits, labels, mask=np.zeros((2, 4, 4), bool))
+    assert {float(value) for value in empty.values()} == {0.0}
+    assert not tape.gradient(empty["loss"], logits).numpy().any()
+
+
+def test_pixels_outside_the_mask_get_no_gradient():
+    rng = np.random.default_rng(2)
+    logits = tf.constant(rng.normal(size=(1, 4, 4, 3)), tf.float32)
+    mask = rng.random((1, 4, 4)) < 0.5
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = hybrid_loss(logits, rng.integers(0, 3, (1, 4, 4)), mask=mask)["loss"]
+    gradient = tape.gradient(loss, logits).numpy()
+    assert not gradient[~mask].any() and gradient[mask].any(axis=-1).all()

@@ -9,7 +9,13 @@ import tensorflow as tf
 from cmda_tf.models.blocks import LayerBank, ModelConfig, residual_block
 from cmda_tf.models.critic import build_critic, build_feature_paths, critic_strides
 from cmda_tf.models.layers import ChannelPad, PixelShuffle, SymmetricPad
-from cmda_tf.models.segmenter import build_dam, build_router, build_segmenter, path
+from cmda_tf.models.segmenter import (
+    build_dam,
+    build_router,
+    build_segmenter,
+    build_upper,
+    path,
+)
 from cmda_tf.models.topology import DEFAULT_TAPS, LEGAL_DEPTHS
 
 LAST_UNITS = ("conv8", "conv9", "conv10", "output")
@@ -131,6 +137,15 @@ def test_dam_begins_as_the_source_and_the_router_routes(config, segmenter, image
     np.testing.assert_array_equal(path(router, "source")(images), expected)
     assert np.abs(both["target"] - expected).max() > 1e-3
     np.testing.assert_allclose(path(router, "target")(images), both["target"], atol=1e-6)
+
+
+@pytest.mark.parametrize("depth", [1, 13, 32])
+def test_layers_above_the_dam_are_the_segmenters_own(config, segmenter, images, depth):
+    dam = build_dam(config, depth, segmenter)
+    upper = build_upper(config, depth, segmenter, dam)
+    np.testing.assert_allclose(upper(dam(images)), segmenter(images), atol=1e-5)
+    assert len(_convolutions(upper)) == 33 - depth
+    assert all(layer is segmenter.get_layer(layer.name) for layer in _convolutions(upper))
 
 
 def test_router_is_saved_and_loaded_without_code(config, segmenter, images, tmp_path):

@@ -7,7 +7,7 @@ from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.segmenter import build_segmenter
 from cmda_tf.reproduction.estimate import estimate, forward_flop, measured_throughput
 from cmda_tf.reproduction.plan import Step
-from cmda_tf.settings import AdaptSettings, SourceSettings
+from cmda_tf.settings import AdaptSettings, SelfTrainSettings, SourceSettings
 
 
 def test_operations_of_two_layers():
@@ -33,6 +33,8 @@ def test_updates_scale_what_is_counted():
     source = cost("source", SourceSettings(steps=10, **small))
     assert source.flop == pytest.approx(10 * 2 * 3 * forward)
     assert cost("finetune", SourceSettings(finetune_steps=5, **small)).flop == source.flop / 2
+    selftrain = cost("selftrain", SelfTrainSettings(selftrain_steps=3, **small))
+    assert selftrain.flop == pytest.approx(3 * 2 * 4 * forward)
     assert cost("adabn", AdaptSettings(**small)).flop == 0
     joint = {"warmup_updates": 0, "critic_updates": 4}
     one = cost("adapt", AdaptSettings(joint_updates=1, **joint, **small))

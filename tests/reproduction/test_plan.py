@@ -26,6 +26,12 @@ def test_every_flagfile_is_a_row():
         assert path.read_text().startswith("# ")
 
 
+def test_self_training_waits_for_its_adaptation():
+    plan = make_plan([], FOLDER, ["selftrain_d13", "uda_d13", "seg_mri"], [])
+    assert [step.name for step in plan] == ["source_mr", "adapt_d13", "selftrain_d13"]
+    assert plan[-1].origin == "adapt_d13"
+
+
 def test_origin_comes_before_what_starts_from_it(tmp_path):
     (tmp_path / "b.cfg").write_text("--phase=adapt\n--origin=a\n--name=b\n")
     (tmp_path / "a.cfg").write_text("--phase=source\n--name=a\n")

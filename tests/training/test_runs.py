@@ -6,7 +6,7 @@ import pytest
 
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.files import read_json, write_json
-from cmda_tf.settings import AdaptSettings, SourceSettings
+from cmda_tf.settings import AdaptSettings, SelfTrainSettings, SourceSettings
 from cmda_tf.training.names import run_name
 from cmda_tf.training.runs import finished_run, open_run, start_run
 
@@ -34,6 +34,7 @@ def _finish(run):
         ("finetune", SourceSettings(), "finetune_ct"),
         ("adapt", AdaptSettings(depth=21), "adapt_d21"),
         ("adabn", AdaptSettings(), "adabn_d13"),
+        ("selftrain", SelfTrainSettings(), "selftrain_d13"),
     ],
 )
 def test_default_names(phase, settings, name):
@@ -51,7 +52,13 @@ def test_new_run_holds_its_settings(settings, config):
 
 def test_what_does_not_decide_the_result_may_change(settings, config):
     _finish(start_run("adapt", settings, config, INPUTS))
-    changes = {"log_every": 3, "checkpoint_every": 4, "joint_checkpoint_every": 5, "data": "x"}
+    changes = {
+        "origin": "moved",
+        "log_every": 3,
+        "checkpoint_every": 4,
+        "joint_checkpoint_every": 5,
+        "data": "x",
+    }
     again = dataclasses.replace(settings, prepared="elsewhere", **changes)
     run = start_run("adapt", again, config, {**INPUTS, "prepared_folder": "elsewhere"})
     assert run.finished and (run.folder / "checkpoints").is_dir()

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from cmda_tf.data.appearance import Appearance, randomise
 from cmda_tf.data.slices import batches, load_slices
 from cmda_tf.errors import DataError, UsageError
+from cmda_tf.losses.hybrid import hybrid_loss
 from cmda_tf.models.segmenter import build_segmenter
 from cmda_tf.settings import SourceSettings
+from cmda_tf.training.common import appearance
 from cmda_tf.training.loop import Loop
 from cmda_tf.training.source import train_segmenter
-from cmda_tf.training.steps import make_source_step, staircase
+from cmda_tf.training.steps import fold, make_source_step, staircase
 from cmda_tf.training.weights import get_weights
 
 
@@ -129,3 +132,34 @@ def test_staircase():
         float(staircase(1e-3, 0.95, 1500, tf.constant(n, tf.int64))) for n in (0, 1499, 1500, 4500)
     ]
     np.testing.assert_allclose(rates, [1e-3, 1e-3, 0.95e-3, 0.95**3 * 1e-3], rtol=1e-5)
+
+
+def test_appearance_reaches_the_images_of_the_step(tiny, train, undisturbed):
+    """Off by default: `undisturbed` is as it was; each strength is a setting of its own."""
+    strengths = {"intensity_curves": 1.0, "bias_field": 0.3, "contrast": 0.2, "noise": 0.1}
+    strengths["blur"] = 0.7
+    assert appearance(tiny(SourceSettings)) == Appearance()
+    settings = tiny(SourceSettings, steps=2, name="appearances", **strengths)
+    assert appearance(settings) == Appearance(**strengths)
+    found = train(settings).weights()
+    assert (found["conv1_conv/kernel"] != undisturbed["conv1_conv/kernel"]).any()
+
+
+def test_step_randomises_images_alone(config, manifest, untraced, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "cmda_tf.training.steps.randomise", lambda *a: seen.append(a[2]) or randomise(*a)
+    )
+    segmenter = build_segmenter(config)
+    optimizer = tf.keras.optimizers.Adam(1e-3)
+    strengths = Appearance(intensity_curves=1.0, noise=0.1)
+    step = make_source_step(segmenter, optimizer, lambda n: 0.0, 1.0, None, 3, False, strengths)
+    stack = load_slices(manifest, "mr", "train", with_labels=True)
+    batch = next(iter(batches(stack, 4, 0, 0, 1, balanced=True)))
+    number = tf.constant(7, tf.int64)
+    found = {name: float(value) for name, value in untraced(step, number, batch).items()}
+    assert seen == [strengths]
+    images = randomise(batch["images"], fold(3, 7, 1), strengths)
+    expected = hybrid_loss(segmenter(images, training=True), batch["labels"])
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(float(value), rel=1e-4)

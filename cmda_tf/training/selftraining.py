@@ -1,0 +1,195 @@
+"""Self-training: an adapted DAM goes on learning from confident predictions on target images.
+
+The teacher is an exponential average of the student's weights (Tarvainen and Valpola, "Mean
+teachers are better role models", NeurIPS 2017). Its predictions become pseudo labels where they
+are confident (`pseudo_labels`). Only the DAM learns; the layers above it stay as they are. Target
+labels are not read.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from cmda_tf.data.appearance import randomise
+from cmda_tf.data.augment import augment
+from cmda_tf.data.manifest import Manifest
+from cmda_tf.data.slices import SliceStack, batches
+from cmda_tf.errors import UsageError
+from cmda_tf.losses.hybrid import hybrid_loss
+from cmda_tf.models.blocks import ModelConfig
+from cmda_tf.models.segmenter import build_dam, build_router, build_upper, path
+from cmda_tf.settings import SelfTrainSettings
+from cmda_tf.training.adabn import refresh_statistics
+from cmda_tf.training.common import (
+    appearance,
+    augmentation,
+    model_config,
+    previews,
+    run_inputs,
+    seed_everything,
+    target_slices,
+    trained_segmenter,
+)
+from cmda_tf.training.loop import Loop
+from cmda_tf.training.pseudo_labels import IGNORED, measure_thresholds, pseudo_labels
+from cmda_tf.training.runs import Run, finished_run, start_run
+from cmda_tf.training.steps import Metrics, fold
+from cmda_tf.training.weights import set_weights
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Teacher and student: two DAMs below the same frozen layers.
+
+    Attributes:
+      teacher: changed by `follow` alone; ends as the result.
+      student: changed by the optimizer.
+      upper: the segmenter's layers above both.
+      optimizer: the student's.
+    """
+
+    teacher: tf.keras.Model
+    student: tf.keras.Model
+    upper: tf.keras.Model
+    optimizer: Any
+
+    def predict(self, images: tf.Tensor) -> tf.Tensor:
+        """The teacher's probabilities `[B, H, W, C]`, all layers in inference mode."""
+        return tf.nn.softmax(self.upper(self.teacher(images, training=False), training=False))
+
+    def student_logits(self, images: tf.Tensor) -> tf.Tensor:
+        """The student's logits; its BatchNorm uses the batch, the layers above do not."""
+        return self.upper(self.student(images, training=True), training=False)
+
+
+def selftrain(settings: SelfTrainSettings, manifest: Manifest) -> Run:
+    """`--phase=selftrain`: goes on from an adapted run, or with a self-training stopped earlier.
+
+    Returns:
+      The finished run; its model is the router with the teacher as its DAM.
+    """
+    config = model_config(settings, manifest)
+    origin = adapted_run(settings)
+    run = start_run("selftrain", settings, config, run_inputs(manifest, settings.target, origin))
+    if run.finished:
+        return run
+    seed_everything(settings)
+    segmenter = trained_segmenter(config, origin)
+    pair = make_pair(settings, config, segmenter, origin)
+    router = build_router(config, settings.depth, segmenter, pair.teacher)
+    target = target_slices(settings, manifest)
+    _learn(run, settings, pair, router, target)
+    if settings.refresh_statistics:
+        refresh_statistics(config, settings.depth, segmenter, pair.teacher, target)
+    run.finish(router)
+    return run
+
+
+def adapted_run(settings: SelfTrainSettings) -> Run:
+    """The finished run with a DAM that `--origin` names; by default that of adapt.
+
+    Raises:
+      DataError: it is not there or not finished.
+      UsageError: it has no DAM, or one of another depth.
+    """
+    folder = Path(settings.runs) / (settings.origin or f"adapt_d{settings.depth}")
+    depth, runs = settings.depth, settings.runs
+    command = f"python -m cmda_tf.train --phase=adapt --depth={depth} --runs={runs}"
+    run = finished_run(folder, command)
+    found = run.record["settings"].get("depth")
+    if found != settings.depth:
+        what = f"depth {found}" if found else f"phase {run.phase}, without a DAM"
+        raise UsageError(f"--origin: expected a run of --depth={depth}; {folder} is of {what}")
+    return run
+
+
+def make_pair(
+    settings: SelfTrainSettings, config: ModelConfig, segmenter: tf.keras.Model, origin: Run
+) -> Pair:
+    """Teacher and student, both as the origin's DAM; freezes the segmenter."""
+    segmenter.trainable = False
+    teacher, student = (build_dam(config, settings.depth, segmenter) for _ in range(2))
+    for dam in (teacher, student):
+        set_weights(dam, origin.weights(), str(origin.folder))
+    optimizer = tf.keras.optimizers.Adam(settings.selftrain_learning_rate)
+    optimizer.build(student.trainable_variables)
+    return Pair(
+        teacher, student, build_upper(config, settings.depth, segmenter, student), optimizer
+    )
+
+
+def make_selftrain_step(
+    pair: Pair, thresholds: tf.Variable, settings: SelfTrainSettings
+) -> Callable[[tf.Tensor, dict[str, tf.Tensor]], Metrics]:
+    """One update of the student on the teacher's pseudo labels; then the teacher follows.
+
+    The teacher sees the image as it is. Its labels are warped with the student's image, whose
+    appearance may be randomised besides.
+
+    Returns:
+      A function of (step number, batch of `images`) to metrics.
+    """
+    warps, looks, seed = augmentation(settings), appearance(settings), settings.seed
+    variables = pair.student.trainable_variables
+
+    @tf.function(jit_compile=settings.jit_compile)
+    def update(images: tf.Tensor, labels: tf.Tensor) -> Metrics:
+        kept = labels != IGNORED
+        with tf.GradientTape() as tape:
+            logits = pair.student_logits(images)
+            metrics = hybrid_loss(logits, labels, settings.dice_weight, kept)
+        gradients = tape.gradient(metrics["loss"], variables)
+        pair.optimizer.apply_gradients(zip(gradients, variables))
+        follow(pair.teacher, pair.student, settings.teacher_decay)
+        return {**metrics, "kept": tf.reduce_mean(tf.cast(kept, tf.float32))}
+
+    @tf.function
+    def step(number: tf.Tensor, batch: dict[str, tf.Tensor]) -> Metrics:
+        labels = pseudo_labels(pair.predict(batch["images"]), thresholds)
+        images, labels = augment(batch["images"], labels, fold(seed, number), warps)
+        return update(randomise(images, fold(seed, number, 1), looks), labels)
+
+    return step
+
+
+def follow(teacher: tf.keras.Model, student: tf.keras.Model, decay: float) -> None:
+    """Moves every weight of the teacher, BatchNorm statistics as well, towards the student's."""
+    for slow, fast in zip(teacher.weights, student.weights):
+        slow.assign(decay * slow + (1.0 - decay) * fast)
+
+
+def _learn(
+    run: Run,
+    settings: SelfTrainSettings,
+    pair: Pair,
+    router: tf.keras.Model,
+    target: SliceStack,
+) -> None:
+    """The training loop."""
+    thresholds = tf.Variable(tf.ones([pair.upper.output_shape[-1]]), trainable=False)
+    step = make_selftrain_step(pair, thresholds, settings)
+    shape = [None, *pair.teacher.input_shape[1:]]
+    predict = tf.function(pair.predict, input_signature=[tf.TensorSpec(shape)])
+
+    def update(number: tf.Tensor, batch: dict[str, tf.Tensor]) -> Metrics:
+        if int(number) % settings.thresholds_every == 0:
+            rule = settings.confidence_quantile, settings.confidence
+            thresholds.assign(measure_thresholds(predict, target, *rule))
+        return step(number, batch)
+
+    loop = Loop(
+        run.folder,
+        teacher=pair.teacher,
+        student=pair.student,
+        optimizer=pair.optimizer,
+        thresholds=thresholds,
+    )
+    loop.restore("selftrain")
+    draw = functools.partial(batches, target, settings.batch, settings.seed)
+    show = previews(path(router, "target"), target)
+    every = settings.log_every, settings.checkpoint_every
+    loop.run("selftrain", settings.selftrain_steps, draw, update, *every, show)

@@ -1,0 +1,253 @@
+"""Self-training: who may change, what teaches, no target label, resume to the bit."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cmda_tf.data import slices, store
+from cmda_tf.data.slices import load_slices
+from cmda_tf.errors import DataError, UsageError
+from cmda_tf.evaluation.experiments import ADAPTED
+from cmda_tf.evaluation.predict import load_model
+from cmda_tf.models.segmenter import build_segmenter
+from cmda_tf.settings import AdaptSettings, SelfTrainSettings
+from cmda_tf.training.adabn import adapt_statistics
+from cmda_tf.training.common import seed_everything
+from cmda_tf.training.loop import Loop
+from cmda_tf.training.selftraining import (
+    follow,
+    make_pair,
+    make_selftrain_step,
+    selftrain,
+)
+from cmda_tf.training.weights import get_weights, set_weights
+
+SHORT = {"selftrain_steps": 3, "thresholds_every": 2, "origin": "taught"}
+
+
+@pytest.fixture(scope="module")
+def origin(tiny, manifest, untraced):
+    """The finished run that the others start from: AdaBN, which takes no training."""
+    return untraced(adapt_statistics, tiny(AdaptSettings, name="taught"), manifest)
+
+
+@pytest.fixture(scope="module")
+def short(tiny, origin):
+    """Settings of a short self-training; `short(**changes)`."""
+    return lambda **changes: tiny(SelfTrainSettings, **{**SHORT, **changes})
+
+
+@pytest.fixture(scope="module")
+def taught(short, manifest, untraced):
+    return untraced(selftrain, short(), manifest)
+
+
+def assert_equal(found, expected):
+    assert found.keys() == expected.keys()
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
+def test_frozen_layers_stay_bit_identical_and_the_dam_moves(origin, taught):
+    before, after = origin.weights(), taught.weights()
+    assert before.keys() == after.keys()
+    for name, value in after.items():
+        moved = (value != before[name]).any()
+        assert moved == name.startswith("dam_"), name
+
+
+def test_run_has_its_name_and_its_model_loads(taught):
+    assert taught.folder.name == "selftrain_d13"
+    assert taught.record["inputs"]["origin_folder"].endswith("taught")
+    assert taught.record["inputs"]["domain"] == "ct"
+    router = tf.keras.models.load_model(taught.folder / "model.keras")
+    images = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype(np.float32)
+    logits = load_model(taught, "target")(images)
+    np.testing.assert_allclose(
+        router({"source": images, "target": images})["target"], logits, atol=1e-5
+    )
+    assert ADAPTED[taught.phase] == "Self-training"
+
+
+def test_no_target_label_is_read(
+    short, taught, manifest_without_target_labels, untraced, monkeypatch
+):
+    load = store.load_subject
+
+    def watched(path, with_label=True):
+        assert not with_label, f"{path}: a label was asked for"
+        return load(path, with_label)
+
+    monkeypatch.setattr(slices, "load_subject", watched)
+    unlabelled = manifest_without_target_labels
+    settings = short(prepared=str(unlabelled.folder), name="selftrain_unlabelled")
+    assert_equal(untraced(selftrain, settings, unlabelled).weights(), taught.weights())
+
+
+@pytest.mark.parametrize("update", [1, 2])  # before the second measurement of thresholds and at it
+def test_stopped_run_resumes_to_the_same_bits(
+    short, manifest, taught, untraced, press_ctrl_c, monkeypatch, update
+):
+    settings = short(name=f"selftrain_stopped_{update}")
+    log = Loop._log
+
+    def stopping(self, counter, number, result):
+        if number == update:
+            press_ctrl_c()
+        return log(self, counter, number, result)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_log", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            untraced(selftrain, settings, manifest)
+    assert_equal(untraced(selftrain, settings, manifest).weights(), taught.weights())
+
+
+def test_thresholds_are_measured_as_asked_and_statistics_left_where_asked(
+    short, manifest, untraced, monkeypatch
+):
+    module, measured = "cmda_tf.training.selftraining.", []
+    monkeypatch.setattr(module + "refresh_statistics", None)  # would raise if called
+
+    def measure(predict, stack, quantile, cap):
+        assert stack.labels is None and predict(tf.zeros([1, 16, 16, 3])).shape == (1, 16, 16, 5)
+        measured.append((quantile, cap))
+        return np.zeros(5, np.float32)
+
+    monkeypatch.setattr(module + "measure_thresholds", measure)
+    changes = {"confidence": 0.8, "confidence_quantile": 0.4, "refresh_statistics": False}
+    untraced(selftrain, short(**changes, name="measured"), manifest)
+    assert measured == [(0.4, 0.8)] * 2  # before updates 0 and 2
+
+
+def test_finished_run_is_not_done_again(short, manifest, taught, monkeypatch):
+    monkeypatch.setattr("cmda_tf.training.selftraining.build_dam", None)  # would raise if called
+    assert_equal(selftrain(short(), manifest).weights(), taught.weights())
+
+
+def test_origin_is_the_adaptation_of_the_same_depth(tiny, manifest):
+    with pytest.raises(DataError, match=r"adapt_d21: no finished run.*--phase=adapt --depth=21"):
+        selftrain(tiny(SelfTrainSettings, depth=21), manifest)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"depth": 21}, r"--origin: expected a run of --depth=21; .*taught is of depth 13"),
+        ({"origin": "source_mr"}, r"--origin: .*source_mr is of phase source, without a DAM"),
+    ],
+)
+def test_origin_without_such_a_dam_is_refused(short, manifest, change, message):
+    with pytest.raises(UsageError, match=message):
+        selftrain(short(**change, name="refused"), manifest)
+
+
+def test_another_origin_is_refused_by_its_weights(short, manifest, taught, tiny, untraced):
+    run = untraced(selftrain, short(origin="selftrain_d13", name="second"), manifest)
+    assert run.finished  # a second round on the first one's result
+    with pytest.raises(UsageError, match="second holds a run with origin_sha256="):
+        selftrain(short(name="second"), manifest)
+
+
+@pytest.fixture(scope="module")
+def make(config, origin):
+    """`make(settings)`: teacher and student at the start, and the frozen segmenter."""
+
+    def pair(settings):
+        seed_everything(settings)
+        segmenter = build_segmenter(config)
+        set_weights(segmenter, origin.weights(), "origin")
+        return make_pair(settings, config, segmenter, origin), segmenter
+
+    return pair
+
+
+@pytest.fixture(scope="module")
+def images(manifest):
+    stack = load_slices(manifest, "ct", "train", with_labels=False)
+    triples = stack.images[stack.triples(np.arange(22, 26))]
+    return tf.constant(np.moveaxis(triples.astype(np.float32), 1, -1))
+
+
+@pytest.fixture(scope="module")
+def once(make, short, images, untraced):
+    """`once(**changes)`: the teacher's weights after one update under changed settings."""
+    thresholds = tf.Variable(tf.fill([5], 0.25), trainable=False)
+
+    def update(**changes):
+        settings = short(**changes)
+        pair, _ = make(settings)
+        step = make_selftrain_step(pair, thresholds, settings)
+        untraced(step, tf.constant(1, tf.int64), {"images": images})
+        return get_weights(pair.teacher)
+
+    return update
+
+
+@pytest.fixture(scope="module")
+def usual(once):
+    return once()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("selftrain_learning_rate", 3e-3),
+        ("teacher_decay", 0.5),
+        ("dice_weight", 0.0),
+        ("intensity_curves", 1.0),
+        ("augment", False),
+        ("seed", 1),
+    ],
+)
+def test_settings_of_the_update_have_an_effect(once, usual, name, value):
+    found = once(**{name: value})
+    assert any((found[key] != usual[key]).any() for key in usual if key.endswith("/kernel"))
+
+
+@pytest.fixture(scope="module")
+def pair(make, short):
+    settings = short(selftrain_learning_rate=3e-3, augment=False)
+    return *make(settings), settings
+
+
+def test_teacher_follows_by_hand(pair):
+    teacher, student = pair[0].teacher, pair[0].student
+    saved = teacher.get_weights(), student.get_weights()
+    teacher.set_weights([np.full_like(w, 2.0) for w in saved[0]])
+    student.set_weights([np.full_like(w, 4.0) for w in saved[1]])
+    for expected in (2.2, 2.38):  # 0.9 * 2 + 0.1 * 4, then 0.9 * 2.2 + 0.4
+        follow(teacher, student, 0.9)
+        for weight in teacher.get_weights():
+            np.testing.assert_allclose(weight, expected, rtol=1e-6)
+    assert all((w == 4.0).all() for w in student.get_weights())
+    teacher.set_weights(saved[0])
+    student.set_weights(saved[1])
+
+
+def test_step_moves_the_dam_alone(pair, images):
+    players, segmenter, settings = pair
+    thresholds = tf.Variable(tf.fill([5], 0.3), trainable=False)
+    frozen, before = get_weights(segmenter), get_weights(players.teacher)
+    sure = players.predict(images).numpy().max(axis=-1) >= 0.3
+    copying = dataclasses.replace(settings, teacher_decay=0.0)
+    step = make_selftrain_step(players, thresholds, copying)
+    metrics = step(tf.constant(0, tf.int64), {"images": images})
+    assert float(metrics["kept"]) == pytest.approx(sure.mean(), abs=1e-6)
+    assert_equal(get_weights(segmenter), frozen)
+    found = get_weights(players.student)
+    assert_equal(get_weights(players.teacher), found)  # decay 0
+    assert all((found[n] != before[n]).any() for n in before if n.endswith("/kernel"))
+    thresholds.assign(tf.fill([5], 2.0))  # nothing is as sure as that
+    metrics = step(tf.constant(1, tf.int64), {"images": images})
+    assert {name: float(value) for name, value in metrics.items()} == dict.fromkeys(metrics, 0.0)
+
+
+def test_learning_from_a_teacher_that_rests_lowers_the_loss(pair, images):
+    players, _, settings = pair
+    resting = dataclasses.replace(settings, teacher_decay=0.9999)
+    step = make_selftrain_step(players, tf.Variable(tf.zeros([5]), trainable=False), resting)
+    losses = [float(step(tf.constant(n, tf.int64), {"images": images})["loss"]) for n in range(8)]
+    assert losses[-1] < losses[0]
