@@ -64,7 +64,7 @@ def evaluate(settings: EvaluateSettings):
         row, predicted = measure(experiment, manifest, out / "predictions")
         rows[experiment.title] = row
         if experiment.domain == record["settings"]["target"]:
-            maps[experiment] = predicted
+            maps[experiment.title] = predicted
         if settings.measure_snapshots and has_snapshots(experiment.run):
             selection[experiment.title] = look_back(experiment.run, manifest)
     published = TABLE_1 if settings.published else {}
@@ -73,28 +73,31 @@ def evaluate(settings: EvaluateSettings):
     write_report(report, out)
     if maps:
         target = test_subjects(manifest, record["settings"]["target"])
-        _draw_figures(out, target, maps, PALETTES[settings.palette])
+        shown = [e for e in experiments if e.title in maps]
+        _draw_figures(out, target, shown, maps, PALETTES[settings.palette])
     return report
 
 
-def _draw_figures(out: Path, subjects: list, maps: dict[Any, dict], palette: Any) -> None:
-    """Figure 3: one row a test subject of the target, slice, truth, a column a method, one of
-    each kind; Figure 4: the adapted ones at all depths, if there is more than one."""
+def _draw_figures(
+    out: Path, subjects: list, experiments: list, maps: dict[str, dict], palette: Any
+) -> None:
+    """Figure 3: a row a test subject of the target; slice, truth, a column for a method of
+    each kind. Figure 4: the adapted models, if there is more than one."""
     from cmda_tf.figures.canvas import save
     from cmda_tf.figures.segmentation import Example, figure3
 
     def draw(name: str, chosen: list) -> None:
         examples = [
-            Example(s.id, s.image, s.label, {e.title: maps[e][s.id] for e in chosen})
+            Example(s.id, s.image, s.label, {e.title: maps[e.title][s.id] for e in chosen})
             for s in subjects
         ]
         save(figure3(examples, palette=palette), out / name)
 
     # In the paper's order: fine-tuned, from scratch, without adaptation, adapted.
     order = {"Seg-CT-STL": 0, "Seg-MRI-STL": 0, "Seg-CT": 1, "Seg-MRI": 1}
-    first = {e.kind: e for e in reversed(maps)}.values()
+    first = {e.kind: e for e in reversed(experiments)}.values()
     draw("figure3", sorted(reversed(list(first)), key=lambda e: order.get(e.kind, 2)))
-    adapted = [e for e in maps if e.kind not in (*order, "noDA", "AdaBN")]
+    adapted = [e for e in experiments if e.kind not in (*order, "noDA", "AdaBN")]
     if len(adapted) > 1:
         draw("figure4", adapted)
 

@@ -35,7 +35,7 @@ def train(folder, phase: str, *flags: str) -> str:
 def test_all_phases_make_a_table(folder):
     train(folder, "source", "--steps=120", "--learning_rate=3e-3")
     train(folder, "source", "--domain=ct", "--steps=40")
-    train(folder, "finetune", "--steps=10")
+    train(folder, "finetune", "--finetune_steps=10")
     for depth in (13, 21):
         train(folder, "adabn", f"--depth={depth}")
     train(folder, "adapt", "--depth=21", "--warmup_updates=4", "--joint_updates=2")

@@ -75,10 +75,11 @@ def test_other_settings_are_refused_unless_started_anew(tiny, train, undisturbed
 
 
 def test_finetune_starts_from_the_source_model(tiny, train):
-    settings = tiny(SourceSettings, steps=1, learning_rate=0.0)
+    settings = tiny(SourceSettings, finetune_steps=1, finetune_learning_rate=0.0)
     source = train(tiny(SourceSettings, steps=3)).weights()
     run = train(settings, "finetune")
     assert run.folder.name == "finetune_ct" and run.record["inputs"]["domain"] == "ct"
+    assert run.record["settings"]["steps"] == 1
     tuned = run.weights()
     np.testing.assert_array_equal(tuned["output_conv/kernel"], source["output_conv/kernel"])
     moving = "rm1_block1_1_norm/moving_mean"
