@@ -64,7 +64,10 @@ class PhaseSettings(Options):
 
 @dataclass(frozen=True)
 class SegmentationSettings(PhaseSettings):
-    """What the phases share that minimise Eq. 1: its weight, and the appearance of the images."""
+    """What the phases share that minimise Eq. 1: its weight, and the appearance of the images.
+
+    The adversarial phase has no random appearance: its critic is to know the source as it is.
+    """
 
     dice_weight: float = setting(1.0, "Lambda of Eq. 1.", minimum=0)
     intensity_curves: float = setting(
