@@ -56,6 +56,15 @@ def test_phantom_states_the_defaults(parse):
     } <= stated
 
 
+def test_demo_knows_all_flags_of_its_flagfile(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    values = flags.FlagValues()
+    define_flags(DemoSettings, SourceSettings, AdaptSettings, flag_values=values)
+    values(["program", "--flagfile=flags/demo.cfg"])
+    assert from_flags(AdaptSettings, values).snapshot_every == 10
+    assert from_flags(SourceSettings, values).runs == "runs/demo"
+
+
 def test_fields_of_one_flag_have_one_default():
     defaults = {}
     for cls in ALL:
