@@ -45,15 +45,7 @@ def test_phantom_states_the_defaults(parse):
         for line in (ROOT / "flags/phantom.cfg").read_text().splitlines()
         if line.startswith("--")
     }
-    assert {
-        "steps",
-        "joint_updates",
-        "critic_updates",
-        "clip",
-        "width",
-        "batch",
-        "selftrain_steps",
-    } <= stated
+    assert {"steps", "joint_updates", "critic_updates", "clip", "width", "batch"} <= stated
 
 
 def test_demo_knows_all_flags_of_its_flagfile(monkeypatch):
