@@ -1,7 +1,7 @@
-"""`python -m cmda_tf.evaluate`: Table 1 and Figure 3 from the finished runs of a folder.
+"""`python -m cmda_tf.evaluate`: Table 1 and the figures from the finished runs of a folder.
 
 Predicts every slice of every test volume and writes to `--out`: `results.json`, `table.md`,
-`table.csv`, `subjects.csv`, `figure3.png` and `.pdf`, Figure 4 too where there is more than one
+`table.csv`, `subjects.csv`, Figures 1 and 3 as PNG and PDF, Figure 4 where there is more than one
 adapted model, and `predictions/` (NIfTI).
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cmda_tf import __version__, cli
+from cmda_tf.data.layout import DOMAINS
 from cmda_tf.options import Options, setting
 
 
@@ -71,11 +72,23 @@ def evaluate(settings: EvaluateSettings):
     meta = _meta(manifest) | {"runs": {e.title: _run_facts(e) for e in experiments}}
     report = Report(rows, meta, published, selection)
     write_report(report, out)
+    palette = PALETTES[settings.palette]
+    _draw_shift(out, manifest, palette)
     if maps:
         target = test_subjects(manifest, record["settings"]["target"])
         shown = [e for e in experiments if e.title in maps]
-        _draw_figures(out, target, shown, maps, PALETTES[settings.palette])
+        _draw_figures(out, target, shown, maps, palette)
     return report
+
+
+def _draw_shift(out: Path, manifest: Any, palette: Any) -> None:
+    """Figure 1, if the test subjects of both domains have labels."""
+    from cmda_tf.evaluation.experiments import test_subjects
+    from cmda_tf.figures.canvas import save
+    from cmda_tf.figures.shift import figure1
+
+    if all(any(e.labelled for e in manifest.select(domain, "test")) for domain in DOMAINS):
+        save(figure1(*(test_subjects(manifest, d) for d in DOMAINS), palette), out / "figure1")
 
 
 def _draw_figures(

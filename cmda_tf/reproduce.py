@@ -9,17 +9,17 @@ report over all seeds is written beside them: `table.md`, `table.csv`, `results.
 import datetime
 import platform
 import shlex
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cmda_tf import __version__, cli
-from cmda_tf.errors import CmdaError, UsageError
+from cmda_tf.errors import UsageError
 from cmda_tf.files import read_json
 from cmda_tf.options import Options, setting
-from cmda_tf.reproduction.plan import ROWS, Step, make_plan, with_seed
+from cmda_tf.reproduction.jobs import run_jobs
+from cmda_tf.reproduction.plan import ROWS, Step, make_plan, seed_jobs, with_seed
 from cmda_tf.settings import AdaptSettings, PhaseSettings, SelfTrainSettings, SourceSettings
 
 
@@ -31,16 +31,9 @@ class ReproduceSettings(Options):
     rows_folder: str = setting("flags/rows", "Folder of the rows' flagfiles.")
     depths: tuple[int, ...] = setting((), "More depths for AdaBN and UDA.")
     seeds: tuple[int, ...] = setting((0,), "Seeds of training, and of the phantom if it is used.")
+    workers: int = setting(1, "Runs at the same time; see --threads.", minimum=1)
     out: str = setting("runs/reproduce", "Folder for everything.")
     dry_run: bool = setting(False, "Print the plan with estimated time and memory, and stop.")
-
-
-class StepFailed(CmdaError):
-    """A command of the plan failed; it has told why. Its exit code is passed on."""
-
-    def __init__(self, command: str, exit_code: int):
-        super().__init__(f"this command failed (exit code {exit_code}): {command}")
-        self.exit_code = exit_code
 
 
 def main(settings: ReproduceSettings, *phases: PhaseSettings) -> None:
@@ -54,28 +47,9 @@ def main(settings: ReproduceSettings, *phases: PhaseSettings) -> None:
     steps = {seed: [with_seed(s, seed, folders[seed]) for s in plan] for seed in settings.seeds}
     if settings.dry_run:
         return _show_plan(steps)
-    for seed, folder in folders.items():
-        for step in steps[seed]:
-            if not step.finished:
-                _run("cmda_tf.train", step.arguments)
-        _run("cmda_tf.evaluate", [f"--runs={folder}", "--published"])
+    jobs = [job for seed in settings.seeds for job in seed_jobs(steps[seed], folders[seed])]
+    run_jobs(jobs, settings.workers)
     _report(settings, {seed: read_json(f / "results.json") for seed, f in folders.items()})
-
-
-def _run(module: str, arguments: list[str]) -> None:
-    """Runs a command of this package in a process of its own; Ctrl-C reaches both."""
-    shown = shlex.join(["python", "-m", module, *arguments])
-    print(f"\n$ {shown}", flush=True)
-    process = subprocess.Popen([sys.executable, "-m", module, *arguments])
-    try:
-        code = process.wait()
-    except KeyboardInterrupt:
-        process.wait()  # it saves what it has done
-        raise
-    if code == 130:
-        raise KeyboardInterrupt
-    if code:
-        raise StepFailed(shown, code if code > 0 else 1)
 
 
 def _show_plan(steps: dict[int, list[Step]]) -> None:
@@ -115,7 +89,7 @@ def _report(settings: ReproduceSettings, results: dict[int, dict[str, Any]]) -> 
     from cmda_tf.evaluation.report import Report, write_report
     from cmda_tf.figures.canvas import save
     from cmda_tf.figures.depths import draw_depths
-    from cmda_tf.reproduction.seeds import combine, depth_curves, gains
+    from cmda_tf.reproduction.seeds import across, combine, depth_curves, gains
 
     first = next(iter(results.values()))
     meta = {
@@ -137,7 +111,7 @@ def _report(settings: ReproduceSettings, results: dict[int, dict[str, Any]]) -> 
     out = Path(settings.out)
     write_report(report, out)
     if curves := depth_curves(results):
-        save(draw_depths(curves), out / "depths")
+        save(draw_depths(curves, across(results)), out / "depths")
     print(f"\n{report.to_text()}\nwritten to {out}")
 
 

@@ -43,6 +43,13 @@ class PhaseSettings(Options):
     jit_compile: bool = setting(False, "Compile with XLA; needs --nodeterministic.")
     deterministic: bool = setting(True, "Repeat bit for bit on the same machine.")
 
+    threads: int = setting(
+        0,
+        "CPU threads; 0: one a core. Sums are split among them, so their number decides the last "
+        "bits of a result.",
+        minimum=0,
+    )
+
     batch: int = setting(8, "Slice triples a batch (paper: 5).", minimum=1)
     augment: bool = setting(True, "Augment images (and labels) on the device.")
     rotation_degrees: float = setting(15.0, "Largest rotation.", minimum=0, maximum=180)

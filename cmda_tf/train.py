@@ -55,10 +55,11 @@ def train(phase: str, settings: SourceSettings | AdaptSettings | SelfTrainSettin
     # Imported here: TensorFlow takes seconds, and a wrong flag should be told at once.
     from cmda_tf.training.adabn import adapt_statistics
     from cmda_tf.training.adversarial import adapt
-    from cmda_tf.training.common import prepared_data
+    from cmda_tf.training.common import limit_threads, prepared_data
     from cmda_tf.training.selftraining import selftrain
     from cmda_tf.training.source import train_segmenter
 
+    limit_threads(settings.threads)
     manifest = prepared_data(settings)
     if phase in ("source", "finetune"):
         return train_segmenter(phase, settings, manifest)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "cmda_tf"
-ENTRY_POINTS = {"train", "prepare", "evaluate", "select", "demo", "phantom.__main__"}
+ENTRY_POINTS = {"train", "prepare", "evaluate", "select", "demo", "reproduce", "phantom.__main__"}
 
 
 def _imports(path: Path) -> set[str]:

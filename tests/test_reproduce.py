@@ -2,14 +2,13 @@
 
 import json
 import sys
-from types import SimpleNamespace
 
 import pytest
 
 from cmda_tf import reproduce
 from cmda_tf.errors import UsageError
 from cmda_tf.files import read_json
-from cmda_tf.reproduce import ReproduceSettings, StepFailed
+from cmda_tf.reproduce import ReproduceSettings
 from cmda_tf.settings import AdaptSettings, SourceSettings
 
 NAMES = ("AA", "LA-blood", "LV-blood", "LV-myo")
@@ -37,40 +36,36 @@ def result(shift):
 
 
 @pytest.fixture
-def commands(monkeypatch):
-    """Every command that was started; training and evaluation leave what they would."""
-    started = []
+def jobs(monkeypatch):
+    """All jobs of a call; its evaluations leave what they would."""
+    given = []
 
-    def popen(command):
-        started.append(command[2:])
-        flags = dict(a.lstrip("-").partition("=")[::2] for a in command[3:])
-        folder = reproduce.Path(flags["runs"])
-        if command[2] == "cmda_tf.evaluate":
-            folder.mkdir(parents=True, exist_ok=True)
-            seed = int(folder.name.removeprefix("seed"))
-            (folder / "results.json").write_text(json.dumps(result(10 * seed)))
-        return SimpleNamespace(wait=lambda: 0)
+    def run(jobs, workers):
+        given.extend(jobs)
+        for job in jobs:
+            if job.module == "cmda_tf.evaluate":
+                folder = job.log.parents[1]
+                folder.mkdir(parents=True, exist_ok=True)
+                seed = int(folder.name.removeprefix("seed"))
+                (folder / "results.json").write_text(json.dumps(result(10 * seed)))
 
-    monkeypatch.setattr(reproduce, "subprocess", SimpleNamespace(Popen=popen))
+    monkeypatch.setattr(reproduce, "run_jobs", run)
     monkeypatch.setattr(sys, "argv", ["reproduce", "--seeds=0,1"])
-    return started
+    return given
 
 
-def test_every_seed_is_trained_and_evaluated_then_all_reported(commands, tmp_path, capsys):
-    rows = ("uda_d13", "seg_mri")
-    settings = ReproduceSettings(rows=rows, seeds=(0, 1), out=str(tmp_path))
-    (tmp_path / "seed0/source_mr").mkdir(parents=True)
-    (tmp_path / "seed0/source_mr/weights.npz").touch()  # finished: not done again
+def test_every_seed_is_trained_and_evaluated_then_all_reported(jobs, tmp_path, capsys):
+    settings = ReproduceSettings(rows=("uda_d13", "seg_mri"), seeds=(0, 1), out=str(tmp_path))
     reproduce.main(settings, SourceSettings(), AdaptSettings(joint_updates=3))
-    runs = [f"--runs={tmp_path / s}" for s in ("seed0", "seed1")]
-    third = ["--seed=1", "--joint_updates=3"]
-    assert commands == [
-        ["cmda_tf.train", "--phase=adapt", runs[0], "--joint_updates=3"],
-        ["cmda_tf.evaluate", runs[0], "--published"],
-        ["cmda_tf.train", "--phase=source", "--phantom_seed=1", runs[1], "--seed=1"],
-        [*["cmda_tf.train", "--phase=adapt", "--phantom_seed=1"], runs[1], *third],
-        ["cmda_tf.evaluate", runs[1], "--published"],
-    ]  # fmt: skip
+    assert [job.name for job in jobs] == [
+        f"seed{seed}/{name}"
+        for seed in (0, 1)
+        for name in ("phantom", "prepare", "source_mr", "adapt_d13", "report")
+    ]
+    runs = f"--runs={tmp_path / 'seed1'}"
+    assert jobs[8].arguments == (
+        *("--phase=adapt", "--phantom_seed=1", runs, "--seed=1", "--joint_updates=3"),
+    )
     found = read_json(tmp_path / "results.json")
     assert found["rows"]["UDA d=13"]["AA"]["dice_mean"] == 65
     assert found["rows"]["UDA d=13"]["AA"]["dice_std"] == 5
@@ -85,32 +80,12 @@ def test_every_seed_is_trained_and_evaluated_then_all_reported(commands, tmp_pat
     assert (tmp_path / "depths.png").is_file() and (tmp_path / "depths.pdf").is_file()
 
 
-def test_prepared_data_stays_the_same_for_all_seeds(commands, tmp_path):
-    settings = ReproduceSettings(rows=("seg_mri",), seeds=(1,), out=str(tmp_path))
-    reproduce.main(settings, SourceSettings(prepared="d"), AdaptSettings(prepared="d"))
-    assert "--prepared=d" in commands[0] and "--seed=1" in commands[0]
-    assert not any("phantom_seed" in a for a in commands[0])
-
-
-def test_failing_command_is_named_and_its_exit_code_kept(monkeypatch, tmp_path):
-
-    def failing(code):
-        process = SimpleNamespace(wait=lambda: code)
-        monkeypatch.setattr(reproduce, "subprocess", SimpleNamespace(Popen=lambda _: process))
-
-    failing(2)
-    settings = ReproduceSettings(rows=("seg_mri",), out=str(tmp_path))
-    with pytest.raises(StepFailed, match=r"exit code 2.*cmda_tf\.train --phase=source") as error:
-        reproduce.main(settings, SourceSettings(), AdaptSettings())
-    assert error.value.exit_code == 2
-    failing(130)
-    with pytest.raises(KeyboardInterrupt):
-        reproduce.main(settings, SourceSettings(), AdaptSettings())
+def test_at_least_one_seed():
     with pytest.raises(UsageError, match="--seeds"):
         reproduce.main(ReproduceSettings(seeds=()), SourceSettings(), AdaptSettings())
 
 
-def test_dry_run_shows_all_rows_without_data(tmp_path, monkeypatch, capsys, commands):
+def test_dry_run_shows_all_rows_without_data(tmp_path, monkeypatch, capsys, jobs):
     from cmda_tf.reproduction import estimate
 
     monkeypatch.setattr(estimate, "measured_throughput", lambda: 1e12)
@@ -118,7 +93,7 @@ def test_dry_run_shows_all_rows_without_data(tmp_path, monkeypatch, capsys, comm
     small = {"width": 0.0625, "prepared": str(tmp_path / "none"), "batch": 1}
     reproduce.main(settings, SourceSettings(**small), AdaptSettings(**small))
     lines = capsys.readouterr().out.splitlines()
-    assert not commands and not any(tmp_path.iterdir())
+    assert not jobs and not any(tmp_path.iterdir())
     assert [line.split("--phase=")[1].split(" ")[0] for line in lines[:-1]] == [
         "source", "source", "finetune", "adabn", "adabn", "adabn", "adapt", "adapt", "adapt",
     ]  # fmt: skip

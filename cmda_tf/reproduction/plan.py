@@ -1,7 +1,7 @@
 """The plan of a reproduction: which runs, in which order, by which commands."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +9,18 @@ from absl import flags
 
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.options import define_flags, from_flags
+from cmda_tf.reproduction.jobs import Job
 from cmda_tf.settings import PhaseSettings
 from cmda_tf.train import PhaseChoice
-from cmda_tf.training.names import PHASES, origin_name, run_name
+from cmda_tf.training.names import (
+    PHANTOM_SIZE,
+    PHANTOM_SPACING_MM,
+    PHANTOM_SUBJECTS,
+    PHASES,
+    origin_name,
+    phantom_folders,
+    run_name,
+)
 
 ROWS = (
     *("seg_mri", "seg_ct", "seg_ct_stl"),
@@ -84,6 +93,41 @@ def with_seed(step: Step, seed: int, runs: Path) -> Step:
     if step.settings.prepared is None:
         changes["phantom_seed"] = seed
     return dataclasses.replace(step, settings=dataclasses.replace(step.settings, **changes))
+
+
+def seed_jobs(steps: Sequence[Step], folder: Path) -> list[Job]:
+    """What is to be done for one seed: the phantom, the runs that are missing, the report.
+
+    Args:
+      steps: of `with_seed`.
+      folder: of the seed.
+    """
+
+    def job(name: str, module: str, arguments: Sequence[str], needs: Iterable[str]) -> Job:
+        own = {f"{folder.name}/{need}" for need in needs}
+        log = folder / "logs" / f"{name}.log"
+        return Job(f"{folder.name}/{name}", module, tuple(arguments), frozenset(own), log)
+
+    jobs, missing = [], [step for step in steps if not step.finished]
+    if missing and missing[0].settings.prepared is None:
+        # Jobs of their own: two trainings that start at once would both make it.
+        make, prepare = _phantom_flags(missing[0].settings)
+        jobs.append(job("phantom", "cmda_tf.phantom", make, ()))
+        jobs.append(job("prepare", "cmda_tf.prepare", prepare, ["phantom"]))
+    for step in missing:
+        needs = ["prepare", *([step.origin] if step.origin else [])]
+        jobs.append(job(step.name, "cmda_tf.train", step.arguments, needs))
+    everything = [step.name for step in steps]
+    jobs.append(job("report", "cmda_tf.evaluate", [f"--runs={folder}", "--published"], everything))
+    return jobs
+
+
+def _phantom_flags(settings: PhaseSettings) -> tuple[list[str], list[str]]:
+    """Flags of the commands that make and prepare the phantom; both keep what is there."""
+    raw, prepared = phantom_folders(settings)
+    make = [f"--out={raw}", f"--subjects={PHANTOM_SUBJECTS}", f"--seed={settings.phantom_seed}"]
+    grid = [f"--size={PHANTOM_SIZE}", f"--spacing_mm={PHANTOM_SPACING_MM}"]
+    return make, [f"--raw={raw}", f"--prepared={prepared}", *grid]
 
 
 def _flagfile(folder: str | Path, row: str) -> Path:

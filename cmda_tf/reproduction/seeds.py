@@ -89,17 +89,14 @@ def _gain(title: str, results: list[Mapping[str, Any]]) -> Gain:
     found = {"dice": [], "above_adabn": [], "share": []}
     for result in results:
         dice = {name: mean_dice(row) for name, row in result["rows"].items()}
-        runs, own = result["meta"]["runs"], dice.get(title, math.nan)
-        depth = runs.get(title, {}).get("depth")
-        baseline = [
-            dice[name]
-            for name, run in runs.items()
-            if run["phase"] == "adabn" and run["depth"] == depth
-        ]
+        own = dice.get(title, math.nan)
+        depth = result["meta"]["runs"].get(title, {}).get("depth")
+        # The usual baseline, also where a row starts from another source model.
+        baseline = dice.get(f"AdaBN d={depth}", math.nan)
         start, goal = dice.get("noDA", math.nan), dice.get("Seg-CT-STL", math.nan)
         way = goal - start
         found["dice"].append(own)
-        found["above_adabn"].append(own - baseline[0] if baseline else math.nan)
+        found["above_adabn"].append(own - baseline)
         found["share"].append((own - start) / way if way > 0 else math.nan)
     return Gain(title, **found)
 
@@ -120,3 +117,13 @@ def depth_curves(results: Mapping[int, Mapping[str, Any]]) -> dict[str, dict[int
                 dice = mean_dice(result["rows"][title])
                 curves.setdefault(kind, {}).setdefault(int(depth), []).append(dice)
     return curves
+
+
+def across(results: Mapping[int, Mapping[str, Any]]) -> dict[str, float]:
+    """Mean Dice [%] over seeds of the rows without a depth that bound the curves."""
+    found = {}
+    for title in ("noDA", "Seg-CT-STL"):
+        dice = [mean_dice(r["rows"][title]) for r in results.values() if title in r["rows"]]
+        if dice:
+            found[title] = float(np.mean(dice))
+    return found

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cmda_tf.data.manifest import MANIFEST_NAME, read_manifest
 from cmda_tf.settings import PhaseSettings
-from cmda_tf.training.common import PHANTOM_SIZE
+from cmda_tf.training.names import PHANTOM_SIZE
 
 PAPER_SIZE = 256
 

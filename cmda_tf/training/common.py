@@ -20,22 +20,23 @@ from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.segmenter import build_segmenter
 from cmda_tf.phantom.generate import write_phantom
 from cmda_tf.settings import PhaseSettings, SegmentationSettings
+from cmda_tf.training.names import (
+    PHANTOM_SIZE,
+    PHANTOM_SPACING_MM,
+    PHANTOM_SUBJECTS,
+    phantom_folders,
+)
 from cmda_tf.training.runs import Run, finished_run
 from cmda_tf.training.weights import digest, set_weights
-
-PHANTOM_SIZE, PHANTOM_SPACING_MM = 64, 3.5
-PHANTOM_SUBJECTS = 20
 
 
 def prepared_data(settings: PhaseSettings) -> Manifest:
     """The manifest of `--prepared`; without that flag the phantom, made on first use."""
     if settings.prepared is not None:
         return read_manifest(settings.prepared)
-    seed = settings.phantom_seed
-    name = f"phantom_seed{seed}" if seed else "phantom"
-    raw, prepared = Path(settings.data) / name, Path(settings.data) / f"{name}_prepared"
+    raw, prepared = phantom_folders(settings)
     if not (prepared / MANIFEST_NAME).is_file():
-        write_phantom(raw, subjects=PHANTOM_SUBJECTS, seed=seed)
+        write_phantom(raw, subjects=PHANTOM_SUBJECTS, seed=settings.phantom_seed)
         prepare(raw, prepared, size=PHANTOM_SIZE, spacing_mm=PHANTOM_SPACING_MM)
     return read_manifest(prepared)
 
@@ -121,6 +122,25 @@ def run_inputs(manifest: Manifest, domain: str, origin: Run | None) -> dict[str,
         "origin_folder": None if origin is None else str(origin.folder),
         "origin_sha256": None if origin is None else digest(origin.weights()),
     }
+
+
+def limit_threads(threads: int) -> None:
+    """Lets TensorFlow use this many CPU threads; 0 leaves it one a core.
+
+    Raises:
+      UsageError: TensorFlow has begun to work with another number in this process.
+    """
+    threading = tf.config.threading
+    if threading.get_intra_op_parallelism_threads() == threads:
+        return
+    try:
+        threading.set_intra_op_parallelism_threads(threads)
+        threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError as error:
+        raise UsageError(
+            f"--threads: {threads} comes too late, TensorFlow has begun to work with "
+            f"{threading.get_intra_op_parallelism_threads()}"
+        ) from error
 
 
 def seed_everything(settings: PhaseSettings) -> None:

@@ -1,5 +1,6 @@
 """How runs are called and which run starts from which: known before any is made."""
 
+from pathlib import Path
 from typing import Any
 
 from cmda_tf.settings import AdaptSettings, PhaseSettings, SelfTrainSettings, SourceSettings
@@ -11,6 +12,16 @@ PHASES: dict[str, type[PhaseSettings]] = {
     "finetune": SourceSettings,
     "selftrain": SelfTrainSettings,
 }
+
+# The phantom as it is made and prepared where `--prepared` names no other data.
+PHANTOM_SUBJECTS, PHANTOM_SIZE, PHANTOM_SPACING_MM = 20, 64, 3.5
+
+
+def phantom_folders(settings: PhaseSettings) -> tuple[Path, Path]:
+    """Where the phantom of these settings is kept: raw and prepared."""
+    seed = settings.phantom_seed
+    name = f"phantom_seed{seed}" if seed else "phantom"
+    return Path(settings.data) / name, Path(settings.data) / f"{name}_prepared"
 
 
 def run_name(phase: str, settings: PhaseSettings) -> str:

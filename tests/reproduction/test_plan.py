@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cmda_tf.errors import DataError, UsageError
-from cmda_tf.reproduction.plan import ROWS, make_plan, with_seed
+from cmda_tf.reproduction.plan import ROWS, make_plan, seed_jobs, with_seed
 
 FOLDER = Path(__file__).parents[2] / "flags" / "rows"
 
@@ -67,6 +67,42 @@ def test_seeds_move_training_and_phantom(tmp_path):
     assert (moved.seed, moved.phantom_seed, moved.runs) == (3, 3, str(tmp_path))
     fixed = make_plan(["--prepared=x"], FOLDER, ["seg_mri"], [])[0]
     assert with_seed(fixed, 3, tmp_path).settings.phantom_seed == 0
+
+
+def jobs(folder, base, rows=("uda_d13", "seg_mri")):
+    steps = [with_seed(step, 2, folder) for step in make_plan(base, FOLDER, rows, [])]
+    return {job.name: job for job in seed_jobs(steps, folder)}
+
+
+def test_jobs_of_a_seed_wait_for_data_and_origin(tmp_path):
+    folder = tmp_path / "seed2"
+    found = jobs(folder, ["--data=d"])
+    assert {name: sorted(job.needs) for name, job in found.items()} == {
+        "seed2/phantom": [],
+        "seed2/prepare": ["seed2/phantom"],
+        "seed2/source_mr": ["seed2/prepare"],
+        "seed2/adapt_d13": ["seed2/prepare", "seed2/source_mr"],
+        "seed2/report": ["seed2/adapt_d13", "seed2/source_mr"],
+    }
+    assert found["seed2/phantom"].arguments == (
+        *("--out=d/phantom_seed2", "--subjects=20", "--seed=2"),
+    )
+    assert found["seed2/prepare"].arguments == (
+        *("--raw=d/phantom_seed2", "--prepared=d/phantom_seed2_prepared"),
+        *("--size=64", "--spacing_mm=3.5"),
+    )
+    assert found["seed2/report"].arguments == (f"--runs={folder}", "--published")
+    assert found["seed2/adapt_d13"].log == folder / "logs" / "adapt_d13.log"
+
+
+def test_only_missing_runs_are_jobs_and_data_of_ones_own_is_not_made(tmp_path):
+    (tmp_path / "source_mr").mkdir()
+    (tmp_path / "source_mr/weights.npz").touch()
+    names = [name.split("/")[1] for name in jobs(tmp_path, ["--prepared=x"])]
+    assert names == ["adapt_d13", "report"]
+    (tmp_path / "adapt_d13").mkdir()
+    (tmp_path / "adapt_d13/weights.npz").touch()
+    assert [name.split("/")[1] for name in jobs(tmp_path, [])] == ["report"]
 
 
 def test_bad_rows_are_named(tmp_path):

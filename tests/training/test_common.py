@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from cmda_tf.data.augment import Augmentation
 from cmda_tf.data.manifest import Manifest
@@ -32,6 +33,13 @@ def test_phantom_is_made_once_and_only_without_prepared_data(tmp_path, manifest,
     with pytest.raises(DataError, match=r"python -m cmda_tf\.prepare"):
         common.prepared_data(SourceSettings(prepared=str(tmp_path / "none")))
     assert len(calls) == 4
+
+
+def test_threads_are_limited_before_tensorflow_begins_or_not_at_all():
+    tf.constant(0).numpy()  # it has begun
+    common.limit_threads(0)
+    with pytest.raises(UsageError, match="--threads: 7 comes too late"):
+        common.limit_threads(7)
 
 
 def test_network_follows_settings_and_data(manifest):
