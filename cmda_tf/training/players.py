@@ -18,7 +18,7 @@ from cmda_tf.losses.wasserstein import (
     gradient_penalty,
 )
 from cmda_tf.models.critic import FeaturePaths, Features
-from cmda_tf.training.steps import Metrics, fold, minimise
+from cmda_tf.training.steps import Metrics, fold, follow, minimise
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,7 @@ class AdversarialPlayers:
             return
         number = tf.cast(number, tf.float32)
         decay = tf.minimum(self.average_decay, (1.0 + number) / (10.0 + number))
-        for slow, fast in zip(self.average.weights, self.dam.weights):
-            value, new = tf.convert_to_tensor(slow), tf.convert_to_tensor(fast)
-            slow.assign(decay * value + (1.0 - decay) * new)
+        follow(self.average, self.dam, decay)
 
     def _features(self, source_images, target_images) -> tuple[Features, Features]:
         """What the critics compare."""

@@ -37,7 +37,7 @@ from cmda_tf.training.common import (
 from cmda_tf.training.loop import Loop
 from cmda_tf.training.pseudo_labels import IGNORED, measure_thresholds, pseudo_labels
 from cmda_tf.training.runs import Run, finished_run, start_run
-from cmda_tf.training.steps import Metrics, fold
+from cmda_tf.training.steps import Metrics, fold, follow, minimise
 from cmda_tf.training.weights import set_weights
 
 
@@ -142,8 +142,7 @@ def make_selftrain_step(
         with tf.GradientTape() as tape:
             logits = pair.student_logits(images)
             metrics = hybrid_loss(logits, labels, settings.dice_weight, kept)
-        gradients = tape.gradient(metrics["loss"], variables)
-        pair.optimizer.apply_gradients(zip(gradients, variables))
+        minimise(metrics["loss"], tape, pair.optimizer, variables)
         follow(pair.teacher, pair.student, settings.teacher_decay)
         return {**metrics, "kept": tf.reduce_mean(tf.cast(kept, tf.float32))}
 
@@ -154,12 +153,6 @@ def make_selftrain_step(
         return update(randomise(images, fold(seed, number, 1), looks), labels)
 
     return step
-
-
-def follow(teacher: tf.keras.Model, student: tf.keras.Model, decay: float) -> None:
-    """Moves every weight of the teacher, BatchNorm statistics as well, towards the student's."""
-    for slow, fast in zip(teacher.weights, student.weights):
-        slow.assign(decay * slow + (1.0 - decay) * fast)
 
 
 def _learn(

@@ -35,6 +35,17 @@ def minimise(loss: tf.Tensor, tape: tf.GradientTape, optimizer: Any, variables: 
     optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
 
 
+def follow(slow: tf.keras.Model, fast: tf.keras.Model, decay: Any) -> None:
+    """Moves every weight of `slow`, BatchNorm statistics as well, towards `fast`.
+
+    Args:
+      slow, fast: models of the same layers.
+      decay: share of its own value that each weight keeps.
+    """
+    for own, other in zip(slow.weights, fast.weights):
+        own.assign(decay * tf.convert_to_tensor(own) + (1.0 - decay) * tf.convert_to_tensor(other))
+
+
 def make_source_step(
     segmenter: tf.keras.Model,
     optimizer: Any,

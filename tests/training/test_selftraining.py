@@ -17,11 +17,11 @@ from cmda_tf.training.adabn import adapt_statistics
 from cmda_tf.training.common import seed_everything
 from cmda_tf.training.loop import Loop
 from cmda_tf.training.selftraining import (
-    follow,
     make_pair,
     make_selftrain_step,
     selftrain,
 )
+from cmda_tf.training.steps import follow
 from cmda_tf.training.weights import get_weights, set_weights
 
 SHORT = {"selftrain_steps": 3, "thresholds_every": 2, "origin": "taught"}
