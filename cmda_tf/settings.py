@@ -77,6 +77,7 @@ class SegmentationSettings(PhaseSettings):
     """
 
     dice_weight: float = setting(1.0, "Lambda of Eq. 1.", minimum=0)
+    class_weights: bool = setting(True, "Weigh the cross-entropy by w_c of Eq. 1.")
     intensity_curves: float = setting(
         0.0, "Random monotone intensity curves (about 1).", minimum=0, maximum=3
     )
@@ -177,6 +178,11 @@ class SelfTrainSettings(SegmentationSettings):
     )
     thresholds_every: int = setting(
         100, "Steps between two measurements of the classes' thresholds.", minimum=1
+    )
+    align_classes: bool = setting(
+        False,
+        "Scale the teacher's probabilities of each class until its mean prediction has the class "
+        "shares of the source's labels.",
     )
     refresh_statistics: bool = setting(
         True, "Re-estimate the DAM's BatchNorm statistics on target slices when done."

@@ -10,6 +10,7 @@ def hybrid_loss(
     labels: tf.Tensor,
     dice_weight: float = 1.0,
     mask: tf.Tensor | None = None,
+    class_weights: bool = True,
 ) -> dict[str, tf.Tensor]:
     """Class-weighted cross-entropy minus `dice_weight` times the soft Dice.
 
@@ -19,6 +20,7 @@ def hybrid_loss(
       dice_weight: lambda of Eq. 1.
       mask: `[B, H, W]` bool, the pixels that count; the labels of the others may have any
         value. None counts all; where no pixel counts, both terms are 0.
+      class_weights: w_c of Eq. 1; False weighs all classes alike.
 
     Returns:
       Scalars `loss`, `cross_entropy` (>= 0, mean over pixels) and `dice` (0..1).
@@ -27,7 +29,7 @@ def hybrid_loss(
     if mask is not None:
         mask = tf.cast(mask, logits.dtype)[..., tf.newaxis]
         truth *= mask
-    cross_entropy = weighted_cross_entropy(logits, truth, mask)
+    cross_entropy = weighted_cross_entropy(logits, truth, mask, class_weights)
     probabilities = tf.nn.softmax(logits)
     dice = soft_dice(probabilities if mask is None else probabilities * mask, truth)
     loss = cross_entropy - dice_weight * dice
@@ -35,17 +37,26 @@ def hybrid_loss(
 
 
 def weighted_cross_entropy(
-    logits: tf.Tensor, truth: tf.Tensor, mask: tf.Tensor | None = None
+    logits: tf.Tensor,
+    truth: tf.Tensor,
+    mask: tf.Tensor | None = None,
+    class_weights: bool = True,
 ) -> tf.Tensor:
     """First term of Eq. 1, with w_c = 1 - the share of class c in the batch; mean over pixels.
+
+    With these weights the background, most of a slice, weighs little, and structures are
+    predicted larger than they are.
 
     Args:
       logits: `[B, H, W, C]`.
       truth: `[B, H, W, C]` one-hot; all zero where the mask is.
       mask: `[B, H, W, 1]` of zeros and ones: shares and mean are over the ones. None for all.
+      class_weights: False lets w_c be 1.
     """
     share = 1.0 if mask is None else tf.maximum(tf.reduce_mean(mask), _EPSILON)
-    weights = 1.0 - tf.reduce_mean(truth, axis=[0, 1, 2]) / share
+    weights = 1.0
+    if class_weights:
+        weights -= tf.reduce_mean(truth, axis=[0, 1, 2]) / share
     per_pixel = tf.reduce_sum(weights * truth * tf.nn.log_softmax(logits), axis=-1)
     return -tf.reduce_mean(per_pixel) / share
 

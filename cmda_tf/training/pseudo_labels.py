@@ -1,11 +1,13 @@
-"""Which pixels of a prediction are sure enough to be learned from.
+"""Which pixels of a prediction are sure enough to be learned from, and as which class.
 
 Each class has a threshold of its own (Zou et al., "Unsupervised domain adaptation for semantic
 segmentation via class-balanced self-training", ECCV 2018), so that a class that is rarely sure
-still teaches.
+still teaches. The classes' shares may be aligned with those of the source's labels (after
+Berthelot et al., "ReMixMatch", ICLR 2020): the anatomy is the same in both domains.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +17,55 @@ from cmda_tf.data.slices import SliceStack
 IGNORED = 255  # the pseudo label of a pixel that does not teach
 MEASURED_SLICES = 256  # evenly spaced over all: some 16 of each training subject
 _SLICES_A_BATCH = 16
+_ALIGNMENT_ROUNDS = 50
+_LARGEST_FACTOR = 1e3
+
+Predict = Callable[[tf.Tensor], tf.Tensor]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Turns probabilities into pseudo labels; its variables are measured now and then.
+
+    Attributes:
+      quantile: share of each predicted class that need not teach.
+      cap: the greatest threshold.
+      shares: `[C]` class shares to align with, or None.
+      thresholds: `[C]`, the probability from which each class teaches.
+      factors: `[C]`, of the classes' probabilities; ones without `shares`.
+    """
+
+    quantile: float
+    cap: float
+    shares: np.ndarray | None
+    thresholds: tf.Variable
+    factors: tf.Variable
+
+    @classmethod
+    def of(cls, classes: int, quantile: float, cap: float, shares: np.ndarray | None) -> "Rule":
+        """A rule that has measured nothing yet, so that nothing teaches."""
+        start = [tf.Variable(tf.ones([classes]), trainable=False) for _ in range(2)]
+        return cls(quantile, cap, shares, *start)
+
+    def measure(self, predict: Predict, stack: SliceStack) -> None:
+        """Measures factors, then thresholds on the aligned probabilities.
+
+        Args:
+          predict: images `[B, H, W, 3]` to probabilities `[B, H, W, C]`.
+          stack: target slices, no label is needed.
+        """
+        probabilities = predictions(predict, stack)
+        if self.shares is not None:
+            factors = class_factors(probabilities, self.shares)
+            probabilities = aligned(probabilities, factors)
+            self.factors.assign(factors)
+        flat = probabilities.max(axis=-1), probabilities.argmax(axis=-1)
+        classes = probabilities.shape[-1]
+        self.thresholds.assign(class_thresholds(*flat, classes, self.quantile, self.cap))
+
+    def labels(self, probabilities: tf.Tensor) -> tf.Tensor:
+        """`pseudo_labels` of the aligned probabilities."""
+        return pseudo_labels(aligned(probabilities, self.factors), self.thresholds)
 
 
 def pseudo_labels(probabilities: tf.Tensor, thresholds: tf.Tensor) -> tf.Tensor:
@@ -52,24 +103,44 @@ def class_thresholds(
     return np.array(values, np.float32)
 
 
-def measure_thresholds(
-    predict: Callable[[tf.Tensor], tf.Tensor], stack: SliceStack, quantile: float, cap: float
-) -> np.ndarray:
-    """`class_thresholds` over up to `MEASURED_SLICES` evenly spaced slices of the stack.
+def class_shares(labels: np.ndarray, classes: int) -> np.ndarray:
+    """The share of each class among all pixels of `[N, H, W]` labels; `[C]` float64."""
+    return np.bincount(labels.ravel(), minlength=classes) / labels.size
+
+
+def class_factors(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Factors that give the mean probabilities the wanted shares.
 
     Args:
-      predict: images `[B, H, W, 3]` to probabilities `[B, H, W, C]`.
-      stack: target slices, no label is needed.
-      quantile, cap: as for `class_thresholds`.
+      probabilities: `[N, C]`.
+      shares: `[C]`, sum 1.
+
+    Returns:
+      `[C]` float32 within 1/1000..1000, the first being 1.
     """
+    factors = np.ones(len(shares))
+    for _ in range(_ALIGNMENT_ROUNDS):
+        means = aligned(probabilities, factors.astype(np.float32)).mean(axis=0, dtype=np.float64)
+        factors *= shares / np.maximum(means, 1e-12)
+        factors = np.clip(factors / factors[0], 1 / _LARGEST_FACTOR, _LARGEST_FACTOR)
+    return factors.astype(np.float32)
+
+
+def aligned(probabilities, factors):
+    """Probabilities `[..., C]` times the factors `[C]`, brought back to sum 1."""
+    scaled = probabilities * factors
+    total = np.sum if isinstance(scaled, np.ndarray) else tf.reduce_sum
+    return scaled / total(scaled, axis=-1, keepdims=True)
+
+
+def predictions(predict: Predict, stack: SliceStack) -> np.ndarray:
+    """Probabilities `[pixels, C]` of up to `MEASURED_SLICES` evenly spaced slices."""
     count = min(MEASURED_SLICES, len(stack.usable))
     chosen = stack.usable[np.linspace(0, len(stack.usable) - 1, count).astype(int)]
-    confidences, predicted = [], []
+    found = []
     for start in range(0, count, _SLICES_A_BATCH):
         triples = stack.triples(chosen[start : start + _SLICES_A_BATCH])
         images = np.moveaxis(stack.images[triples].astype(np.float32), 1, -1)
         probabilities = predict(images).numpy()
-        confidences.append(probabilities.max(axis=-1).ravel())
-        predicted.append(probabilities.argmax(axis=-1).ravel())
-    flat = np.concatenate(confidences), np.concatenate(predicted)
-    return class_thresholds(*flat, probabilities.shape[-1], quantile, cap)
+        found.append(probabilities.reshape(-1, probabilities.shape[-1]))
+    return np.concatenate(found)

@@ -17,7 +17,8 @@ import tensorflow as tf
 from cmda_tf.data.appearance import randomise
 from cmda_tf.data.augment import augment
 from cmda_tf.data.manifest import Manifest
-from cmda_tf.data.slices import SliceStack, batches
+from cmda_tf.data.slices import SliceStack, batches, load_slices
+from cmda_tf.data.structures import NUM_CLASSES
 from cmda_tf.errors import UsageError
 from cmda_tf.losses.hybrid import hybrid_loss
 from cmda_tf.models.blocks import ModelConfig
@@ -35,7 +36,7 @@ from cmda_tf.training.common import (
     trained_segmenter,
 )
 from cmda_tf.training.loop import Loop
-from cmda_tf.training.pseudo_labels import IGNORED, measure_thresholds, pseudo_labels
+from cmda_tf.training.pseudo_labels import IGNORED, Rule, class_shares
 from cmda_tf.training.runs import Run, finished_run, start_run
 from cmda_tf.training.steps import Metrics, fold, follow, minimise
 from cmda_tf.training.weights import set_weights
@@ -82,7 +83,7 @@ def selftrain(settings: SelfTrainSettings, manifest: Manifest) -> Run:
     pair = make_pair(settings, config, segmenter, origin)
     router = build_router(config, settings.depth, segmenter, pair.teacher)
     target = target_slices(settings, manifest)
-    _learn(run, settings, pair, router, target)
+    _learn(run, settings, pair, router, target, _rule(settings, manifest))
     if settings.refresh_statistics:
         refresh_statistics(config, settings.depth, segmenter, pair.teacher, target)
     run.finish(router)
@@ -123,7 +124,7 @@ def make_pair(
 
 
 def make_selftrain_step(
-    pair: Pair, thresholds: tf.Variable, settings: SelfTrainSettings
+    pair: Pair, rule: Rule, settings: SelfTrainSettings
 ) -> Callable[[tf.Tensor, dict[str, tf.Tensor]], Metrics]:
     """One update of the student on the teacher's pseudo labels; then the teacher follows.
 
@@ -141,18 +142,29 @@ def make_selftrain_step(
         kept = labels != IGNORED
         with tf.GradientTape() as tape:
             logits = pair.student_logits(images)
-            metrics = hybrid_loss(logits, labels, settings.dice_weight, kept)
+            metrics = hybrid_loss(
+                logits, labels, settings.dice_weight, kept, settings.class_weights
+            )
         minimise(metrics["loss"], tape, pair.optimizer, variables)
         follow(pair.teacher, pair.student, settings.teacher_decay)
         return {**metrics, "kept": tf.reduce_mean(tf.cast(kept, tf.float32))}
 
     @tf.function
     def step(number: tf.Tensor, batch: dict[str, tf.Tensor]) -> Metrics:
-        labels = pseudo_labels(pair.predict(batch["images"]), thresholds)
+        labels = rule.labels(pair.predict(batch["images"]))
         images, labels = augment(batch["images"], labels, fold(seed, number), warps)
         return update(randomise(images, fold(seed, number, 1), looks), labels)
 
     return step
+
+
+def _rule(settings: SelfTrainSettings, manifest: Manifest) -> Rule:
+    """How the teacher's predictions become labels; of the source's labels the shares alone."""
+    shares = None
+    if settings.align_classes:
+        source = load_slices(manifest, settings.source, "train", with_labels=True)
+        shares = class_shares(source.labels, NUM_CLASSES)
+    return Rule.of(NUM_CLASSES, settings.confidence_quantile, settings.confidence, shares)
 
 
 def _learn(
@@ -161,17 +173,16 @@ def _learn(
     pair: Pair,
     router: tf.keras.Model,
     target: SliceStack,
+    rule: Rule,
 ) -> None:
     """The training loop."""
-    thresholds = tf.Variable(tf.ones([pair.upper.output_shape[-1]]), trainable=False)
-    step = make_selftrain_step(pair, thresholds, settings)
+    step = make_selftrain_step(pair, rule, settings)
     shape = [None, *pair.teacher.input_shape[1:]]
     predict = tf.function(pair.predict, input_signature=[tf.TensorSpec(shape)])
 
     def update(number: tf.Tensor, batch: dict[str, tf.Tensor]) -> Metrics:
         if int(number) % settings.thresholds_every == 0:
-            rule = settings.confidence_quantile, settings.confidence
-            thresholds.assign(measure_thresholds(predict, target, *rule))
+            rule.measure(predict, target)
         return step(number, batch)
 
     loop = Loop(
@@ -179,7 +190,8 @@ def _learn(
         teacher=pair.teacher,
         student=pair.student,
         optimizer=pair.optimizer,
-        thresholds=thresholds,
+        thresholds=rule.thresholds,
+        factors=rule.factors,
     )
     loop.restore("selftrain")
     draw = functools.partial(batches, target, settings.batch, settings.seed)

@@ -75,6 +75,7 @@ def _optimise(
         settings.seed,
         settings.jit_compile,
         appearance(settings),
+        settings.class_weights,
     )
     loop = Loop(run.folder, segmenter=segmenter, optimizer=optimizer)
     loop.restore("train")

@@ -55,6 +55,7 @@ def make_source_step(
     seed: int,
     jit_compile: bool = False,
     appearance: Appearance | None = None,
+    class_weights: bool = True,
 ) -> Callable[[tf.Tensor, dict[str, tf.Tensor]], Metrics]:
     """Supervised step: one Adam update of all the segmenter's weights on Eq. 1.
 
@@ -68,7 +69,8 @@ def make_source_step(
     @tf.function(jit_compile=jit_compile)
     def update(images: tf.Tensor, labels: tf.Tensor) -> Metrics:
         with tf.GradientTape() as tape:
-            metrics = hybrid_loss(segmenter(images, training=True), labels, dice_weight)
+            logits = segmenter(images, training=True)
+            metrics = hybrid_loss(logits, labels, dice_weight, class_weights=class_weights)
         minimise(metrics["loss"], tape, optimizer, variables)
         return metrics
 

@@ -3,12 +3,17 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cmda_tf.data.slices import load_slices
 from cmda_tf.training.pseudo_labels import (
     IGNORED,
+    Rule,
+    aligned,
+    class_factors,
+    class_shares,
     class_thresholds,
-    measure_thresholds,
     pseudo_labels,
 )
 
@@ -33,6 +38,12 @@ def test_thresholds_by_hand():
     np.testing.assert_allclose(greatest, [0.99, 0.96, 0.6, 1.0], rtol=1e-6)
 
 
+def one_of_two(images):
+    """Class 1 by the middle slice alone."""
+    one = tf.sigmoid(images[..., 1:2])
+    return tf.concat([1 - one, one], axis=-1)
+
+
 @pytest.mark.parametrize("measured", [1000, 7])
 def test_thresholds_of_a_stack(manifest, monkeypatch, measured):
     monkeypatch.setattr("cmda_tf.training.pseudo_labels.MEASURED_SLICES", measured)
@@ -41,14 +52,60 @@ def test_thresholds_of_a_stack(manifest, monkeypatch, measured):
     if measured < len(chosen):
         chosen = chosen[[int(k * (len(chosen) - 1) / (measured - 1)) for k in range(measured)]]
     probability = 1 / (1 + np.exp(-stack.images[chosen].astype(np.float64)))  # of class 1
-
-    def predict(images):
-        one = tf.sigmoid(images[..., 1:2])  # the middle slice alone
-        return tf.concat([1 - one, one], axis=-1)
-
-    found = measure_thresholds(predict, stack, 0.25, 1.0)
+    rule = Rule.of(2, 0.25, 1.0, None)
+    rule.measure(one_of_two, stack)
     expected = [
         np.quantile(1 - probability[probability < 0.5], 0.25),
         np.quantile(probability[probability > 0.5], 0.25),
     ]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(rule.thresholds, expected, atol=1e-5)
+    np.testing.assert_array_equal(rule.factors, [1, 1])
+
+
+def test_nothing_teaches_before_the_first_measurement():
+    p = tf.constant([[[[0.999, 0.001]]]])
+    assert Rule.of(2, 0.5, 0.9, None).labels(p).numpy().item() == IGNORED
+
+
+def test_shares_and_alignment_by_hand():
+    np.testing.assert_allclose(class_shares(np.array([[[0, 0], [0, 2]]]), 3), [0.75, 0, 0.25])
+    # 0.5 * 4 against 0.5: 0.8; 0.2 * 4 against 0.8: 0.5. Both kinds of array.
+    p, expected = np.array([[0.5, 0.5], [0.8, 0.2]], np.float32), [[0.2, 0.8], [0.5, 0.5]]
+    factors = np.array([1, 4], np.float32)
+    np.testing.assert_allclose(aligned(p, factors), expected, rtol=1e-6)
+    np.testing.assert_allclose(aligned(tf.constant(p), factors), expected, rtol=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_factors_give_the_mean_the_wanted_shares(seed):
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet([1, 1, 1], 200).astype(np.float32)
+    shares = rng.dirichlet([5, 5, 5])
+    factors = class_factors(p, shares)
+    assert factors[0] == 1 and factors.dtype == np.float32
+    np.testing.assert_allclose(aligned(p, factors).mean(axis=0), shares, atol=2e-3)
+
+
+def test_factors_of_shares_out_of_reach_stay_bounded():
+    sure = np.array([[1, 0, 0], [0, 1, 0]], np.float32)  # class 2 is never predicted
+    factors = class_factors(sure, np.array([0.2, 0.3, 0.5]))
+    assert np.isfinite(factors).all() and factors.max() <= 1e3 and factors.min() >= 1e-3
+
+
+def test_aligned_labels_and_thresholds_of_a_stack(manifest):
+    stack = load_slices(manifest, "ct", "train", with_labels=False)
+    rule = Rule.of(2, 0.25, 1.0, np.array([0.7, 0.3]))
+    rule.measure(one_of_two, stack)
+    chosen = stack.usable
+    one = 1 / (1 + np.exp(-stack.images[chosen].astype(np.float64)))
+    factor = rule.factors.numpy()[1]
+    one = one * factor / (1 - one + one * factor)
+    assert one.mean() == pytest.approx(0.3, abs=2e-3)
+    expected = [np.quantile(1 - one[one < 0.5], 0.25), np.quantile(one[one > 0.5], 0.25)]
+    np.testing.assert_allclose(rule.thresholds, expected, atol=1e-4)
+    # Between 1/2 and 1 / (1 + factor) the alignment changes which class leads.
+    p = (0.5 + 1 / (1 + factor)) / 2
+    rule.thresholds.assign([0, 0])
+    label = rule.labels(tf.constant([[[[1 - p, p]]]], tf.float32)).numpy().item()
+    assert label == int(factor > 1) != int(p > 0.5)

@@ -16,6 +16,7 @@ from cmda_tf.settings import AdaptSettings, SelfTrainSettings
 from cmda_tf.training.adabn import adapt_statistics
 from cmda_tf.training.common import seed_everything
 from cmda_tf.training.loop import Loop
+from cmda_tf.training.pseudo_labels import Rule
 from cmda_tf.training.selftraining import (
     make_pair,
     make_selftrain_step,
@@ -108,18 +109,36 @@ def test_stopped_run_resumes_to_the_same_bits(
 def test_thresholds_are_measured_as_asked_and_statistics_left_where_asked(
     short, manifest, untraced, monkeypatch
 ):
-    module, measured = "cmda_tf.training.selftraining.", []
-    monkeypatch.setattr(module + "refresh_statistics", None)  # would raise if called
+    measured = []
+    monkeypatch.setattr(  # would raise if called
+        "cmda_tf.training.selftraining.refresh_statistics", None
+    )
 
-    def measure(predict, stack, quantile, cap):
+    def measure(rule, predict, stack):
         assert stack.labels is None and predict(tf.zeros([1, 16, 16, 3])).shape == (1, 16, 16, 5)
-        measured.append((quantile, cap))
-        return np.zeros(5, np.float32)
+        assert rule.shares is None
+        measured.append((rule.quantile, rule.cap))
 
-    monkeypatch.setattr(module + "measure_thresholds", measure)
+    monkeypatch.setattr(Rule, "measure", measure)
     changes = {"confidence": 0.8, "confidence_quantile": 0.4, "refresh_statistics": False}
     untraced(selftrain, short(**changes, name="measured"), manifest)
     assert measured == [(0.4, 0.8)] * 2  # before updates 0 and 2
+
+
+def test_classes_are_aligned_with_the_source_labels(short, manifest, untraced, monkeypatch):
+    given, measure = [], Rule.measure
+    labels = load_slices(manifest, "mr", "train", with_labels=True).labels
+
+    def watched(rule, predict, stack):
+        measure(rule, predict, stack)
+        given.append((rule.shares, rule.factors.numpy()))
+
+    monkeypatch.setattr(Rule, "measure", watched)
+    untraced(selftrain, short(align_classes=True, name="aligned"), manifest)
+    assert len(given) == 2
+    for shares, factors in given:
+        np.testing.assert_allclose(shares, [(labels == c).mean() for c in range(5)], rtol=1e-12)
+        assert factors[0] == 1 and (factors[1:] != 1).all()
 
 
 def test_finished_run_is_not_done_again(short, manifest, taught, monkeypatch):
@@ -174,12 +193,13 @@ def images(manifest):
 @pytest.fixture(scope="module")
 def once(make, short, images, untraced):
     """`once(**changes)`: the teacher's weights after one update under changed settings."""
-    thresholds = tf.Variable(tf.fill([5], 0.25), trainable=False)
+    rule = Rule.of(5, 0.5, 0.9, None)
+    rule.thresholds.assign(tf.fill([5], 0.25))
 
     def update(**changes):
         settings = short(**changes)
         pair, _ = make(settings)
-        step = make_selftrain_step(pair, thresholds, settings)
+        step = make_selftrain_step(pair, rule, settings)
         untraced(step, tf.constant(1, tf.int64), {"images": images})
         return get_weights(pair.teacher)
 
@@ -197,6 +217,7 @@ def usual(once):
         ("selftrain_learning_rate", 3e-3),
         ("teacher_decay", 0.5),
         ("dice_weight", 0.0),
+        ("class_weights", False),
         ("intensity_curves", 1.0),
         ("augment", False),
         ("seed", 1),
@@ -229,18 +250,19 @@ def test_teacher_follows_by_hand(pair):
 
 def test_step_moves_the_dam_alone(pair, images):
     players, segmenter, settings = pair
-    thresholds = tf.Variable(tf.fill([5], 0.3), trainable=False)
+    rule = Rule.of(5, 0.5, 0.9, None)
+    rule.thresholds.assign(tf.fill([5], 0.3))
     frozen, before = get_weights(segmenter), get_weights(players.teacher)
     sure = players.predict(images).numpy().max(axis=-1) >= 0.3
     copying = dataclasses.replace(settings, teacher_decay=0.0)
-    step = make_selftrain_step(players, thresholds, copying)
+    step = make_selftrain_step(players, rule, copying)
     metrics = step(tf.constant(0, tf.int64), {"images": images})
     assert float(metrics["kept"]) == pytest.approx(sure.mean(), abs=1e-6)
     assert_equal(get_weights(segmenter), frozen)
     found = get_weights(players.student)
     assert_equal(get_weights(players.teacher), found)  # decay 0
     assert all((found[n] != before[n]).any() for n in before if n.endswith("/kernel"))
-    thresholds.assign(tf.fill([5], 2.0))  # nothing is as sure as that
+    rule.thresholds.assign(tf.fill([5], 2.0))  # nothing is as sure as that
     metrics = step(tf.constant(1, tf.int64), {"images": images})
     assert {name: float(value) for name, value in metrics.items()} == dict.fromkeys(metrics, 0.0)
 
@@ -248,6 +270,8 @@ def test_step_moves_the_dam_alone(pair, images):
 def test_learning_from_a_teacher_that_rests_lowers_the_loss(pair, images):
     players, _, settings = pair
     resting = dataclasses.replace(settings, teacher_decay=0.9999)
-    step = make_selftrain_step(players, tf.Variable(tf.zeros([5]), trainable=False), resting)
+    rule = Rule.of(5, 0.0, 0.9, None)
+    rule.thresholds.assign(tf.zeros([5]))  # every pixel teaches
+    step = make_selftrain_step(players, rule, resting)
     losses = [float(step(tf.constant(n, tf.int64), {"images": images})["loss"]) for n in range(8)]
     assert losses[-1] < losses[0]
