@@ -19,7 +19,7 @@ from cmda_tf.errors import UsageError
 from cmda_tf.files import read_json
 from cmda_tf.options import Options, setting
 from cmda_tf.reproduction.jobs import run_jobs
-from cmda_tf.reproduction.plan import ROWS, Step, make_plan, seed_jobs, with_seed
+from cmda_tf.reproduction.plan import OUR_ROWS, PAPER_ROWS, Step, make_plan, seed_jobs, with_seed
 from cmda_tf.settings import AdaptSettings, PhaseSettings, SelfTrainSettings, SourceSettings
 
 
@@ -27,7 +27,11 @@ from cmda_tf.settings import AdaptSettings, PhaseSettings, SelfTrainSettings, So
 class ReproduceSettings(Options):
     """The flags of `python -m cmda_tf.reproduce`, besides those of `cmda_tf.train`."""
 
-    rows: tuple[str, ...] = setting(ROWS, "Rows to make: names of flagfiles in --rows_folder.")
+    rows: tuple[str, ...] = setting(
+        (),
+        "Rows to make: names of flagfiles in --rows_folder. Default: those of the paper, on the "
+        "phantom ours as well.",
+    )
     rows_folder: str = setting("flags/rows", "Folder of the rows' flagfiles.")
     depths: tuple[int, ...] = setting((), "More depths for AdaBN and UDA.")
     seeds: tuple[int, ...] = setting((0,), "Seeds of training, and of the phantom if it is used.")
@@ -42,7 +46,9 @@ def main(settings: ReproduceSettings, *phases: PhaseSettings) -> None:
         raise UsageError("--seeds: expected at least one, found none")
     # What several phases share is one flag, however many of them state it.
     base = list(dict.fromkeys(flag for phase in phases for flag in phase.to_flags()))
-    plan = make_plan(base, settings.rows_folder, settings.rows, settings.depths)
+    on_phantom = phases[0].prepared is None
+    rows = settings.rows or PAPER_ROWS + (OUR_ROWS if on_phantom else ())
+    plan = make_plan(base, settings.rows_folder, rows, settings.depths)
     folders = {seed: Path(settings.out) / f"seed{seed}" for seed in settings.seeds}
     steps = {seed: [with_seed(s, seed, folders[seed]) for s in plan] for seed in settings.seeds}
     if settings.dry_run:

@@ -99,3 +99,9 @@ def test_dry_run_shows_all_rows_without_data(tmp_path, monkeypatch, capsys, jobs
     ]  # fmt: skip
     assert all("GiB" in line for line in lines[:-1])
     assert "in all, on 256x256 slices, at the 1000 GFLOP/s" in lines[-1]
+
+
+def test_our_rows_are_made_on_the_phantom(jobs, tmp_path):
+    reproduce.main(ReproduceSettings(out=str(tmp_path)), SourceSettings(), AdaptSettings())
+    names = {job.name.split("/")[1] for job in jobs}
+    assert {"adapt_d31", "uda_tuned", "uda_plus"} < names and len(names) == 2 + 9 + 6 + 1

@@ -22,10 +22,14 @@ from cmda_tf.training.names import (
     run_name,
 )
 
-ROWS = (
+PAPER_ROWS = (
     *("seg_mri", "seg_ct", "seg_ct_stl"),
     *("adabn_d13", "adabn_d21", "adabn_d31"),
     *("uda_d13", "uda_d21", "uda_d31"),
+)
+OUR_ROWS = (  # their schedules are the phantom's
+    *("uda_one_level", "uda_tuned"),
+    *("plus_source", "plus_adabn", "plus_uda", "plus_selftrain"),
 )
 
 

@@ -5,23 +5,27 @@ from pathlib import Path
 import pytest
 
 from cmda_tf.errors import DataError, UsageError
-from cmda_tf.reproduction.plan import ROWS, make_plan, seed_jobs, with_seed
+from cmda_tf.reproduction.plan import OUR_ROWS, PAPER_ROWS, make_plan, seed_jobs, with_seed
 
 FOLDER = Path(__file__).parents[2] / "flags" / "rows"
 
 
-def test_rows_of_the_paper():
-    plan = make_plan([], FOLDER, ROWS, [])
+def test_rows_of_the_paper_then_ours():
+    plan = make_plan([], FOLDER, [*PAPER_ROWS, *OUR_ROWS], [])
     assert [step.name for step in plan] == [
         "source_mr", "source_ct", "finetune_ct", "adabn_d13", "adabn_d21", "adabn_d31",
-        "adapt_d13", "adapt_d21", "adapt_d31",
+        "adapt_d13", "adapt_d21", "adapt_d31", "uda_one_level", "uda_tuned",
+        "source_plus", "adabn_plus", "uda_from_plus", "uda_plus",
     ]  # fmt: skip
-    assert [step.origin for step in plan] == [None, None, *["source_mr"] * 7]
+    origins = [None, None, *["source_mr"] * 9, None, *["source_plus"] * 2, "uda_from_plus"]
+    assert [step.origin for step in plan] == origins
 
 
 def test_every_flagfile_is_a_row():
     names = sorted(path.stem for path in FOLDER.glob("*.cfg"))
-    assert len(make_plan([], FOLDER, names, [])) == len(names) and set(ROWS) <= set(names)
+    assert len(make_plan([], FOLDER, names, [])) == len(names) and {*PAPER_ROWS, *OUR_ROWS} <= set(
+        names
+    )
     for path in FOLDER.glob("*.cfg"):
         assert path.read_text().startswith("# ")
 
