@@ -3,18 +3,15 @@
 Each row is a run of `cmda_tf.train`, made in a process of its own from the flags given here and
 those of the row's flagfile (`flags/rows`). Runs that are finished are not made again, so the same
 command goes on after a stop. Every seed gets a folder with runs and report under `--out`; the
-report over all seeds is written beside them: `table.md`, `table.csv`, `results.json`.
+report over all seeds (`reproduction/report.py`) is written beside them, or to `--report`.
 """
 
-import datetime
-import platform
 import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from cmda_tf import __version__, cli
+from cmda_tf import cli
 from cmda_tf.errors import UsageError
 from cmda_tf.files import read_json
 from cmda_tf.options import Options, setting
@@ -37,6 +34,7 @@ class ReproduceSettings(Options):
     seeds: tuple[int, ...] = setting((0,), "Seeds of training, and of the phantom if it is used.")
     workers: int = setting(1, "Runs at the same time; see --threads.", minimum=1)
     out: str = setting("runs/reproduce", "Folder for everything.")
+    report: str | None = setting(None, "Folder for the report over seeds. Default: that of --out.")
     dry_run: bool = setting(False, "Print the plan with estimated time and memory, and stop.")
 
 
@@ -55,7 +53,18 @@ def main(settings: ReproduceSettings, *phases: PhaseSettings) -> None:
         return _show_plan(steps)
     jobs = [job for seed in settings.seeds for job in seed_jobs(steps[seed], folders[seed])]
     run_jobs(jobs, settings.workers)
-    _report(settings, {seed: read_json(f / "results.json") for seed, f in folders.items()})
+    _report(settings, folders, plan)
+
+
+def _report(settings: ReproduceSettings, folders: dict[int, Path], plan: list[Step]) -> None:
+    """Writes the report over seeds and prints its table."""
+    from cmda_tf.reproduction.report import write_seeds_report
+
+    out = Path(settings.report or settings.out)
+    command = shlex.join(["python", "-m", "cmda_tf.reproduce", *sys.argv[1:]])
+    results = {seed: read_json(f / "results.json") for seed, f in folders.items()}
+    report = write_seeds_report(out, command, results, folders, plan)
+    print(f"\n{report.to_text()}\nwritten to {out}")
 
 
 def _show_plan(steps: dict[int, list[Step]]) -> None:
@@ -87,38 +96,6 @@ def _duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.0f} days"
-
-
-def _report(settings: ReproduceSettings, results: dict[int, dict[str, Any]]) -> None:
-    """Writes and prints the report over seeds."""
-    from cmda_tf.evaluation.paper import TABLE_1
-    from cmda_tf.evaluation.report import Report, write_report
-    from cmda_tf.figures.canvas import save
-    from cmda_tf.figures.depths import draw_depths
-    from cmda_tf.reproduction.seeds import across, combine, depth_curves, gains
-
-    first = next(iter(results.values()))
-    meta = {
-        "command": shlex.join(["python", "-m", "cmda_tf.reproduce", *sys.argv[1:]]),
-        "seeds": list(results),
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{platform.machine()} {platform.system()}, Python {platform.python_version()}",
-        "versions": {**first["meta"]["versions"], "cmda_tf": __version__},
-        "size": first["meta"]["size"],
-        "spacing_mm": first["meta"]["spacing_mm"],
-        "std": "population standard deviation over seeds of each seed's mean over test subjects",
-    }
-    found = gains(results)
-    spread = f"Mean ± {meta['std']}; seeds {', '.join(map(str, results))}."
-    published = "(paper): MM-WHS at 256x256, mean ± std over its four test subjects."
-    notes = [spread, published, *map(str, found)]
-    details = {"gains": [vars(gain) for gain in found], "by_seed": results}
-    report = Report(combine(results), meta, TABLE_1, notes=notes, details=details)
-    out = Path(settings.out)
-    write_report(report, out)
-    if curves := depth_curves(results):
-        save(draw_depths(curves, across(results)), out / "depths")
-    print(f"\n{report.to_text()}\nwritten to {out}")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ def result(shift):
             "size": 64,
             "spacing_mm": 3.5,
         },
+        "selection": {"UDA d=13": {"criterion": "last", "regret": 1.0 + shift / 10}},
     }
 
 
@@ -48,6 +49,7 @@ def jobs(monkeypatch):
                 folder.mkdir(parents=True, exist_ok=True)
                 seed = int(folder.name.removeprefix("seed"))
                 (folder / "results.json").write_text(json.dumps(result(10 * seed)))
+                (folder / "figure1.png").write_bytes(b"figure of seed %d" % seed)
 
     monkeypatch.setattr(reproduce, "run_jobs", run)
     monkeypatch.setattr(sys, "argv", ["reproduce", "--seeds=0,1"])
@@ -78,6 +80,26 @@ def test_every_seed_is_trained_and_evaluated_then_all_reported(jobs, tmp_path, c
     assert "UDA d=13: +10.0 (+10.0 to +10.0) points above AdaBN at its depth, 55%" in printed
     assert "UDA d=13 (paper)" in (tmp_path / "table.md").read_text()
     assert (tmp_path / "depths.png").is_file() and (tmp_path / "depths.pdf").is_file()
+    assert "UDA d=13: the snapshot chosen by `last` is 1.5 (1.0 to 2.0) Dice below" in printed
+
+
+def test_report_tells_how_it_was_made_and_what_it_shows(jobs, tmp_path):
+    out, report = tmp_path / "out", tmp_path / "results"
+    options = {"rows": ("uda_d13", "seg_mri"), "seeds": (1,), "out": str(out)}
+    settings = ReproduceSettings(**options, report=str(report))
+    reproduce.main(settings, SourceSettings(), AdaptSettings(joint_updates=3))
+    text = (report / "report.md").read_text()
+    assert text.startswith("# Table 1 on the phantom\n\n`python -m cmda_tf.reproduce --seeds=0,1`")
+    assert "| UDA d=13 | 70.0±0.0 |" in text and "not show how well it does on patients" in text
+    assert "python -m cmda_tf.train --phase=adapt --joint_updates=3\n" in text
+    assert "(figure1.png)" in text and "(depths.png)" in text and "figure4" not in text
+    assert (report / "figure1.png").read_bytes() == b"figure of seed 1"
+    assert "cores, " in read_json(report / "results.json")["meta"]["machine"]
+    assert not (out / "results.json").exists()
+    own = {"prepared": "d"}
+    reproduce.main(settings, SourceSettings(**own), AdaptSettings(**own))
+    text = (report / "report.md").read_text()
+    assert text.startswith("# Table 1\n") and "phantom" not in text
 
 
 def test_at_least_one_seed():

@@ -101,6 +101,20 @@ def _gain(title: str, results: list[Mapping[str, Any]]) -> Gain:
     return Gain(title, **found)
 
 
+def regrets(results: Mapping[int, Mapping[str, Any]]) -> list[str]:
+    """A sentence for each row chosen among snapshots: how far from the best one, over seeds."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for result in results.values():
+        for title, choice in result.get("selection", {}).items():
+            found.setdefault((title, choice["criterion"]), []).append(choice["regret"])
+    return [
+        f"{title}: the snapshot chosen by `{criterion}` is {np.mean(values):.1f} "
+        f"({min(values):.1f} to {max(values):.1f}) Dice below the best one, measured on test "
+        "labels after the fact"
+        for (title, criterion), values in found.items()
+    ]
+
+
 def mean_dice(row: Mapping[str, Mapping[str, float | None]]) -> float:
     """Mean Dice [%] over a row's structures that have one; nan if none has."""
     known = [v["dice_mean"] for v in row.values() if v["dice_mean"] is not None]

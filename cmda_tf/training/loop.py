@@ -98,7 +98,8 @@ class Loop:
                 stop = interrupted()
                 if stop or last or (number + 1) % checkpoint_every == 0:
                     self._check_finite(counter, number + 1, result)
-                    self._save(counter, number + 1, images)
+                    # Who stops waits for the checkpoint, not for pictures.
+                    self._save(counter, number + 1, None if stop else images)
                 if stop:
                     break
         if interrupted():

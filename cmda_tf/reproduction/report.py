@@ -1,0 +1,128 @@
+"""The report over seeds: table, gains, choices among snapshots, figures, commands.
+
+report.md                  all of it, to be read
+table.md table.csv results.json depths.png depths.pdf
+figure1.png figure3.png figure4.png    of the first seed
+"""
+
+import datetime
+import os
+import platform
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cmda_tf import __version__
+from cmda_tf.evaluation.paper import TABLE_1
+from cmda_tf.evaluation.report import Report, write_report
+from cmda_tf.figures.canvas import save
+from cmda_tf.figures.depths import draw_depths
+from cmda_tf.files import replacing, write_text
+from cmda_tf.reproduction.plan import Step
+from cmda_tf.reproduction.seeds import across, combine, depth_curves, gains, regrets
+
+FIGURES = {
+    "figure1": "Figure 1: the same structures in MR and CT, and their intensities.",
+    "figure3": "Figure 3: test subjects of the target; truth, and one method of each kind.",
+    "figure4": "Figure 4: all adapted models.",
+}
+ON_PHANTOM = (
+    "These are numbers of a phantom: simulated volumes whose modalities differ by imaging physics "
+    "alone, at 64x64 and half width. They show that the program does what it is meant to do and "
+    "what each part of it is worth there. They do not show how well it does on patients, whose "
+    "anatomy, disease and artefacts the phantom does not have."
+)
+
+
+def write_seeds_report(
+    out: Path,
+    command: str,
+    results: Mapping[int, Mapping[str, Any]],
+    folders: Mapping[int, Path],
+    steps: Sequence[Step],
+) -> Report:
+    """Writes the report over seeds.
+
+    Args:
+      out: folder for it.
+      command: that makes it.
+      results: `results.json` of each seed's report.
+      folders: of each seed's report.
+      steps: the rows' runs, of any seed.
+
+    Returns:
+      The report, of which the table is to be printed.
+    """
+    meta = _meta(command, results)
+    found = gains(results)
+    published = "(paper): MM-WHS at 256x256, mean ± std over its four test subjects."
+    spread = f"Mean ± {meta['std']}; seeds {', '.join(map(str, results))}."
+    notes = [spread, published, *map(str, found), *regrets(results)]
+    details = {"gains": [vars(gain) for gain in found], "by_seed": results}
+    report = Report(combine(results), meta, TABLE_1, notes=notes, details=details)
+    write_report(report, out)
+    shown = {}
+    if curves := depth_curves(results):
+        save(draw_depths(curves, across(results)), out / "depths")
+        shown["depths"] = "Adaptation depth d against mean Dice; a dot a seed."
+    first = next(iter(results))
+    for name, caption in FIGURES.items():
+        source = folders[first] / f"{name}.png"
+        if source.is_file():
+            with replacing(out / source.name) as temporary:
+                shutil.copyfile(source, temporary)
+            shown[name] = f"{caption} Seed {first}."
+    write_text(out / "report.md", _to_markdown(report, shown, steps))
+    return report
+
+
+def _meta(command: str, results: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """Where, when and how the numbers were made."""
+    first = next(iter(results.values()))["meta"]
+    return {
+        "command": command,
+        "seeds": list(results),
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "versions": {**first["versions"], "cmda_tf": __version__},
+        "size": first["size"],
+        "spacing_mm": first["spacing_mm"],
+        "std": "population standard deviation over seeds of each seed's mean over test subjects",
+    }
+
+
+def machine() -> str:
+    """Processor, number of cores, system and Python of this machine."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")  # platform knows no more than the architecture on Linux
+    if info.is_file():
+        names = [x for x in info.read_text().splitlines() if x.startswith("model name")]
+        cpu = names[0].split(":")[1].strip() if names else cpu
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cpu}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
+
+
+def _to_markdown(report: Report, shown: Mapping[str, str], steps: Sequence[Step]) -> str:
+    """`report.md`."""
+    meta = report.meta
+    versions = ", ".join(f"{name} {version}" for name, version in meta["versions"].items())
+    phantom = all(step.settings.prepared is None for step in steps)
+    lines = [
+        "# Table 1" + (" on the phantom" if phantom else ""),
+        f"`{meta['command']}`",
+        f"{meta['date']}; {meta['machine']}; {versions}; {meta['size']} voxels a side of "
+        f"{meta['spacing_mm']} mm.",
+        *([ON_PHANTOM] if phantom else []),
+        report.to_markdown().strip(),
+        *(f"![{caption}]({name}.png)\n\n{caption}" for name, caption in shown.items()),
+        "## Commands",
+        "A line a run; what is not said is the default (`python -m cmda_tf.train --help`).",
+        "```sh\n" + "\n".join(_command(step) for step in steps) + "\n```",
+    ]
+    return "\n\n".join(lines) + "\n"
+
+
+def _command(step: Step) -> str:
+    return shlex.join(["python", "-m", "cmda_tf.train", *step.arguments])
