@@ -144,7 +144,9 @@ class AdaptSettings(PhaseSettings):
     )
     snapshot_every: int = setting(5, "Joint updates between kept snapshots.", minimum=1)
     select: str = setting(
-        "last", "Which snapshot becomes the final DAM; no target label.", choices=tuple(CRITERIA)
+        "source_shapes",
+        "Which snapshot becomes the final DAM; no target label.",
+        choices=tuple(CRITERIA),
     )
 
     def __post_init__(self):
