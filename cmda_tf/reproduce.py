@@ -16,7 +16,15 @@ from cmda_tf.errors import UsageError
 from cmda_tf.files import read_json
 from cmda_tf.options import Options, setting
 from cmda_tf.reproduction.jobs import run_jobs
-from cmda_tf.reproduction.plan import OUR_ROWS, PAPER_ROWS, Step, make_plan, seed_jobs, with_seed
+from cmda_tf.reproduction.plan import (
+    OUR_ROWS,
+    PAPER_ROWS,
+    RESULTS,
+    Step,
+    make_plan,
+    seed_jobs,
+    with_seed,
+)
 from cmda_tf.settings import AdaptSettings, PhaseSettings, SelfTrainSettings, SourceSettings
 
 
@@ -62,7 +70,7 @@ def _report(settings: ReproduceSettings, folders: dict[int, Path], plan: list[St
 
     out = Path(settings.report or settings.out)
     command = shlex.join(["python", "-m", "cmda_tf.reproduce", *sys.argv[1:]])
-    results = {seed: read_json(f / "results.json") for seed, f in folders.items()}
+    results = {seed: read_json(f / RESULTS) for seed, f in folders.items()}
     report = write_seeds_report(out, command, results, folders, plan)
     print(f"\n{report.to_text()}\nwritten to {out}")
 

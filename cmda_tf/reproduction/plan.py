@@ -22,6 +22,8 @@ from cmda_tf.training.names import (
     run_name,
 )
 
+RESULTS = "results.json"  # of a seed's report
+
 PAPER_ROWS = (
     *("seg_mri", "seg_ct", "seg_ct_stl"),
     *("adabn_d13", "adabn_d21", "adabn_d31"),
@@ -57,9 +59,14 @@ class Step:
         return [f"--phase={self.phase}", *self.settings.to_flags()]
 
     @property
+    def weights(self) -> Path:
+        """The file that a run writes last."""
+        return Path(self.settings.runs) / self.name / "weights.npz"
+
+    @property
     def finished(self) -> bool:
         """Whether the run is there already."""
-        return (Path(self.settings.runs) / self.name / "weights.npz").is_file()
+        return self.weights.is_file()
 
 
 def make_plan(
@@ -121,9 +128,18 @@ def seed_jobs(steps: Sequence[Step], folder: Path) -> list[Job]:
     for step in missing:
         needs = ["prepare", *([step.origin] if step.origin else [])]
         jobs.append(job(step.name, "cmda_tf.train", step.arguments, needs))
-    everything = [step.name for step in steps]
-    jobs.append(job("report", "cmda_tf.evaluate", [f"--runs={folder}", "--published"], everything))
+    if not _reported(steps, folder):
+        names = [step.name for step in steps]
+        jobs.append(job("report", "cmda_tf.evaluate", [f"--runs={folder}", "--published"], names))
     return jobs
+
+
+def _reported(steps: Sequence[Step], folder: Path) -> bool:
+    """Whether all runs are finished and the seed's report is younger than any of them."""
+    report = folder / RESULTS
+    if not report.is_file() or not all(step.finished for step in steps):
+        return False
+    return all(step.weights.stat().st_mtime < report.stat().st_mtime for step in steps)
 
 
 def _phantom_flags(settings: PhaseSettings) -> tuple[list[str], list[str]]:

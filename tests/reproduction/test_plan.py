@@ -1,5 +1,6 @@
 """Plans: the rows' flagfiles, their order, and what is refused."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,11 @@ def test_only_missing_runs_are_jobs_and_data_of_ones_own_is_not_made(tmp_path):
     assert names == ["adapt_d13", "report"]
     (tmp_path / "adapt_d13").mkdir()
     (tmp_path / "adapt_d13/weights.npz").touch()
+    assert [name.split("/")[1] for name in jobs(tmp_path, [])] == ["report"]
+    (tmp_path / "results.json").touch()
+    os.utime(tmp_path / "results.json", (2e9, 2e9))
+    assert not jobs(tmp_path, [])
+    os.utime(tmp_path / "source_mr/weights.npz", (2e9 + 1, 2e9 + 1))  # such as by cmda_tf.select
     assert [name.split("/")[1] for name in jobs(tmp_path, [])] == ["report"]
 
 
