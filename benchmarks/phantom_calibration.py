@@ -14,7 +14,7 @@ import numpy as np
 from cmda_tf import cli
 from cmda_tf.data.manifest import Manifest, read_manifest
 from cmda_tf.data.store import load_subject
-from cmda_tf.data.structures import STRUCTURES
+from cmda_tf.data.structures import HEART
 from cmda_tf.options import Options, setting
 
 REAL = {
@@ -54,7 +54,7 @@ def main(settings: CalibrationSettings) -> None:
 
 def measure(manifest: Manifest, domain: str) -> dict[str, tuple[list[float], list[float]]]:
     """Each class' mean and standard deviation in each training subject."""
-    names = {0: "background", **{s.index: s.name for s in STRUCTURES}}
+    names = {0: "background", **{s.index: s.name for s in HEART}}
     found = {name: ([], []) for name in names.values()}
     for entry in manifest.select(domain, "train"):
         subject = load_subject(manifest.path(entry))

@@ -24,7 +24,7 @@ class EvaluateSettings(Options):
     out: str | None = setting(None, "Folder for the report. Default: the folder of the runs.")
     prepared: str | None = setting(None, "Prepared data. Default: what the runs were trained on.")
     palette: str = setting(
-        "paper", "Colours of the figure.", choices=("paper", "colour_blind_safe")
+        "paper", "Colours of the figures.", choices=("paper", "colour_blind_safe")
     )
     measure_snapshots: bool = setting(
         True, "Measure each adaptation's snapshots, to say how far the chosen one is from the best."
@@ -53,7 +53,7 @@ def evaluate(settings: EvaluateSettings):
     from cmda_tf.evaluation.paper import TABLE_1
     from cmda_tf.evaluation.report import Report, write_report
     from cmda_tf.evaluation.snapshots import look_back
-    from cmda_tf.figures.palette import PALETTES
+    from cmda_tf.figures.palette import in_palette
     from cmda_tf.selection.choice import has_snapshots
 
     out = Path(settings.out or settings.runs)
@@ -72,27 +72,27 @@ def evaluate(settings: EvaluateSettings):
     meta = _meta(manifest) | {"runs": {e.title: _run_facts(e) for e in experiments}}
     report = Report(rows, meta, published, selection)
     write_report(report, out)
-    palette = PALETTES[settings.palette]
-    _draw_shift(out, manifest, palette)
+    coloured = in_palette(manifest.structures, settings.palette)
+    _draw_shift(out, manifest, coloured)
     if maps:
         target = test_subjects(manifest, record["settings"]["target"])
         shown = [e for e in experiments if e.title in maps]
-        _draw_figures(out, target, shown, maps, palette)
+        _draw_figures(out, target, shown, maps, coloured)
     return report
 
 
-def _draw_shift(out: Path, manifest: Any, palette: Any) -> None:
+def _draw_shift(out: Path, manifest: Any, structures: Any) -> None:
     """Figure 1, if the test subjects of both domains have labels."""
     from cmda_tf.evaluation.experiments import test_subjects
     from cmda_tf.figures.canvas import save
     from cmda_tf.figures.shift import figure1
 
     if all(any(e.labelled for e in manifest.select(domain, "test")) for domain in DOMAINS):
-        save(figure1(*(test_subjects(manifest, d) for d in DOMAINS), palette), out / "figure1")
+        save(figure1(*(test_subjects(manifest, d) for d in DOMAINS), structures), out / "figure1")
 
 
 def _draw_figures(
-    out: Path, subjects: list, experiments: list, maps: dict[str, dict], palette: Any
+    out: Path, subjects: list, experiments: list, maps: dict[str, dict], structures: Any
 ) -> None:
     """Figure 3: a row a test subject of the target; slice, truth, a column for a method of
     each kind. Figure 4: the adapted models, if there is more than one."""
@@ -104,7 +104,7 @@ def _draw_figures(
             Example(s.id, s.image, s.label, {e.title: maps[e.title][s.id] for e in chosen})
             for s in subjects
         ]
-        save(figure3(examples, palette=palette), out / name)
+        save(figure3(examples, structures), out / name)
 
     # In the paper's order: fine-tuned, from scratch, without adaptation, adapted.
     order = {"Seg-CT-STL": 0, "Seg-MRI-STL": 0, "Seg-CT": 1, "Seg-MRI": 1}

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from cmda_tf import evaluate
+from cmda_tf.data.structures import HEART
 from cmda_tf.figures import segmentation
-from cmda_tf.figures.palette import PAPER
 
 TITLES = {
     "Seg-CT": ["Seg-CT"],
@@ -22,16 +22,16 @@ def shown(monkeypatch, tmp_path, *kinds):
     """Columns of each figure that is drawn for experiments of these kinds."""
     columns, draw = [], segmentation.figure3
 
-    def watched(examples, palette):
+    def watched(examples, structures):
         columns.append(list(examples[0].predictions))
-        return draw(examples, palette=palette)
+        return draw(examples, structures)
 
     monkeypatch.setattr(segmentation, "figure3", watched)
     label = np.arange(5 * 8 * 8).reshape(5, 8, 8) % 5
     subjects = [SimpleNamespace(id="a", image=label.astype(float), label=label)]
     experiments = [SimpleNamespace(kind=k, title=t) for k in kinds for t in TITLES[k]]
     maps = {e.title: {"a": label} for e in experiments}
-    evaluate._draw_figures(tmp_path, subjects, experiments, maps, PAPER)
+    evaluate._draw_figures(tmp_path, subjects, experiments, maps, HEART)
     return columns, sorted(path.name for path in tmp_path.iterdir())
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cmda_tf.data.structures import Structures
 from cmda_tf.errors import DataError
 from cmda_tf.files import read_json, write_json
 
 MANIFEST_NAME = "manifest.json"
-MANIFEST_FORMAT = 1
+MANIFEST_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,14 @@ class Manifest:
       folder: the prepared folder.
       size: voxels a side of every prepared volume.
       spacing_mm: its isotropic spacing.
+      structures: what the class indices of its labels mean.
       entries: one for each subject, MR first, then by id.
     """
 
     folder: Path
     size: int
     spacing_mm: float
+    structures: Structures
     entries: tuple[Entry, ...]
 
     @property
@@ -78,9 +81,14 @@ class Manifest:
 
 def write_manifest(manifest: Manifest) -> None:
     """Writes `manifest.json` into the manifest's folder."""
-    values = dataclasses.asdict(manifest)
-    del values["folder"]  # a prepared folder may be moved
-    write_json(manifest.folder / MANIFEST_NAME, {"format": MANIFEST_FORMAT, **values})
+    values = {
+        "format": MANIFEST_FORMAT,
+        "size": manifest.size,
+        "spacing_mm": manifest.spacing_mm,
+        **manifest.structures.to_dict(),
+        "entries": [dataclasses.asdict(entry) for entry in manifest.entries],
+    }
+    write_json(manifest.folder / MANIFEST_NAME, values)
 
 
 def read_manifest(prepared: str | Path) -> Manifest:
@@ -100,7 +108,8 @@ def read_manifest(prepared: str | Path) -> Manifest:
         if values["format"] != MANIFEST_FORMAT:
             raise ValueError(f"format {values['format']}, this version reads {MANIFEST_FORMAT}")
         entries = tuple(_entry(v) for v in values["entries"])
-        return Manifest(Path(prepared), int(values["size"]), float(values["spacing_mm"]), entries)
+        grid = int(values["size"]), float(values["spacing_mm"])
+        return Manifest(Path(prepared), *grid, Structures.from_dict(values), entries)
     except (LookupError, TypeError, ValueError) as error:
         raise DataError(
             f"{path}: not a readable manifest ({error}); python -m cmda_tf.prepare makes it again"

@@ -25,6 +25,7 @@ from cmda_tf.data.layout import FOLDERS, Source, find_sources, split_subjects
 from cmda_tf.data.manifest import Entry, Manifest, write_manifest
 from cmda_tf.data.preprocess import PREPROCESSING_VERSION, preprocess
 from cmda_tf.data.store import STORE_FORMAT, Subject, load_subject, save_subject
+from cmda_tf.data.structures import HEART, Structures
 from cmda_tf.data.volume import check_same_geometry, read_label, read_volume, to_classes
 from cmda_tf.errors import DataError
 from cmda_tf.files import make_folder
@@ -45,6 +46,7 @@ class Job:
     size: int
     spacing_mm: float
     centre_on_label: bool
+    structures: Structures
 
 
 def prepare(
@@ -55,6 +57,7 @@ def prepare(
     centre_on_labels: Sequence[str] = ("mr",),
     test_ids: Sequence[str] | None = None,
     workers: int = 2,
+    structures: Structures = HEART,
 ) -> Manifest:
     """Prepares all subjects of a raw folder.
 
@@ -68,6 +71,7 @@ def prepare(
         the target domain out: its labels are for evaluation only and must not move its images.
       test_ids: subjects to hold out, see `layout.split_subjects`.
       workers: processes; 1 works in this process. A full-size CT takes about 1.5 GB in each.
+      structures: which label codes become which classes.
 
     Returns:
       The manifest, as written.
@@ -81,12 +85,14 @@ def prepare(
     split = split_subjects(sources, test_ids or ())
     folder = make_folder(prepared)
     jobs = [
-        Job(s, split[s.id], folder, size, spacing_mm, s.domain in centre_on_labels) for s in sources
+        Job(s, split[s.id], folder, size, spacing_mm, s.domain in centre_on_labels, structures)
+        for s in sources
     ]
     results = _run(jobs, min(workers, len(jobs)))
     bar = tqdm(results, total=len(jobs), desc="preparing", unit="subject", disable=None)
     by_id = {entry.id: entry for entry in bar}
-    manifest = Manifest(folder, size, float(spacing_mm), tuple(by_id[s.id] for s in sources))
+    entries = tuple(by_id[s.id] for s in sources)
+    manifest = Manifest(folder, size, float(spacing_mm), structures, entries)
     write_manifest(manifest)
     _remove_unlisted(manifest)
     return manifest
@@ -136,6 +142,7 @@ def prepare_subject(job: Job) -> Entry:
     }
     centred_on = "label" if job.centre_on_label and source.label else "volume"
     decides = [PREPROCESSING_VERSION, STORE_FORMAT, sha256, job.size, job.spacing_mm, centred_on]
+    decides.append(sorted(job.structures.code_to_class.items()))
     digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
     path = job.folder / f"{source.id}.{digest}.npz"
     try:
@@ -166,7 +173,7 @@ def _read_and_preprocess(job: Job) -> Subject:
         if source.label:
             codes = read_label(source.label)
             check_same_geometry(image, codes, source.image, source.label)
-            classes = to_classes(codes, source.label)
+            classes = to_classes(codes, source.label, job.structures)
         return preprocess(
             source.id,
             source.domain,

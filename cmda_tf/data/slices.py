@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from cmda_tf.data.manifest import Manifest
 from cmda_tf.data.store import load_subject
-from cmda_tf.data.structures import NUM_CLASSES
 from cmda_tf.errors import DataError
 
 
@@ -24,12 +23,14 @@ class SliceStack:
     Attributes:
       images: `[N, H, W]` float16, normalised.
       labels: `[N, H, W]` uint8 classes, or None where labels were not asked for.
+      classes: their number, the background included.
       first, last: `[N]` indices of the first and last slice of each slice's subject.
       usable: indices of the slices that show something (constant padding does not).
     """
 
     images: np.ndarray
     labels: np.ndarray | None
+    classes: int
     first: np.ndarray
     last: np.ndarray
     usable: np.ndarray
@@ -63,7 +64,8 @@ def load_slices(manifest: Manifest, domain: str, split: str, with_labels: bool) 
     if not entries:
         kind = "labelled " if with_labels else ""
         raise DataError(f"{manifest.folder}: no {kind}{split} subject of domain {domain!r}")
-    subjects = [load_subject(manifest.folder / e.file, with_label=with_labels) for e in entries]
+    classes = manifest.structures.classes
+    subjects = [load_subject(manifest.path(e), with_labels, classes) for e in entries]
     images = np.concatenate([s.image.astype(np.float16) for s in subjects])
     labels = np.concatenate([s.label for s in subjects]) if with_labels else None
     counts = np.array([len(s.image) for s in subjects])
@@ -71,6 +73,7 @@ def load_slices(manifest: Manifest, domain: str, split: str, with_labels: bool) 
     return SliceStack(
         images=images,
         labels=labels,
+        classes=classes,
         first=np.repeat(ends - counts, counts),
         last=np.repeat(ends - 1, counts),
         usable=np.flatnonzero(np.ptp(images, axis=(1, 2)) > 0),
@@ -86,7 +89,7 @@ def sampling_groups(stack: SliceStack, balanced: bool) -> list[np.ndarray]:
     groups = [stack.usable]
     if balanced:
         flat = stack.labels.reshape(len(stack.labels), -1)
-        groups += [np.flatnonzero((flat == c).any(axis=1)) for c in range(1, NUM_CLASSES)]
+        groups += [np.flatnonzero((flat == c).any(axis=1)) for c in range(1, stack.classes)]
     return [g for g in groups if len(g)]
 
 

@@ -17,7 +17,7 @@ import SimpleITK as sitk
 from numpy.lib import format as npy_format
 
 from cmda_tf.data.geometry import Geometry
-from cmda_tf.data.structures import NUM_CLASSES, STRUCTURES
+from cmda_tf.data.structures import MAX_CLASSES, Structures
 from cmda_tf.errors import DataError
 from cmda_tf.files import replacing
 
@@ -92,12 +92,13 @@ def save_subject(path: str | Path, subject: Subject) -> None:
         raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-def load_subject(path: str | Path, with_label: bool = True) -> Subject:
+def load_subject(path: str | Path, with_label: bool = True, classes: int = MAX_CLASSES) -> Subject:
     """Reads a subject's store.
 
     Args:
       path: file written by `save_subject`.
       with_label: False leaves the label unread and `Subject.label` None.
+      classes: number of classes; a label that holds others is damaged.
 
     Raises:
       DataError: the file is missing, damaged or no such store. Sizes are checked against the
@@ -110,7 +111,9 @@ def load_subject(path: str | Path, with_label: bool = True) -> Subject:
             image = _read_member(archive, "image", grid.shape_kji, np.float16)
             label = None
             if with_label and "label.npy" in archive.namelist():
-                label = _checked_classes(_read_member(archive, "label", grid.shape_kji, np.uint8))
+                label = _read_member(archive, "label", grid.shape_kji, np.uint8)
+                if label.max() >= classes:
+                    raise ValueError(f"label {label.max()} is no class index below {classes}")
             return Subject(
                 id=str(about["id"]),
                 domain=str(about["domain"]),
@@ -130,24 +133,24 @@ def load_subject(path: str | Path, with_label: bool = True) -> Subject:
 
 
 def labels_to_raw(
-    label_kji: np.ndarray, subject: Subject, mm_whs_codes: bool = False
+    label_kji: np.ndarray, subject: Subject, structures: Structures | None = None
 ) -> sitk.Image:
     """Takes class indices from the prepared grid back to the grid of the subject's file.
 
     Args:
       label_kji: class indices [K, J, I] on `subject.grid`.
       subject: whose geometries to use.
-      mm_whs_codes: return MM-WHS label codes (uint16) instead of class indices (uint8).
+      structures: return their label codes (uint16) instead of class indices (uint8).
 
     Returns:
       A label image with exactly the geometry of the subject's file (nearest neighbour);
       background wherever the prepared grid does not reach.
     """
-    values = np.asarray(label_kji, np.uint8)
-    if mm_whs_codes:
-        codes = {s.index: s.code for s in STRUCTURES}
-        values = np.array([codes.get(c, 0) for c in range(NUM_CLASSES)], np.uint16)[values]
-    return subject.raw.resample(subject.grid.apply(values), sitk.sitkNearestNeighbor, 0)
+    values, background = np.asarray(label_kji, np.uint8), 0
+    if structures is not None:
+        background = next(iter(structures.background_codes), 0)
+        values = np.array([background, *(s.codes[0] for s in structures)], np.uint16)[values]
+    return subject.raw.resample(subject.grid.apply(values), sitk.sitkNearestNeighbor, background)
 
 
 def _read_member(
@@ -174,10 +177,3 @@ def _checked_grid(about: dict[str, Any]) -> Geometry:
     if max(grid.size_ijk) > MAX_SIZE:
         raise ValueError(f"its grid {grid.size_ijk} exceeds {MAX_SIZE} voxels a side")
     return grid
-
-
-def _checked_classes(label_kji: np.ndarray) -> np.ndarray:
-    """The label itself, if all its values are class indices."""
-    if label_kji.max() >= NUM_CLASSES:
-        raise ValueError(f"label {label_kji.max()} is no class index below {NUM_CLASSES}")
-    return label_kji

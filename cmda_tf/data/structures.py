@@ -1,6 +1,17 @@
-"""The one table of cardiac structures: MM-WHS codes, class indices, names and colours."""
+"""The structures that a data set labels: codes in its files, class indices, names and colours.
 
+`HEART` is the table of the paper and of MM-WHS; another data set brings its own. Prepared data
+carry theirs in `manifest.json`, runs in `settings.json`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+MAX_CLASSES = 255  # class indices are bytes, and 255 marks what does not count
+MAX_CODE = 65535
 
 
 @dataclass(frozen=True)
@@ -8,40 +19,113 @@ class Structure:
     """A segmented structure.
 
     Attributes:
-      name: as in the paper's Table 1.
+      name: as in tables and figures.
       index: class index in prepared labels and network outputs (0 is background).
-      code: label code in MM-WHS files.
-      colour: the paper's colour in Figures 3 and 4, as `#rrggbb`.
+      codes: label codes in files that mean it; the first one is written.
+      colour: in figures, as `#rrggbb`.
     """
 
     name: str
     index: int
-    code: int
+    codes: tuple[int, ...]
     colour: str
 
 
-STRUCTURES = (
-    Structure("LV-myo", 1, 205, "#2b6cff"),
-    Structure("LA-blood", 2, 420, "#e8302a"),
-    Structure("LV-blood", 3, 500, "#23b34a"),
-    Structure("AA", 4, 820, "#ffd21f"),
+@dataclass(frozen=True)
+class Structures:
+    """All structures of a data set.
+
+    Attributes:
+      members: in the order of their class indices 1, 2, ...
+      background_codes: label codes in files that become background.
+      columns: names in the order of tables and figures.
+
+    Raises:
+      ValueError: names, indices, codes or colours that cannot be.
+    """
+
+    members: tuple[Structure, ...]
+    background_codes: tuple[int, ...] = (0,)
+    columns: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        names = [s.name for s in self.members]
+        if not 1 <= len(names) < MAX_CLASSES:
+            raise ValueError(f"expected 1 to {MAX_CLASSES - 1} structures, found {len(names)}")
+        for index, member in enumerate(self.members, 1):
+            if member.index != index or not member.name.strip() or not member.codes:
+                raise ValueError(f"structure {index}: expected a name and label codes: {member}")
+            if not re.fullmatch(r"#[0-9a-fA-F]{6}", member.colour):
+                raise ValueError(f"{member.name}: expected a colour #rrggbb, not {member.colour!r}")
+        codes = [c for s in self.members for c in s.codes] + list(self.background_codes)
+        if outside := [c for c in codes if not 0 <= c <= MAX_CODE]:
+            raise ValueError(f"expected label codes 0..{MAX_CODE}, found {outside[0]}")
+        for kind, values in (("name", names), ("label code", codes)):
+            if twice := sorted({v for v in values if values.count(v) > 1}):
+                raise ValueError(f"{kind} {twice[0]!r} is given twice")
+        if not self.columns:
+            object.__setattr__(self, "columns", tuple(names))
+        if sorted(self.columns) != sorted(names):
+            raise ValueError(f"expected columns {', '.join(names)}; found {self.columns}")
+
+    def __iter__(self) -> Iterator[Structure]:
+        return iter(self.members)
+
+    def __getitem__(self, name: str) -> Structure:
+        """The structure of this name; KeyError if there is none."""
+        return {s.name: s for s in self.members}[name]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, the background included."""
+        return len(self.members) + 1
+
+    @property
+    def in_columns(self) -> tuple[Structure, ...]:
+        """The members in the order of tables and figures."""
+        return tuple(self[name] for name in self.columns)
+
+    @cached_property
+    def code_to_class(self) -> dict[int, int]:
+        """Class index of every known label code."""
+        known = dict.fromkeys(self.background_codes, 0)
+        return known | {code: s.index for s in self.members for code in s.codes}
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {
+            "structures": [
+                {"name": s.name, "codes": list(s.codes), "colour": s.colour} for s in self.members
+            ],
+            "background_codes": list(self.background_codes),
+            "columns": list(self.columns),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Structures":
+        """The structures of `to_dict`'s values; the background's codes and columns may be missing.
+
+        Raises:
+          LookupError, TypeError, ValueError: the values are not such.
+        """
+        members = tuple(
+            Structure(str(s["name"]), index, tuple(map(int, s["codes"])), str(s["colour"]))
+            for index, s in enumerate(values["structures"], 1)
+        )
+        background = tuple(map(int, values.get("background_codes", (0,))))
+        return cls(members, background, tuple(map(str, values.get("columns", ()))))
+
+
+# The paper's order of classes and of columns, and its colours in Figures 3 and 4. 421 has been
+# reported beside 420 in one MM-WHS label file; it means the same structure. Background: right
+# ventricle, right atrium, pulmonary artery.
+HEART = Structures(
+    members=(
+        Structure("LV-myo", 1, (205,), "#2b6cff"),
+        Structure("LA-blood", 2, (420, 421), "#e8302a"),
+        Structure("LV-blood", 3, (500,), "#23b34a"),
+        Structure("AA", 4, (820,), "#ffd21f"),
+    ),
+    background_codes=(0, 600, 550, 850),
+    columns=("AA", "LA-blood", "LV-blood", "LV-myo"),
 )
-NUM_CLASSES = len(STRUCTURES) + 1
-
-# The column order of the paper's Table 1.
-TABLE_ORDER = ("AA", "LA-blood", "LV-blood", "LV-myo")
-
-# Codes that become background: right ventricle, right atrium, pulmonary artery.
-BACKGROUND_CODES = (0, 600, 550, 850)
-
-# 421 has been reported beside 420 in one MM-WHS label file; it means the same structure.
-CODE_TO_CLASS = {
-    **{code: 0 for code in BACKGROUND_CODES},
-    **{s.code: s.index for s in STRUCTURES},
-    421: 2,
-}
-
-
-def structure(name: str) -> Structure:
-    """The structure of this name; KeyError if there is none."""
-    return {s.name: s for s in STRUCTURES}[name]

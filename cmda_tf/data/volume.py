@@ -4,6 +4,7 @@ Images are SimpleITK images: index order (i, j, k), physical space LPS in millim
 """
 
 import itertools
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import SimpleITK as sitk
 
 from cmda_tf.data.geometry import Geometry
 from cmda_tf.data.nifti import check_file
-from cmda_tf.data.structures import CODE_TO_CLASS, STRUCTURES
+from cmda_tf.data.structures import Structures
 from cmda_tf.errors import DataError
 
 # Legal voxel spacings; a header in metres or micrometres without its unit falls outside.
@@ -63,12 +64,13 @@ def read_label(path: str | Path) -> sitk.Image:
     return sitk.Cast(label, sitk.sitkInt32)
 
 
-def to_classes(label: sitk.Image, path: str | Path) -> sitk.Image:
-    """Turns label codes into class indices by `structures.CODE_TO_CLASS`.
+def to_classes(label: sitk.Image, path: str | Path, structures: Structures) -> sitk.Image:
+    """Turns label codes into class indices.
 
     Args:
       label: integer codes.
       path: its file, for messages.
+      structures: whose codes these are.
 
     Returns:
       Class indices on the same grid, uint8.
@@ -79,20 +81,23 @@ def to_classes(label: sitk.Image, path: str | Path) -> sitk.Image:
         label is to be ignored is prepared by leaving the label file out.
     """
     codes = sitk.GetArrayViewFromImage(label)
-    table = np.full(max(CODE_TO_CLASS) + 1, _UNKNOWN, np.uint8)
-    table[list(CODE_TO_CLASS)] = list(CODE_TO_CLASS.values())
-    known = sorted(CODE_TO_CLASS)
+    known = structures.code_to_class
+    table = np.full(max(known) + 1, _UNKNOWN, np.uint8)
+    table[list(known)] = list(known.values())
     for extreme in (codes.min(), codes.max()):
-        if extreme not in CODE_TO_CLASS:
-            raise DataError(f"{path}: label code {extreme} is unknown; known codes are {known}")
+        if extreme not in known:
+            raise DataError(_unknown(path, extreme, known))
     classes = np.stack([table[plane] for plane in codes])
     if (unknown := classes == _UNKNOWN).any():
-        code = codes[unknown][0]
-        raise DataError(f"{path}: label code {code} is unknown; known codes are {known}")
+        raise DataError(_unknown(path, codes[unknown][0], known))
     if not classes.any():
-        names = ", ".join(f"{s.code} {s.name}" for s in STRUCTURES)
+        names = ", ".join(f"{s.codes[0]} {s.name}" for s in structures)
         raise DataError(f"{path}: holds none of the structures ({names})")
     return Geometry.of(label).apply(classes)
+
+
+def _unknown(path: str | Path, code: int, known: Iterable[int]) -> str:
+    return f"{path}: label code {code} is unknown; known codes are {sorted(known)}"
 
 
 def check_same_geometry(

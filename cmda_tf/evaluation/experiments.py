@@ -75,7 +75,7 @@ def measure(
     scores, maps = {}, {}
     for subject in tqdm(test_subjects(manifest, experiment.domain), desc=experiment.title):
         maps[subject.id] = predict(subject.image)
-        scores[subject.id] = score_subject(maps[subject.id], subject.label)
+        scores[subject.id] = score_subject(maps[subject.id], subject.label, manifest.structures)
         name = f"{re.sub(r'[^A-Za-z0-9=+-]+', '_', experiment.title)}/{subject.id}.nii.gz"
         with replacing(predictions / name) as temporary:
             sitk.WriteImage(subject.grid.apply(maps[subject.id]), str(temporary), True)
@@ -91,7 +91,8 @@ def test_subjects(manifest: Manifest, domain: str) -> list[Subject]:
     entries = [e for e in manifest.select(domain, "test") if e.labelled]
     if not entries:
         raise DataError(f"{manifest.folder}: no labelled test subject of domain {domain!r}")
-    return [load_subject(manifest.path(e)) for e in entries]
+    classes = manifest.structures.classes
+    return [load_subject(manifest.path(e), classes=classes) for e in entries]
 
 
 def _experiments(run: Run) -> Iterator[Experiment]:

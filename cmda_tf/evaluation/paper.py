@@ -3,7 +3,7 @@
 Mean and standard deviation over its four test subjects of the MM-WHS data at 256x256.
 """
 
-from cmda_tf.data.structures import TABLE_ORDER
+from cmda_tf.data.structures import HEART
 from cmda_tf.evaluation.scores import Row, Statistic
 
 SUBJECTS = 4
@@ -13,7 +13,7 @@ def _row(*cells: tuple[float, float] | None) -> Row:
     """A row from (mean, std) of Dice and ASD for each structure in table order; None is N/A."""
     cells = tuple(cell and Statistic(*cell, count=SUBJECTS, total=SUBJECTS) for cell in cells)
     dice, asd = cells[0::2], cells[1::2]
-    return Row(dict(zip(TABLE_ORDER, dice)), dict(zip(TABLE_ORDER, asd)), {})
+    return Row(dict(zip(HEART.columns, dice)), dict(zip(HEART.columns, asd)), {})
 
 
 # fmt: off

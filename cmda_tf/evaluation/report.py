@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cmda_tf.data.structures import TABLE_ORDER
 from cmda_tf.evaluation.hindsight import Hindsight
 from cmda_tf.evaluation.scores import Row, Statistic
 from cmda_tf.files import write_json, write_text
@@ -41,10 +40,15 @@ class Report:
     notes: Sequence[str] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def columns(self) -> list[str]:
+        """Names of the structures, in the order of the rows' scores."""
+        return list(next(iter(self.rows.values())).dice) if self.rows else []
+
     def to_text(self) -> str:
         """The table with aligned columns, for a terminal."""
-        heads = [["", *(c for name in TABLE_ORDER for c in (name, "")), ""]]
-        heads += [["Methods", *[DICE, ASD] * len(TABLE_ORDER), MEAN_DICE]]
+        heads = [["", *(c for name in self.columns for c in (name, "")), ""]]
+        heads += [["Methods", *[DICE, ASD] * len(self.columns), MEAN_DICE]]
         lines = heads + list(self._cells())
         widths = [max(map(len, column)) for column in zip(*lines)]
         text = ["  ".join(c.ljust(w) for c, w in zip(line, widths)).rstrip() for line in lines]
@@ -53,7 +57,7 @@ class Report:
 
     def to_markdown(self) -> str:
         """The table in Markdown."""
-        measures = [f"{name} {m}" for name in TABLE_ORDER for m in (DICE, ASD)]
+        measures = [f"{name} {m}" for name in self.columns for m in (DICE, ASD)]
         lines = [["Methods", *measures, MEAN_DICE], ["---", *["---:"] * (len(measures) + 1)]]
         lines += ([c.replace("|", r"\|") for c in line] for line in self._cells())
         notes = "".join(f"\n{line}\n" for line in self._lines_below())
@@ -64,7 +68,7 @@ class Report:
         head = ["row", "structure", "dice_mean", "dice_std", "dice_subjects"]
         lines = [[*head, "asd_mean", "asd_std", "asd_subjects", "subjects"]]
         for method, row in self.rows.items():
-            for name in TABLE_ORDER:
+            for name in row.dice:
                 dice, asd = _numbers(row.dice[name]), _numbers(row.asd[name])
                 lines.append([method, name, *dice, *asd, len(row.subjects)])
         return _csv(lines)
@@ -74,7 +78,7 @@ class Report:
         lines = [["row", "subject", "structure", "dice_percent", "asd_voxel"]]
         for method, row in self.rows.items():
             for subject, scores in row.subjects.items():
-                for name in TABLE_ORDER:
+                for name in scores:
                     values = scores[name].dice_percent, scores[name].asd_voxel
                     shown = [NOT_AVAILABLE if math.isnan(v) else v for v in values]
                     lines.append([method, subject, name, *shown])
@@ -84,7 +88,7 @@ class Report:
         """Rows, `meta` and `selection` as JSON-ready values; None for what is not available."""
         return {
             "rows": {
-                method: {name: _result(row, name) for name in TABLE_ORDER}
+                method: {name: _result(row, name) for name in row.dice}
                 for method, row in self.rows.items()
             },
             "meta": dict(self.meta),
@@ -123,7 +127,7 @@ def write_report(report: Report, folder: str | Path) -> None:
 
 
 def _line(title: str, row: Row) -> list[str]:
-    cells = [_cell(measure[name]) for name in TABLE_ORDER for measure in (row.dice, row.asd)]
+    cells = [_cell(measure[name]) for name in row.dice for measure in (row.dice, row.asd)]
     mean = NOT_AVAILABLE if row.mean_dice is None else f"{row.mean_dice:.1f}"
     return [title, *cells, mean]
 

@@ -1,7 +1,7 @@
 """From label maps to the numbers of the paper's Table 1: scores of a subject, a row of means.
 
-Arrays are [k, j, i] class maps of whole volumes (0 background, then
-`cmda_tf.data.structures.STRUCTURES`). Distances are in voxels of the prepared grid, as in the
+Arrays are [k, j, i] class maps of whole volumes (0 background, then the data set's structures).
+Distances are in voxels of the prepared grid, as in the
 paper. Where a measure is not available (`cmda_tf.evaluation.masks`) a subject's score is nan;
 the means run over the subjects that have one, and their number is kept.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmda_tf.data.structures import NUM_CLASSES, TABLE_ORDER, structure
+from cmda_tf.data.structures import Structures
 from cmda_tf.evaluation.overlap import dice_percent
 from cmda_tf.evaluation.surface import average_surface_distance
 
@@ -64,21 +64,24 @@ class Row:
         return sum(means) / len(means) if means else None
 
 
-def score_subject(prediction_kji: np.ndarray, truth_kji: np.ndarray) -> dict[str, Scores]:
+def score_subject(
+    prediction_kji: np.ndarray, truth_kji: np.ndarray, structures: Structures
+) -> dict[str, Scores]:
     """Scores one subject's whole volume.
 
     Args:
       prediction_kji: [K, J, I] integer classes.
       truth_kji: [K, J, I] integer classes.
+      structures: what the classes mean.
 
     Returns:
-      Scores by structure name, in the order of the paper's table.
+      Scores by structure name, in the order of the table's columns.
 
     Raises:
       ValueError: the maps are not integers, differ in shape, or hold an unknown class.
     """
-    prediction_kji, truth_kji = _classes(prediction_kji), _classes(truth_kji)
-    return {name: _score(prediction_kji, truth_kji, name) for name in TABLE_ORDER}
+    maps = [_checked(label_kji, structures.classes) for label_kji in (prediction_kji, truth_kji)]
+    return {s.name: _score(*(m == s.index for m in maps)) for s in structures.in_columns}
 
 
 def summarise(subjects: Sequence[SubjectScores], ids: Sequence[str] | None = None) -> Row:
@@ -98,26 +101,25 @@ def summarise(subjects: Sequence[SubjectScores], ids: Sequence[str] | None = Non
     if not subjects or len(set(ids)) != len(subjects):
         raise ValueError(f"expected one distinct id a subject, found {len(subjects)}, {ids}")
     return Row(
-        dice={name: _statistic([s[name].dice_percent for s in subjects]) for name in TABLE_ORDER},
-        asd={name: _statistic([s[name].asd_voxel for s in subjects]) for name in TABLE_ORDER},
+        dice={n: _statistic([s[n].dice_percent for s in subjects]) for n in subjects[0]},
+        asd={n: _statistic([s[n].asd_voxel for s in subjects]) for n in subjects[0]},
         subjects=dict(zip(ids, subjects)),
     )
 
 
-def _score(prediction_kji: np.ndarray, truth_kji: np.ndarray, name: str) -> Scores:
-    index = structure(name).index
-    masks = prediction_kji == index, truth_kji == index
+def _score(predicted_kji: np.ndarray, truth_kji: np.ndarray) -> Scores:
+    masks = predicted_kji, truth_kji
     return Scores(dice_percent(*masks), average_surface_distance(*masks))
 
 
-def _classes(label_kji: np.ndarray) -> np.ndarray:
+def _checked(label_kji: np.ndarray, classes: int) -> np.ndarray:
     """The label map, once it is known to hold class indices."""
     label_kji = np.asarray(label_kji)
     if not np.issubdtype(label_kji.dtype, np.integer):
         raise ValueError(f"expected integer classes, found {label_kji.dtype}")
-    if label_kji.size and not 0 <= label_kji.min() <= label_kji.max() < NUM_CLASSES:
+    if label_kji.size and not 0 <= label_kji.min() <= label_kji.max() < classes:
         found = f"{label_kji.min()}..{label_kji.max()}"
-        raise ValueError(f"expected classes 0..{NUM_CLASSES - 1}, found {found}")
+        raise ValueError(f"expected classes 0..{classes - 1}, found {found}")
     return label_kji
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from tqdm import tqdm
 
 from cmda_tf.data.manifest import Manifest
-from cmda_tf.data.structures import NUM_CLASSES
 from cmda_tf.evaluation.experiments import test_subjects
 from cmda_tf.evaluation.hindsight import Hindsight
 from cmda_tf.evaluation.overlap import dice_percent
@@ -37,23 +36,26 @@ def measure_snapshots(run: Run, manifest: Manifest) -> dict[int, float]:
     for snapshot in tqdm(find_snapshots(run.folder), desc="snapshots", unit="snapshot"):
         bench.restore(snapshot)
         found[snapshot.update] = mean_dice(
-            [predict(s.image) for s in subjects], [s.label for s in subjects]
+            [predict(s.image) for s in subjects],
+            [s.label for s in subjects],
+            manifest.structures.classes,
         )
     return found
 
 
-def mean_dice(predictions: list[np.ndarray], truths: list[np.ndarray]) -> float:
+def mean_dice(predictions: list[np.ndarray], truths: list[np.ndarray], classes: int) -> float:
     """The table's mean Dice [%]: mean over structures of their means over subjects.
 
     Args:
       predictions, truths: class maps `[K, J, I]`, one a subject.
+      classes: their number, the background included.
 
     Returns:
       In [0, 100]; subjects without a structure do not count for it. nan without structures.
     """
     dice = np.array(
         [
-            [dice_percent(p == c, t == c) for c in range(1, NUM_CLASSES)]
+            [dice_percent(p == c, t == c) for c in range(1, classes)]
             for p, t in zip(predictions, truths)
         ]
     )

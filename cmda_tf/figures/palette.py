@@ -1,48 +1,60 @@
-"""The structures' colours: those of the paper, and a set that colour-blind readers can tell apart.
+"""The structures' colours: their own, and a set that colour-blind readers can tell apart.
 
-The second set is that of Okabe and Ito ("Color Universal Design", 2008). Both follow the
-paper's scheme: AA yellow, LA-blood red, LV-blood green, LV-myo blue.
+A palette is a `Structures` table: its colours are those that figures use.
 """
 
-from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.colors import to_rgba
 from matplotlib.patches import Patch
 
-from cmda_tf.data.structures import STRUCTURES, TABLE_ORDER
+from cmda_tf.data.structures import Structures
 
-Palette = Mapping[str, str]  # `#rrggbb` by structure name
-
-PAPER: Palette = {s.name: s.colour for s in STRUCTURES}
-
-COLOUR_BLIND_SAFE: Palette = {
-    "AA": "#F0E442",
-    "LA-blood": "#D55E00",
-    "LV-blood": "#009E73",
-    "LV-myo": "#0072B2",
-}
-
-PALETTES: Mapping[str, Palette] = {"paper": PAPER, "colour_blind_safe": COLOUR_BLIND_SAFE}
+# Okabe and Ito ("Color Universal Design", 2008), so that the heart's columns keep the paper's
+# scheme: AA yellow, LA-blood red, LV-blood green, LV-myo blue.
+OKABE_ITO = (
+    *("#F0E442", "#D55E00", "#009E73", "#0072B2"),
+    *("#E69F00", "#56B4E9", "#CC79A7", "#000000"),
+)
 
 
-def paint(label: np.ndarray, palette: Palette = PAPER, opacity: float = 1.0) -> np.ndarray:
+def in_palette(structures: Structures, name: str) -> Structures:
+    """The same structures in the colours of a palette.
+
+    Args:
+      structures: in their own colours.
+      name: `paper` leaves those; `colour_blind_safe` has eight, which further structures share.
+
+    Raises:
+      ValueError: another name.
+    """
+    if name == "paper":
+        return structures
+    if name != "colour_blind_safe":
+        raise ValueError(f"expected paper or colour_blind_safe, found {name!r}")
+    colours = {s: OKABE_ITO[n % len(OKABE_ITO)] for n, s in enumerate(structures.columns)}
+    members = tuple(replace(s, colour=colours[s.name]) for s in structures)
+    return replace(structures, members=members)
+
+
+def paint(label: np.ndarray, structures: Structures, opacity: float = 1.0) -> np.ndarray:
     """A label map as colours to lay over an image.
 
     Args:
       label: integer classes, any shape.
-      palette: the structures' colours.
+      structures: what the classes mean, and their colours.
       opacity: of the structures, in [0, 1]; background is always transparent.
 
     Returns:
       float32 RGBA in [0, 1], the label's shape and one more axis of 4.
     """
-    colours = np.zeros((len(STRUCTURES) + 1, 4), np.float32)
-    for item in STRUCTURES:
-        colours[item.index] = to_rgba(palette[item.name], opacity)
+    colours = np.zeros((structures.classes, 4), np.float32)
+    for item in structures:
+        colours[item.index] = to_rgba(item.colour, opacity)
     return colours[label]
 
 
-def legend_handles(palette: Palette = PAPER) -> list[Patch]:
-    """One legend entry for each structure, in the order of the paper's table."""
-    return [Patch(facecolor=palette[name], label=name) for name in TABLE_ORDER]
+def legend_handles(structures: Structures) -> list[Patch]:
+    """One legend entry for each structure, in the order of the table's columns."""
+    return [Patch(facecolor=s.colour, label=s.name) for s in structures.in_columns]

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-from cmda_tf.data.structures import STRUCTURES
+from cmda_tf.data.structures import Structures
 from cmda_tf.figures.canvas import Canvas
-from cmda_tf.figures.palette import PAPER, Palette, legend_handles, paint
+from cmda_tf.figures.palette import legend_handles, paint
 
 PANEL_INCH = 1.7
 OPACITY = 0.85  # the grey image still shows where a structure ends beside its edge
@@ -39,16 +39,16 @@ class Example:
 
 def figure3(
     examples: Sequence[Example],
+    structures: Structures,
     image_title: str = "CT slice",
     truth_title: str = "Ground truth",
-    palette: Palette = PAPER,
 ) -> Canvas:
     """Draws a grid: the slice, the truth and each prediction, one row an example.
 
     Args:
       examples: the rows; all with the same column titles.
+      structures: what the classes mean, and their colours (`palette.in_palette`).
       image_title, truth_title: titles of the first two columns.
-      palette: the structures' colours.
 
     Returns:
       The figure.
@@ -65,10 +65,11 @@ def figure3(
     )
     axes = figure.subplots(len(examples), len(titles) + 2, squeeze=False)
     for line, example in zip(axes, examples):
-        _draw_row(line, example, palette)
+        _draw_row(line, example, structures)
     for panel, title in zip(axes[0], [image_title, truth_title, *titles]):
         panel.set_title(title, fontsize=10)
-    figure.legend(handles=legend_handles(palette), loc="outside lower center", ncols=4, fontsize=9)
+    handles = legend_handles(structures)
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9)
     return figure
 
 
@@ -84,7 +85,7 @@ def best_slice(label_kji: np.ndarray) -> int:
     """
     if not label_kji.any():
         return len(label_kji) // 2
-    areas = [(label_kji == item.index).sum(axis=(1, 2)) for item in STRUCTURES]
+    areas = [(label_kji == c).sum(axis=(1, 2)) for c in range(1, label_kji.max() + 1)]
     return int(np.log1p(areas).sum(axis=0).argmax())
 
 
@@ -103,12 +104,14 @@ def show_slice(panel: Axes, image_kji: np.ndarray, k: int) -> None:
     panel.spines[:].set_visible(False)
 
 
-def _draw_row(panels: Sequence[Axes], example: Example, palette: Palette) -> None:
+def _draw_row(panels: Sequence[Axes], example: Example, structures: Structures) -> None:
     k = best_slice(example.truth_kji) if example.k is None else example.k
     for panel, label_kji in zip(panels, [None, example.truth_kji, *example.predictions.values()]):
         show_slice(panel, example.image_kji, k)
         if label_kji is not None:
-            panel.imshow(paint(label_kji[k], palette, OPACITY), interpolation="nearest", aspect=1)
+            panel.imshow(
+                paint(label_kji[k], structures, OPACITY), interpolation="nearest", aspect=1
+            )
     panels[0].set_ylabel(f"{example.name}, slice {k}", fontsize=8)
 
 

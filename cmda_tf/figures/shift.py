@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from cmda_tf.data.structures import TABLE_ORDER, structure
+from cmda_tf.data.structures import Structures
 from cmda_tf.figures.canvas import Canvas
-from cmda_tf.figures.palette import PAPER, Palette, legend_handles
+from cmda_tf.figures.palette import legend_handles
 from cmda_tf.figures.segmentation import best_slice, show_slice
 
 BINS = 60
@@ -31,13 +31,13 @@ class LabelledVolume(Protocol):
 def figure1(
     mr_subjects: Sequence[LabelledVolume],
     ct_subjects: Sequence[LabelledVolume],
-    palette: Palette = PAPER,
+    structures: Structures,
 ) -> Canvas:
     """Draws the first subject of each modality and the histograms over all of them.
 
     Args:
       mr_subjects, ct_subjects: labelled subjects, at least one of each.
-      palette: the structures' colours.
+      structures: what the classes mean, and their colours.
 
     Returns:
       The figure: two slices with the structures outlined above one histogram a structure,
@@ -54,50 +54,53 @@ def figure1(
     for panel, title, subjects in zip(
         slices.subplots(1, 2), ("MR", "CT"), (mr_subjects, ct_subjects)
     ):
-        _draw_slice(panel, subjects[0], palette)
+        _draw_slice(panel, subjects[0], structures)
         panel.set_title(f"{title} ({subjects[0].id})", fontsize=10)
-    slices.legend(handles=legend_handles(palette), loc="outside lower center", ncols=4, fontsize=9)
-    panels = histograms.subplots(1, len(TABLE_ORDER), sharex=True)
-    _draw_histograms(panels, mr_subjects, ct_subjects, palette)
+    slices.legend(
+        handles=legend_handles(structures), loc="outside lower center", ncols=4, fontsize=9
+    )
+    panels = histograms.subplots(1, len(structures.columns), sharex=True, squeeze=False)[0]
+    _draw_histograms(panels, mr_subjects, ct_subjects, structures)
     histograms.supxlabel("intensity of the prepared volumes (mean 0, deviation 1)", fontsize=9)
     histograms.legend(handles=_modality_handles(), loc="outside upper center", ncols=2, fontsize=9)
     return figure
 
 
-def intensities(subjects: Sequence[LabelledVolume], name: str) -> np.ndarray:
-    """All intensities inside a structure, float32 [N], over all subjects."""
-    index = structure(name).index
+def intensities(subjects: Sequence[LabelledVolume], index: int) -> np.ndarray:
+    """All intensities inside a structure, by its class index; float32 [N], over all subjects."""
     return np.concatenate([s.image[s.label == index].astype(np.float32) for s in subjects])
 
 
-def _draw_slice(panel: Axes, subject: LabelledVolume, palette: Palette) -> None:
+def _draw_slice(panel: Axes, subject: LabelledVolume, structures: Structures) -> None:
     k = best_slice(subject.label)
     show_slice(panel, subject.image, k)
-    for name in reversed(TABLE_ORDER):  # the myocardium first: it shares outlines with others
-        mask_ji = subject.label[k] == structure(name).index
+    # From the last column: in the heart that is the myocardium, which shares outlines.
+    for item in reversed(structures.in_columns):
+        mask_ji = subject.label[k] == item.index
         if mask_ji.any():
             # Just inside the voxels' edge (0.5), so that neighbours' outlines stand apart.
-            panel.contour(mask_ji, [0.75], colors=palette[name], linewidths=1.3)
+            panel.contour(mask_ji, [0.75], colors=item.colour, linewidths=1.3)
 
 
 def _draw_histograms(
     panels: Sequence[Axes],
     mr_subjects: Sequence[LabelledVolume],
     ct_subjects: Sequence[LabelledVolume],
-    palette: Palette,
+    structures: Structures,
 ) -> None:
     """One panel a structure; all share their bins, so that they can be compared."""
     values = {
-        name: [intensities(s, name) for s in (mr_subjects, ct_subjects)] for name in TABLE_ORDER
+        item.index: [intensities(s, item.index) for s in (mr_subjects, ct_subjects)]
+        for item in structures
     }
     edges = _bin_edges(np.concatenate([v for pair in values.values() for v in pair]))
-    for panel, name in zip(panels, TABLE_ORDER):
-        mr, ct = values[name]
+    for panel, item in zip(panels, structures.in_columns):
+        mr, ct = values[item.index]
         if mr.size:
-            panel.hist(mr, edges, density=True, color=palette[name], edgecolor="none")
+            panel.hist(mr, edges, density=True, color=item.colour, edgecolor="none")
         if ct.size:
             panel.hist(ct, edges, density=True, histtype="step", color="black", linewidth=1.2)
-        panel.set_title(f"{name}\n{_spread('MR', mr)}\n{_spread('CT', ct)}", fontsize=8)
+        panel.set_title(f"{item.name}\n{_spread('MR', mr)}\n{_spread('CT', ct)}", fontsize=8)
         panel.tick_params(labelsize=8)
         panel.set_yticks([])
         panel.spines[["left", "top", "right"]].set_visible(False)

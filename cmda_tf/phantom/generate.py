@@ -15,7 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 from tqdm import tqdm
 
-from cmda_tf.data.structures import STRUCTURES
+from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.files import make_folder, read_json, replacing, write_json
 from cmda_tf.phantom import PHANTOM_VERSION, anatomy, ct, mr, scanner, sheet
@@ -206,4 +206,4 @@ def _volumes_ml(label: sitk.Image) -> dict[str, float]:
     """Volume of each labelled structure in ml."""
     codes = sitk.GetArrayViewFromImage(label)
     voxel_ml = float(np.prod(label.GetSpacing())) / 1000
-    return {s.name: round(int((codes == s.code).sum()) * voxel_ml, 1) for s in STRUCTURES}
+    return {s.name: round(int((codes == s.codes[0]).sum()) * voxel_ml, 1) for s in HEART}

@@ -7,7 +7,7 @@ import matplotlib.figure
 import numpy as np
 import SimpleITK as sitk
 
-from cmda_tf.data.structures import STRUCTURES
+from cmda_tf.data.structures import HEART
 from cmda_tf.files import replacing
 
 PIXELS = 100
@@ -90,8 +90,8 @@ def _slice(image: sitk.Image, centre, plane, interpolator: int, outside: float) 
 def _overlay(grey: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Structures in their colours over the scan."""
     rgb = grey.copy()
-    for structure in STRUCTURES:
+    for structure in HEART:
         colour = np.array(matplotlib.colors.to_rgb(structure.colour), np.float32)
-        where = codes == structure.code
+        where = codes == structure.codes[0]
         rgb[where] = 0.5 * rgb[where] + 0.5 * colour
     return rgb

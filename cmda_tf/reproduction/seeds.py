@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from cmda_tf.data.structures import TABLE_ORDER
 from cmda_tf.evaluation.scores import Row, Statistic
 
 
@@ -32,9 +31,10 @@ def _row(rows: list[Mapping[str, Any] | None]) -> Row:
             return None
         return Statistic(float(np.mean(values)), float(np.std(values)), len(values), len(rows))
 
+    names = next(row for row in rows if row)
     return Row(
-        dice={name: over_seeds(name, "dice_mean") for name in TABLE_ORDER},
-        asd={name: over_seeds(name, "asd_mean") for name in TABLE_ORDER},
+        dice={name: over_seeds(name, "dice_mean") for name in names},
+        asd={name: over_seeds(name, "asd_mean") for name in names},
         subjects={},
     )
 

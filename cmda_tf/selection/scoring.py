@@ -9,7 +9,6 @@ from tqdm import tqdm
 
 from cmda_tf.data.manifest import Manifest
 from cmda_tf.data.slices import SliceStack, load_slices
-from cmda_tf.data.structures import NUM_CLASSES
 from cmda_tf.selection import criteria, shapes
 from cmda_tf.selection.bench import Workbench
 from cmda_tf.selection.snapshots import Snapshot
@@ -81,7 +80,7 @@ def gather_evidence(bench: Workbench, manifest: Manifest) -> Evidence:
         subjects=subjects,
         pixels=generator.choice(total, min(PIXELS, total), replace=False, shuffle=False),
         adabn=_classes(bench.probabilities(images)),
-        source_shapes=shapes.by_subject(source.labels[labelled], of_subject, NUM_CLASSES),
+        source_shapes=shapes.by_subject(source.labels[labelled], of_subject, source.classes),
     )
 
 
@@ -89,18 +88,16 @@ def score(bench: Workbench, evidence: Evidence, snapshot: Snapshot) -> Scored:
     """All criteria of one snapshot, as the model that the run would end with."""
     metrics = bench.restore(snapshot)
     probabilities = bench.probabilities(evidence.images)
-    classes = _classes(probabilities)
-    vectors = probabilities.reshape(-1, NUM_CLASSES)[evidence.pixels]
-    predicted = shapes.by_subject(classes, evidence.subjects, NUM_CLASSES)
+    classes, count = _classes(probabilities), probabilities.shape[-1]
+    vectors = probabilities.reshape(-1, count)[evidence.pixels]
+    predicted = shapes.by_subject(classes, evidence.subjects, count)
     values = {
         "last": float(snapshot.update),
         "entropy": criteria.negative_entropy(probabilities),
         "mutual_information": criteria.mutual_information(probabilities),
         "neighbourhood_density": criteria.neighbourhood_density(vectors),
         "critic_distance": -metrics.get("distance", math.nan),
-        "adabn_agreement": criteria.agreement(
-            classes, evidence.adabn, evidence.subjects, NUM_CLASSES
-        ),
+        "adabn_agreement": criteria.agreement(classes, evidence.adabn, evidence.subjects, count),
         "source_shapes": shapes.plausibility(predicted, evidence.source_shapes),
     }
     known = {k: value if math.isfinite(value) else None for k, value in values.items()}

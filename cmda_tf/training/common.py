@@ -14,7 +14,6 @@ from cmda_tf.data.augment import Augmentation
 from cmda_tf.data.manifest import MANIFEST_NAME, Manifest, read_manifest
 from cmda_tf.data.preparation import prepare
 from cmda_tf.data.slices import SliceStack, load_slices
-from cmda_tf.data.structures import NUM_CLASSES
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.segmenter import build_segmenter
@@ -54,7 +53,7 @@ def model_config(settings: PhaseSettings, manifest: Manifest) -> ModelConfig:
         )
     return ModelConfig(
         size=manifest.size,
-        classes=NUM_CLASSES,
+        classes=manifest.structures.classes,
         width=settings.width,
         dropout=settings.dropout,
         precision=settings.precision,
@@ -167,7 +166,7 @@ def previews(
         shown = {"image": (images[..., 1:2] - low) / (high - low), "prediction": classes}
         if stack.labels is not None:
             shown["truth"] = stack.labels[chosen][..., np.newaxis]
-        scale = float(NUM_CLASSES - 1)
+        scale = float(model.output_shape[-1] - 1)
         return {
             name: tf.cast(value, tf.float32) / (1.0 if name == "image" else scale)
             for name, value in shown.items()

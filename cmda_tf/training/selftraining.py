@@ -18,7 +18,6 @@ from cmda_tf.data.appearance import randomise
 from cmda_tf.data.augment import augment
 from cmda_tf.data.manifest import Manifest
 from cmda_tf.data.slices import SliceStack, batches, load_slices
-from cmda_tf.data.structures import NUM_CLASSES
 from cmda_tf.errors import UsageError
 from cmda_tf.losses.hybrid import hybrid_loss
 from cmda_tf.models.blocks import ModelConfig
@@ -160,11 +159,11 @@ def make_selftrain_step(
 
 def _rule(settings: SelfTrainSettings, manifest: Manifest) -> Rule:
     """How the teacher's predictions become labels; of the source's labels the shares alone."""
-    shares = None
+    shares, classes = None, manifest.structures.classes
     if settings.align_classes:
         source = load_slices(manifest, settings.source, "train", with_labels=True)
-        shares = class_shares(source.labels, NUM_CLASSES)
-    return Rule.of(NUM_CLASSES, settings.confidence_quantile, settings.confidence, shares)
+        shares = class_shares(source.labels, classes)
+    return Rule.of(classes, settings.confidence_quantile, settings.confidence, shares)
 
 
 def _learn(

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from cmda_tf.data.manifest import Entry, Manifest, read_manifest, write_manifest
+from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError
 
 
@@ -33,7 +34,7 @@ def manifest(tmp_path):
         entry("ct_train_1", "ct", "train", labelled=False, label_inside=None),
         entry("ct_train_2", "ct", "train"),
     )
-    return Manifest(tmp_path, 256, 1.0, entries)
+    return Manifest(tmp_path, 256, 1.0, HEART, entries)
 
 
 def test_a_manifest_comes_back(manifest):
@@ -69,7 +70,9 @@ def test_a_missing_manifest_says_which_command_makes_it(tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda v: v.update(format=2),
+        lambda v: v.update(format=1),
+        lambda v: v.pop("structures"),
+        lambda v: v["structures"][0].update(colour="red"),
         lambda v: v.pop("size"),
         lambda v: v.update(entries=None),
         lambda v: v["entries"][0].pop("sha256"),

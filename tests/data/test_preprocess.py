@@ -21,6 +21,7 @@ from scipy import ndimage
 
 from cmda_tf.data.preprocess import anti_alias, label_centre_mm, normalise, preprocess
 from cmda_tf.data.store import labels_to_raw
+from cmda_tf.data.structures import HEART
 from cmda_tf.data.volume import to_classes
 from cmda_tf.errors import DataError
 
@@ -85,11 +86,11 @@ def test_labels_come_back_from_any_scan(angles, spacing_mm, centre_mm, flips, or
 def test_every_structure_of_an_oblique_anisotropic_scan_comes_back():
     raw = centred_geometry((180, 140, 80), (0.7, 0.9, 1.6), oblique(18, -11, 25), (31, -42, 77))
     codes = heart_codes(raw, (35, -40, 75))
-    classes = to_classes(raw.apply(codes), "label")
+    classes = to_classes(raw.apply(codes), "label", HEART)
     image = raw.apply(heart_image(raw, (35, -40, 75)).astype(np.float32))
     subject = preprocess("a", "mr", image, classes, size=128, spacing_mm=1.0, centre_on_label=True)
     assert subject.label_inside == pytest.approx(1, abs=0.01)
-    back = sitk.GetArrayFromImage(labels_to_raw(subject.label, subject, mm_whs_codes=True))
+    back = sitk.GetArrayFromImage(labels_to_raw(subject.label, subject, HEART))
     for code in (205, 420, 500, 820):
         assert dice(back == code, codes == code) > 0.97, code
     assert set(np.unique(back)) == {0, 205, 420, 500, 820}
@@ -188,7 +189,7 @@ def test_centre_is_the_bounding_box_of_all_structures():
 def test_labels_move_the_grid_only_where_asked():
     raw = centred_geometry((40, 40, 40), (3.0, 3.0, 3.0), oblique(5, 0, 0), (10, 20, 30))
     image = raw.apply(heart_image(raw, (20, 25, 35)).astype(np.float32))
-    classes = to_classes(raw.apply(heart_codes(raw, (20, 25, 35))), "label")
+    classes = to_classes(raw.apply(heart_codes(raw, (20, 25, 35))), "label", HEART)
     options = {"size": 32, "spacing_mm": 3.5}
     plain = preprocess("a", "ct", image, None, **options)
     labelled = preprocess("a", "ct", image, classes, **options)

@@ -11,6 +11,7 @@ from helpers_data import centred_geometry, oblique
 
 from cmda_tf.data.geometry import prepared_grid
 from cmda_tf.data.store import Subject, labels_to_raw, load_subject, save_subject
+from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError
 
 GRID = prepared_grid((1, 2, 3), size=6, spacing_mm=2.5)
@@ -101,7 +102,7 @@ def damaged(path):
         "other type": lambda: rewrite(path, image=npy(np.zeros((6, 6, 6), np.float64))),
         "short data": lambda: rewrite(path, image=npy(np.zeros((6, 6, 6), np.float16))[:-9]),
         "pickle": lambda: rewrite(path, label=npy(np.array([print], object), allow_pickle=True)),
-        "class 5": lambda: rewrite(path, label=npy(np.full((6, 6, 6), 5, np.uint8))),
+        "class 255": lambda: rewrite(path, label=npy(np.full((6, 6, 6), 255, np.uint8))),
         "no JSON": lambda: rewrite(path, about=npy(np.zeros(9, np.uint8))),
         "JSON list": lambda: rewrite(path, about=npy(np.frombuffer(b"[1]", np.uint8))),
         "other format": lambda: rewrite(path, about=about(path, format=99)),
@@ -144,11 +145,19 @@ def test_a_failed_write_leaves_the_old_store(tmp_path, subject, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
 
 
+def test_label_of_more_classes_is_refused(subject, tmp_path):
+    path = tmp_path / "a.npz"
+    save_subject(path, subject)
+    load_subject(path, classes=5)
+    with pytest.raises(DataError, match=r"label \d is no class index below 2"):
+        load_subject(path, classes=2)
+
+
 def test_labels_go_back_to_the_raw_grid(subject):
     label = np.zeros(GRID.shape_kji, np.uint8)
     label[:, :, 3:] = 4  # the patient's left half
     classes = labels_to_raw(label, subject)
-    codes = labels_to_raw(label, subject, mm_whs_codes=True)
+    codes = labels_to_raw(label, subject, HEART)
     assert classes.GetPixelID() == sitk.sitkUInt8 and codes.GetPixelID() == sitk.sitkUInt16
     for image in (classes, codes):
         assert image.GetSize() == RAW.size_ijk and image.GetSpacing() == RAW.spacing_mm

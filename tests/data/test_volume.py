@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from helpers_data import centred_geometry, oblique, write
 
 from cmda_tf.data.geometry import Geometry
+from cmda_tf.data.structures import HEART
 from cmda_tf.data.volume import check_same_geometry, read_label, read_volume, to_classes
 from cmda_tf.errors import DataError
 
@@ -167,7 +168,7 @@ def test_codes_become_classes(tmp_path, dtype):
     path = codes_file(tmp_path / "a.nii.gz", dtype, *values)
     label = read_label(path)
     assert label.GetPixelID() == sitk.sitkInt32
-    classes = to_classes(label, path)
+    classes = to_classes(label, path, HEART)
     assert classes.GetPixelID() == sitk.sitkUInt8
     assert Geometry.of(classes) == Geometry.of(label)
     found = sitk.GetArrayFromImage(classes).ravel()
@@ -178,14 +179,18 @@ def test_codes_become_classes(tmp_path, dtype):
 @pytest.mark.parametrize("code", [1, 4, 255, 421 + 1, 851, 32767, -205])
 def test_unknown_codes_are_named_with_their_file(tmp_path, code, capfd):
     path = codes_file(tmp_path / "a.nii.gz", np.int16, 205, code)
-    assert_refused(lambda p: to_classes(read_label(p), p), path, f"label code {code} is", capfd)
+    assert_refused(
+        lambda p: to_classes(read_label(p), p, HEART), path, f"label code {code} is", capfd
+    )
 
 
 def test_fractional_and_empty_labels_are_refused(tmp_path, capfd):
     path = codes_file(tmp_path / "a.nii.gz", np.float32, 205, 420.5)
     assert_refused(read_label, path, "found 420.5", capfd)
     path = codes_file(tmp_path / "b.nii.gz", np.int16, 600, 850)
-    assert_refused(lambda p: to_classes(read_label(p), p), path, "none of the structures", capfd)
+    assert_refused(
+        lambda p: to_classes(read_label(p), p, HEART), path, "none of the structures", capfd
+    )
 
 
 def shifted(**changes):

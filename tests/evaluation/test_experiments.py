@@ -3,6 +3,7 @@
 import pytest
 
 from cmda_tf.data.manifest import Manifest
+from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError
 from cmda_tf.evaluation import experiments
 from cmda_tf.evaluation.experiments import find_experiments
@@ -73,4 +74,4 @@ def test_folder_without_finished_runs_says_what_to_type(make, tmp_path):
 
 def test_missing_test_subjects_are_named(tmp_path):
     with pytest.raises(DataError, match="no labelled test subject of domain 'ct'"):
-        experiments.test_subjects(Manifest(tmp_path, 16, 1.0, ()), "ct")
+        experiments.test_subjects(Manifest(tmp_path, 16, 1.0, HEART, ()), "ct")

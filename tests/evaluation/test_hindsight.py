@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cmda_tf.data.structures import HEART
 from cmda_tf.evaluation.hindsight import Hindsight, rank_correlation, regret
 from cmda_tf.evaluation.report import Report
 from cmda_tf.evaluation.scores import score_subject, summarise
@@ -59,5 +60,7 @@ def test_mean_dice_is_that_of_the_table():
     truths = [generator.integers(0, 5, (4, 6, 6)) for _ in range(3)]
     truths[0][truths[0] == 2] = 0  # a structure that one subject lacks
     predictions = [np.where(generator.random(t.shape) < 0.6, t, 0) for t in truths]
-    expected = summarise([score_subject(p, t) for p, t in zip(predictions, truths)]).mean_dice
-    assert mean_dice(predictions, truths) == pytest.approx(expected)
+    expected = summarise(
+        [score_subject(p, t, HEART) for p, t in zip(predictions, truths)]
+    ).mean_dice
+    assert mean_dice(predictions, truths, 5) == pytest.approx(expected)

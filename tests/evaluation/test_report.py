@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from cmda_tf.data.structures import TABLE_ORDER
+from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError
 from cmda_tf.evaluation.paper import TABLE_1
 from cmda_tf.evaluation.report import Report, write_report
@@ -16,10 +16,10 @@ NAN = float("nan")
 
 @pytest.fixture
 def report() -> Report:
-    good = {name: Scores(80.0, 1.5) for name in TABLE_ORDER}
-    better = {name: Scores(90.0, 0.5) for name in TABLE_ORDER}
+    good = {name: Scores(80.0, 1.5) for name in HEART.columns}
+    better = {name: Scores(90.0, 0.5) for name in HEART.columns}
     half = {**good, "LV-myo": Scores(0.0, NAN)}
-    failed = {name: Scores(0.0, NAN) for name in TABLE_ORDER}
+    failed = {name: Scores(0.0, NAN) for name in HEART.columns}
     rows = {
         "Seg-MRI": summarise([good, better], ["mr_train_1007", "mr_train_1009"]),
         "noDA": summarise([failed, failed], ["ct_train_1003", "ct_train_1008"]),

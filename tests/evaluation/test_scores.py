@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from medpy.metric.binary import assd, dc
 
-from cmda_tf.data.structures import TABLE_ORDER, structure
+from cmda_tf.data.structures import HEART
 from cmda_tf.evaluation.paper import TABLE_1
 from cmda_tf.evaluation.scores import Scores, score_subject, summarise
 
@@ -17,17 +17,17 @@ def label_map(*boxes: tuple[str, slice], shape=(8, 8, 8)) -> np.ndarray:
     """A class map with boxes along the first axis."""
     label_kji = np.zeros(shape, np.uint8)
     for name, where in boxes:
-        label_kji[where, 2:6, 2:6] = structure(name).index
+        label_kji[where, 2:6, 2:6] = HEART[name].index
     return label_kji
 
 
 def test_each_structure_is_scored_as_medpy_does():
     rng = np.random.default_rng(0)
     prediction, truth = rng.integers(0, 5, (2, 6, 7, 8)).astype(np.uint8)
-    scores = score_subject(prediction, truth)
-    assert tuple(scores) == TABLE_ORDER
+    scores = score_subject(prediction, truth, HEART)
+    assert tuple(scores) == HEART.columns
     for name, score in scores.items():
-        masks = prediction == structure(name).index, truth == structure(name).index
+        masks = prediction == HEART[name].index, truth == HEART[name].index
         assert score.dice_percent == pytest.approx(100 * dc(*masks), abs=1e-6)
         assert score.asd_voxel == pytest.approx(assd(*masks), abs=1e-6)
 
@@ -35,7 +35,7 @@ def test_each_structure_is_scored_as_medpy_does():
 def test_structures_do_not_mix():
     truth = label_map(("AA", slice(0, 4)), ("LV-myo", slice(4, 8)))
     prediction = label_map(("AA", slice(0, 4)), ("LV-blood", slice(4, 8)))
-    scores = score_subject(prediction, truth)
+    scores = score_subject(prediction, truth, HEART)
     assert scores["AA"] == Scores(100.0, 0.0)
     assert scores["LV-myo"].dice_percent == 0.0
     assert math.isnan(scores["LV-myo"].asd_voxel)
@@ -54,12 +54,12 @@ def test_structures_do_not_mix():
 )
 def test_unfit_maps_are_refused(prediction, words):
     with pytest.raises(ValueError, match=words):
-        score_subject(prediction, np.zeros((2, 2, 2), np.uint8))
+        score_subject(prediction, np.zeros((2, 2, 2), np.uint8), HEART)
 
 
 def row_of(*dice_and_asd: tuple[float, float]):
     """A row in which all structures have the same scores."""
-    return summarise([{name: Scores(*pair) for name in TABLE_ORDER} for pair in dice_and_asd])
+    return summarise([{name: Scores(*pair) for name in HEART.columns} for pair in dice_and_asd])
 
 
 def test_means_worked_by_hand():
@@ -88,7 +88,7 @@ def test_what_is_never_predicted_is_not_available():
 
 
 def test_mean_dice_is_over_structures():
-    scores = {name: Scores(value, 1.0) for name, value in zip(TABLE_ORDER, (10, 20, 30, 60))}
+    scores = {name: Scores(value, 1.0) for name, value in zip(HEART.columns, (10, 20, 30, 60))}
     assert summarise([scores]).mean_dice == pytest.approx(30.0)
     # The text of the paper gives these two: 14.3 without adaptation, 43.4 more at d = 21.
     assert TABLE_1["noDA"].mean_dice == pytest.approx(14.3, abs=0.05)
@@ -98,7 +98,7 @@ def test_mean_dice_is_over_structures():
 
 @pytest.mark.parametrize("ids", [["a"], ["a", "a"]])
 def test_every_subject_needs_its_own_id(ids):
-    scores = {name: Scores(1.0, 1.0) for name in TABLE_ORDER}
+    scores = {name: Scores(1.0, 1.0) for name in HEART.columns}
     with pytest.raises(ValueError, match="distinct id"):
         summarise([scores, scores], ids)
     with pytest.raises(ValueError, match="distinct id"):

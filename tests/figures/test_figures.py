@@ -6,16 +6,18 @@ import pytest
 from matplotlib.text import Text
 
 from cmda_tf.data.store import load_subject
-from cmda_tf.data.structures import STRUCTURES, structure
+from cmda_tf.data.structures import HEART, Structure, Structures
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.figures.architecture import draw
 from cmda_tf.figures.canvas import save
 from cmda_tf.figures.curves import draw_curves, read_curves
-from cmda_tf.figures.palette import COLOUR_BLIND_SAFE, PAPER, paint
+from cmda_tf.figures.palette import in_palette, paint
 from cmda_tf.figures.segmentation import Example, best_slice, figure3
 from cmda_tf.figures.shift import figure1, intensities
 from cmda_tf.settings import AdaptSettings
 from cmda_tf.training.common import source_run
+
+SAFE = in_palette(HEART, "colour_blind_safe")
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +34,25 @@ def _texts(figure):
 
 
 def test_colours_are_the_papers(label):
-    hues = {name: colors.rgb_to_hsv(colors.to_rgb(c))[0] * 360 for name, c in PAPER.items()}
+    hues = {s.name: colors.rgb_to_hsv(colors.to_rgb(s.colour))[0] * 360 for s in HEART}
     assert 40 < hues["AA"] < 65 and 100 < hues["LV-blood"] < 160 and 200 < hues["LV-myo"] < 250
     assert hues["LA-blood"] < 15 or hues["LA-blood"] > 345
-    assert set(COLOUR_BLIND_SAFE) == set(PAPER)
-    painted = paint(label, opacity=0.5)
+    painted = paint(label, HEART, opacity=0.5)
     assert painted.shape == (6, 8, 8, 4) and not painted[0].any()
-    np.testing.assert_allclose(painted[4, 0, 0], colors.to_rgba(PAPER["LV-myo"], 0.5), atol=1e-6)
+    np.testing.assert_allclose(
+        painted[4, 0, 0], colors.to_rgba(HEART["LV-myo"].colour, 0.5), atol=1e-6
+    )
+
+
+def test_palettes_change_the_colours_alone():
+    assert in_palette(HEART, "paper") is HEART
+    assert [s.name for s in SAFE] == [s.name for s in HEART] and SAFE.columns == HEART.columns
+    assert {s.colour for s in SAFE}.isdisjoint({s.colour for s in HEART})
+    members = tuple(Structure(f"s{n}", n, (n,), "#010203") for n in range(1, 11))
+    many = in_palette(Structures(members), "colour_blind_safe")
+    assert len({s.colour for s in many}) == 8 and many["s1"].colour == many["s9"].colour
+    with pytest.raises(ValueError, match="'rainbow'"):
+        in_palette(HEART, "rainbow")
 
 
 def test_best_slice_shows_most_structures(label):
@@ -49,7 +63,7 @@ def test_best_slice_shows_most_structures(label):
 def test_figure3_has_a_panel_for_each_map(label):
     image = np.random.default_rng(0).normal(size=label.shape)
     rows = [Example(n, image, label, {"noDA": label * 0, "UDA": label}) for n in ("a", "b")]
-    figure = figure3(rows, palette=COLOUR_BLIND_SAFE)
+    figure = figure3(rows, SAFE)
     assert len(figure.axes) == 2 * 4
     assert [axis.get_title() for axis in figure.axes[:4]] == [
         "CT slice",
@@ -58,33 +72,33 @@ def test_figure3_has_a_panel_for_each_map(label):
         "UDA",
     ]
     overlay = figure.axes[3].images[1].get_array()
-    np.testing.assert_allclose(overlay, paint(label[4], COLOUR_BLIND_SAFE, 0.85))
+    np.testing.assert_allclose(overlay, paint(label[4], SAFE, 0.85))
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), image[4].astype("f4"))
-    for s in STRUCTURES:
+    for s in HEART:
         assert s.name in _texts(figure)
 
 
 def test_figure3_refuses_what_does_not_fit(label):
     image = label.astype(float)
     with pytest.raises(ValueError, match="at least one example"):
-        figure3([])
+        figure3([], HEART)
     with pytest.raises(ValueError, match="a map has shape"):
-        figure3([Example("a", image, label, {"x": label[1:]})])
+        figure3([Example("a", image, label, {"x": label[1:]})], HEART)
     with pytest.raises(ValueError, match=r"expected a slice 0\.\.5, not 6"):
-        figure3([Example("a", image, label, {}, k=6)])
+        figure3([Example("a", image, label, {}, k=6)], HEART)
 
 
 def test_figure1_draws_both_modalities(manifest):
     mr, ct = (
         [load_subject(manifest.path(e)) for e in manifest.select(d, "test")] for d in ("mr", "ct")
     )
-    figure = figure1(mr, ct)
+    figure = figure1(mr, ct, HEART)
     assert any("MR" in t for t in _texts(figure)) and any("CT" in t for t in _texts(figure))
-    found = intensities(mr, "AA")
-    expected = mr[0].image[mr[0].label == structure("AA").index]
+    found = intensities(mr, HEART["AA"].index)
+    expected = mr[0].image[mr[0].label == HEART["AA"].index]
     np.testing.assert_array_equal(np.sort(found), np.sort(expected))
     with pytest.raises(ValueError, match="at least one subject"):
-        figure1([], ct)
+        figure1([], ct, HEART)
 
 
 def test_architecture_is_that_of_the_table():

@@ -8,12 +8,14 @@ import pytest
 from matplotlib.colors import same_color, to_rgb
 from matplotlib.contour import ContourSet
 
-from cmda_tf.figures.palette import COLOUR_BLIND_SAFE
+from cmda_tf.data.structures import HEART
+from cmda_tf.figures.palette import in_palette
 from cmda_tf.figures.segmentation import best_slice
 from cmda_tf.figures.shift import figure1
 
 # Linear RGB as seen without long- and without medium-wave cones (Vienot, Brettel and Mollon,
 # "Digital video colourmaps for checking the legibility of displays by dichromats", 1999).
+SAFE = in_palette(HEART, "colour_blind_safe")
 DICHROMATS = {
     "protanope": [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],
     "deuteranope": [[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]],
@@ -30,8 +32,8 @@ def lab(linear_rgb: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("viewer", DICHROMATS)
 def test_structures_are_told_apart_without_one_kind_of_cone(viewer):
     seen = {}
-    for name, colour in COLOUR_BLIND_SAFE.items():
-        rgb = np.array(to_rgb(colour))
+    for item in SAFE:
+        name, rgb = item.name, np.array(to_rgb(item.colour))
         linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
         seen[name] = lab(np.clip(np.array(DICHROMATS[viewer]) @ linear, 0, 1))
     for one, other in combinations(seen, 2):
@@ -52,10 +54,10 @@ def test_neighbouring_structures_both_keep_their_outline():
     label_kji[1, 4:20, 4:20], label_kji[1, 8:16, 8:16] = 1, 3  # blood inside myocardium
     image = np.random.default_rng(0).normal(size=label_kji.shape)
     subject = SimpleNamespace(id="x", image=image, label=label_kji)
-    figure = figure1([subject], [subject], COLOUR_BLIND_SAFE)
+    figure = figure1([subject], [subject], SAFE)
     outlines = figure.axes[0].findobj(ContourSet)
     last = outlines[-1]
     assert len(outlines) == 2
-    assert same_color(last.get_edgecolor()[0], COLOUR_BLIND_SAFE["LV-blood"])
+    assert same_color(last.get_edgecolor()[0], SAFE["LV-blood"].colour)
     corners = last.get_paths()[0].get_extents()
     assert corners.x0 > 7.5 and corners.x1 < 15.5  # inside the voxels' edges

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from cmda_tf.data.structures import CODE_TO_CLASS, STRUCTURES
+from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.phantom import scanner
 from cmda_tf.phantom.generate import write_phantom
@@ -40,7 +40,7 @@ def test_labels_hold_every_code_and_match_their_image(phantom):
     for name, image in _images(phantom).items():
         label = labels[name.replace("image", "label")]
         codes = set(np.unique(sitk.GetArrayViewFromImage(label)).tolist())
-        assert codes == {0, 205, 420, 500, 550, 600, 820, 850} and codes <= set(CODE_TO_CLASS)
+        assert codes == {0, 205, 420, 500, 550, 600, 820, 850} and codes <= set(HEART.code_to_class)
         for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
             assert getattr(image, get)() == getattr(label, get)()
 
@@ -51,8 +51,8 @@ def test_structures_have_the_volumes_of_real_ones_and_are_connected(phantom):
     for name, label in _images(phantom, "label").items():
         array = sitk.GetArrayViewFromImage(label)
         voxel_ml = np.prod(label.GetSpacing()) / 1000
-        for structure in STRUCTURES:
-            mask = array == structure.code
+        for structure in HEART:
+            mask = array == structure.codes[0]
             low, high = ranges[structure.name]
             assert low <= mask.sum() * voxel_ml <= high, (name, structure.name)
             parts, count = ndimage.label(mask, np.ones((3, 3, 3)))

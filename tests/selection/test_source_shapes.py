@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from cmda_tf.data.slices import load_slices
-from cmda_tf.data.structures import NUM_CLASSES
 from cmda_tf.selection import shapes
 from cmda_tf.selection.scoring import spread
 
@@ -37,12 +36,12 @@ def test_distance_in_standard_deviations():
 
 def test_true_shapes_of_the_target_are_more_plausible_than_spoilt_ones(manifest):
     mr, ct = (load_slices(manifest, domain, "test", with_labels=True) for domain in ("mr", "ct"))
-    source, target = (shapes.by_subject(s.labels, s.first, NUM_CLASSES) for s in (mr, ct))
+    source, target = (shapes.by_subject(s.labels, s.first, s.classes) for s in (mr, ct))
     true = shapes.plausibility(target, source)
     swapped = np.array([0, 3, 2, 1, 4], np.uint8)[ct.labels]  # myocardium and blood
     missing = np.where(ct.labels == 4, 0, ct.labels)
     for spoilt in (swapped, missing, np.zeros_like(ct.labels)):
-        found = shapes.plausibility(shapes.by_subject(spoilt, ct.first, NUM_CLASSES), source)
+        found = shapes.plausibility(shapes.by_subject(spoilt, ct.first, ct.classes), source)
         assert found < 2 * true < 0
 
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from cmda_tf.data.augment import Augmentation
 from cmda_tf.data.manifest import Manifest
 from cmda_tf.data.slices import load_slices
+from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.settings import SourceSettings
 from cmda_tf.training import common
@@ -53,7 +54,7 @@ def test_network_follows_settings_and_data(manifest):
 @pytest.mark.parametrize("size", [8, 20, 63])
 def test_sizes_the_network_cannot_take_are_refused(size, tmp_path):
     with pytest.raises(UsageError, match=rf"--prepared: .*multiple of 8.* has {size}$"):
-        common.model_config(SourceSettings(), Manifest(tmp_path, size, 1.0, ()))
+        common.model_config(SourceSettings(), Manifest(tmp_path, size, 1.0, HEART, ()))
 
 
 def test_augmentation_follows_settings():
