@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from cmda_tf import __version__, cli
-from cmda_tf.data.layout import DOMAINS
 from cmda_tf.options import Options, setting
 
 
@@ -73,7 +72,7 @@ def evaluate(settings: EvaluateSettings):
     report = Report(rows, meta, published, selection)
     write_report(report, out)
     coloured = in_palette(manifest.structures, settings.palette)
-    _draw_shift(out, manifest, coloured)
+    _draw_shift(out, manifest, coloured, record["settings"])
     if maps:
         target = test_subjects(manifest, record["settings"]["target"])
         shown = [e for e in experiments if e.title in maps]
@@ -81,14 +80,16 @@ def evaluate(settings: EvaluateSettings):
     return report
 
 
-def _draw_shift(out: Path, manifest: Any, structures: Any) -> None:
+def _draw_shift(out: Path, manifest: Any, structures: Any, settings: dict[str, Any]) -> None:
     """Figure 1, if the test subjects of both domains have labels."""
     from cmda_tf.evaluation.experiments import test_subjects
     from cmda_tf.figures.canvas import save
     from cmda_tf.figures.shift import figure1
 
-    if all(any(e.labelled for e in manifest.select(domain, "test")) for domain in DOMAINS):
-        save(figure1(*(test_subjects(manifest, d) for d in DOMAINS), structures), out / "figure1")
+    domains = settings["source"], settings["target"]
+    if all(any(e.labelled for e in manifest.select(d, "test")) for d in domains):
+        subjects = {d.upper(): test_subjects(manifest, d) for d in domains}
+        save(figure1(subjects, structures), out / "figure1")
 
 
 def _draw_figures(
@@ -99,15 +100,17 @@ def _draw_figures(
     from cmda_tf.figures.canvas import save
     from cmda_tf.figures.segmentation import Example, figure3
 
+    domain = experiments[0].domain.upper()
+
     def draw(name: str, chosen: list) -> None:
         examples = [
             Example(s.id, s.image, s.label, {e.title: maps[e.title][s.id] for e in chosen})
             for s in subjects
         ]
-        save(figure3(examples, structures), out / name)
+        save(figure3(examples, structures, f"{domain} slice"), out / name)
 
     # In the paper's order: fine-tuned, from scratch, without adaptation, adapted.
-    order = {"Seg-CT-STL": 0, "Seg-MRI-STL": 0, "Seg-CT": 1, "Seg-MRI": 1}
+    order = {"finetuned": 0, "supervised": 1}
     first = {e.kind: e for e in reversed(experiments)}.values()
     draw("figure3", sorted(reversed(list(first)), key=lambda e: order.get(e.kind, 2)))
     adapted = [e for e in experiments if e.kind not in (*order, "noDA", "AdaBN")]

@@ -1,13 +1,14 @@
 """Prepares raw volumes for training: python -m cmda_tf.prepare --raw=DIR --prepared=DIR
 
-Reads NIfTI volumes in the MM-WHS layout (`cmda_tf.data.layout`) and writes one store a
-subject and `manifest.json`. A second run redoes only what changed.
+Reads volumes in the MM-WHS layout (`cmda_tf.data.layout`), or as `--dataset` describes
+(`cmda_tf.data.dataset`), and writes one store a subject and `manifest.json`. A second run redoes
+only what changed.
 """
 
 from dataclasses import dataclass
 
 from cmda_tf import cli
-from cmda_tf.data.layout import DOMAINS
+from cmda_tf.data.dataset import read_dataset
 from cmda_tf.data.manifest import Manifest
 from cmda_tf.data.preparation import prepare
 from cmda_tf.data.store import MAX_SIZE
@@ -22,15 +23,17 @@ MIN_LABEL_INSIDE = 0.95
 class PrepareSettings(Options):
     """The flags of `python -m cmda_tf.prepare`; the defaults are the paper's setting."""
 
-    raw: str | None = setting(None, "Folder of raw volumes in the MM-WHS layout.")
+    raw: str | None = setting(None, "Folder of raw volumes.")
     prepared: str | None = setting(None, "Folder to write the prepared subjects to.")
+    dataset: str | None = setting(
+        None, "JSON file that describes the raw folder. Default: the heart in the MM-WHS layout."
+    )
     size: int = setting(256, "Voxels a side of the prepared grid.", minimum=16, maximum=MAX_SIZE)
     spacing_mm: float = setting(1.0, "Its isotropic voxel spacing.", minimum=0.1, maximum=20)
     centre_on_labels: tuple[str, ...] = setting(
         ("mr",),
         "Domains whose grid is centred on the labelled structures instead of on the volume; "
         "a target domain's labels are for evaluation only and should not move its images.",
-        choices=DOMAINS,
     )
     test_ids: tuple[str, ...] = setting(
         (), "Subjects to hold out, such as ct_train_1003; replaces the rule of their domain."
@@ -44,6 +47,8 @@ def main(settings: PrepareSettings) -> None:
     for name in ("raw", "prepared"):
         if not values[name]:
             raise UsageError(f"--{name}: a folder is required")
+    if settings.dataset is not None:
+        values["dataset"] = read_dataset(settings.dataset)
     manifest = prepare(**values)
     for line in [*_counts(manifest), *_warnings(manifest)]:
         print(line)

@@ -5,7 +5,6 @@
 
 from dataclasses import dataclass
 
-from cmda_tf.data.layout import DOMAINS
 from cmda_tf.errors import UsageError
 from cmda_tf.models.topology import DEFAULT_TAPS, check_depth, check_taps
 from cmda_tf.options import Options, setting
@@ -34,8 +33,8 @@ class PhaseSettings(Options):
     resume: bool = setting(True, "Go on from the last checkpoint; --noresume starts anew.")
     seed: int = setting(0, "Seed of weights, sampling and augmentation.", minimum=0)
 
-    source: str = setting("mr", "Domain with labels.", choices=DOMAINS)
-    target: str = setting("ct", "Domain to adapt to, without labels.", choices=DOMAINS)
+    source: str = setting("mr", "Domain with labels.")
+    target: str = setting("ct", "Domain to adapt to, without labels.")
 
     width: float = setting(0.5, "Multiplier of all widths; 1 is the paper.", minimum=0.0625)
     dropout: float = setting(0.0, "Dropout rate in training.", minimum=0.0, maximum=0.9)
@@ -62,6 +61,8 @@ class PhaseSettings(Options):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.source == self.target:
+            raise UsageError(f"--target: expected another domain than --source={self.source}")
         if self.jit_compile and self.deterministic:
             raise UsageError(
                 "--jit_compile: XLA has no deterministic gradient of max-pooling; "
@@ -92,7 +93,7 @@ class SourceSettings(SegmentationSettings):
     """`--phase=source` and `--phase=finetune`: supervised training (the paper, section 3.4)."""
 
     domain: str | None = setting(
-        None, "Domain to train on. Default: the source; for finetune the target.", choices=DOMAINS
+        None, "Domain to train on. Default: the source; for finetune the target."
     )
     steps: int = setting(1000, "Training steps.", minimum=1)
     finetune_steps: int = setting(500, "Training steps of finetune.", minimum=1)

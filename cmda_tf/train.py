@@ -55,12 +55,13 @@ def train(phase: str, settings: SourceSettings | AdaptSettings | SelfTrainSettin
     # Imported here: TensorFlow takes seconds, and a wrong flag should be told at once.
     from cmda_tf.training.adabn import adapt_statistics
     from cmda_tf.training.adversarial import adapt
-    from cmda_tf.training.common import limit_threads, prepared_data
+    from cmda_tf.training.common import check_domains, limit_threads, prepared_data
     from cmda_tf.training.selftraining import selftrain
     from cmda_tf.training.source import train_segmenter
 
     limit_threads(settings.threads)
     manifest = prepared_data(settings)
+    check_domains(settings, manifest)
     if phase in ("source", "finetune"):
         return train_segmenter(phase, settings, manifest)
     phases = {"adapt": adapt, "adabn": adapt_statistics, "selftrain": selftrain}

@@ -9,8 +9,8 @@ from cmda_tf.data.structures import HEART
 from cmda_tf.figures import segmentation
 
 TITLES = {
-    "Seg-CT": ["Seg-CT"],
-    "Seg-CT-STL": ["Seg-CT-STL"],
+    "supervised": ["Seg-CT"],
+    "finetuned": ["Seg-CT-STL"],
     "noDA": ["noDA"],
     "AdaBN": ["AdaBN d=13", "AdaBN d=21"],
     "UDA": ["UDA d=13", "UDA d=21", "tuned"],
@@ -22,14 +22,15 @@ def shown(monkeypatch, tmp_path, *kinds):
     """Columns of each figure that is drawn for experiments of these kinds."""
     columns, draw = [], segmentation.figure3
 
-    def watched(examples, structures):
+    def watched(examples, structures, image_title):
+        assert image_title == "CT slice"
         columns.append(list(examples[0].predictions))
-        return draw(examples, structures)
+        return draw(examples, structures, image_title)
 
     monkeypatch.setattr(segmentation, "figure3", watched)
     label = np.arange(5 * 8 * 8).reshape(5, 8, 8) % 5
     subjects = [SimpleNamespace(id="a", image=label.astype(float), label=label)]
-    experiments = [SimpleNamespace(kind=k, title=t) for k in kinds for t in TITLES[k]]
+    experiments = [SimpleNamespace(kind=k, title=t, domain="ct") for k in kinds for t in TITLES[k]]
     maps = {e.title: {"a": label} for e in experiments}
     evaluate._draw_figures(tmp_path, subjects, experiments, maps, HEART)
     return columns, sorted(path.name for path in tmp_path.iterdir())

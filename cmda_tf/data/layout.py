@@ -17,7 +17,6 @@ from pathlib import Path
 
 from cmda_tf.errors import DataError, UsageError
 
-DOMAINS = ("mr", "ct")
 FOLDERS = ("mr_train", "ct_train", "mr_test", "ct_test")
 
 # The split that published comparisons on MM-WHS use, for ids 1001 to 1020.
@@ -34,9 +33,9 @@ class Source:
 
     Attributes:
       id: file name without its ending, such as "mr_train_1001".
-      domain: "mr" or "ct".
-      image: image file.
-      label: label file, or None.
+      domain: such as "mr".
+      image: image file, or folder of DICOM slices.
+      label: likewise, or None.
     """
 
     id: str
@@ -93,7 +92,7 @@ def split_subjects(sources: Sequence[Source], test_ids: Sequence[str] = ()) -> d
     if unknown := sorted(set(test_ids) - known):
         raise UsageError(f"--test_ids: no subject {unknown[0]!r} among the raw volumes")
     held_out = set(test_ids)
-    for domain in DOMAINS:
+    for domain in dict.fromkeys(s.domain for s in sources):
         members = [s for s in sources if s.domain == domain]
         if not any(s.id in held_out for s in members):
             held_out |= _default_test_ids(domain, members)
@@ -103,7 +102,8 @@ def split_subjects(sources: Sequence[Source], test_ids: Sequence[str] = ()) -> d
 def _default_test_ids(domain: str, members: Sequence[Source]) -> set[str]:
     """The held-out ids of a domain for which nothing is asked."""
     prefix = f"{domain}_train_"
-    if {s.id.removeprefix(prefix) for s in members if s.id.startswith(prefix)} == FIELD_IDS:
+    numbers = {s.id.removeprefix(prefix) for s in members if s.id.startswith(prefix)}
+    if numbers == FIELD_IDS and domain in FIELD_TEST_IDS:
         return {prefix + number for number in FIELD_TEST_IDS[domain]}
     labelled = sorted(s.id for s in members if s.label)
     return set(labelled[-max(1, round(len(labelled) / 5)) :])

@@ -4,6 +4,7 @@ It is written last and at once, so the stores that it names are always complete.
 """
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from cmda_tf.files import read_json, write_json
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_FORMAT = 2
+DOMAIN_NAME = r"[a-z][a-z0-9_]*"
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Entry:
 
     Attributes:
       id: such as "ct_train_1003".
-      domain: "mr" or "ct".
+      domain: such as "mr".
       split: "train" or "test". A test subject may lack a label: it is held out all the same.
       file: its store, a file name within the prepared folder.
       labelled: whether the store holds a label.
@@ -56,7 +58,7 @@ class Manifest:
       size: voxels a side of every prepared volume.
       spacing_mm: its isotropic spacing.
       structures: what the class indices of its labels mean.
-      entries: one for each subject, MR first, then by id.
+      entries: one for each subject, by domain, then by id.
     """
 
     folder: Path
@@ -71,7 +73,7 @@ class Manifest:
         return tuple(dict.fromkeys(e.domain for e in self.entries))
 
     def select(self, domain: str, split: str) -> list[Entry]:
-        """The subjects of one domain ("mr" or "ct") and split ("train" or "test")."""
+        """The subjects of one domain and split ("train" or "test")."""
         return [e for e in self.entries if (e.domain, e.split) == (domain, split)]
 
     def path(self, entry: Entry) -> Path:
@@ -121,6 +123,6 @@ def _entry(values: dict[str, Any]) -> Entry:
     entry = Entry(**{**values, "raw_spacing_mm": tuple(values["raw_spacing_mm"])})
     if Path(entry.file).name != entry.file:
         raise ValueError(f"{entry.file!r} is no plain file name")
-    if entry.domain not in ("mr", "ct") or entry.split not in ("train", "test"):
+    if not re.fullmatch(DOMAIN_NAME, entry.domain) or entry.split not in ("train", "test"):
         raise ValueError(f"{entry.id}: domain {entry.domain!r}, split {entry.split!r}")
     return entry

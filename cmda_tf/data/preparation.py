@@ -21,7 +21,8 @@ from pathlib import Path
 import SimpleITK as sitk
 from tqdm import tqdm
 
-from cmda_tf.data.layout import FOLDERS, Source, find_sources, split_subjects
+from cmda_tf.data.dataset import Dataset, find_described, held_out
+from cmda_tf.data.layout import Source, find_sources, split_subjects
 from cmda_tf.data.manifest import Entry, Manifest, write_manifest
 from cmda_tf.data.preprocess import PREPROCESSING_VERSION, preprocess
 from cmda_tf.data.store import STORE_FORMAT, Subject, load_subject, save_subject
@@ -31,9 +32,7 @@ from cmda_tf.errors import DataError
 from cmda_tf.files import make_folder
 
 # Stores, and what a killed process leaves of one that it was writing.
-_STORE_NAME = re.compile(
-    rf"(\.tmp\d+_)?({'|'.join(FOLDERS)})_[\w-]+\.[0-9a-f]{{16}}\.npz", re.ASCII
-)
+_STORE_NAME = re.compile(r"(\.tmp\d+_)?[\w-]+\.[0-9a-f]{16}\.npz", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,12 @@ def prepare(
     centre_on_labels: Sequence[str] = ("mr",),
     test_ids: Sequence[str] | None = None,
     workers: int = 2,
-    structures: Structures = HEART,
+    dataset: Dataset | None = None,
 ) -> Manifest:
     """Prepares all subjects of a raw folder.
 
     Args:
-      raw: folder in the MM-WHS layout (`cmda_tf.data.layout`).
+      raw: folder in the MM-WHS layout (`cmda_tf.data.layout`), or as `dataset` describes.
       prepared: folder for the stores and the manifest; stores of subjects that are no longer
         in `raw` are removed from it.
       size: voxels a side of the prepared grid.
@@ -71,7 +70,7 @@ def prepare(
         the target domain out: its labels are for evaluation only and must not move its images.
       test_ids: subjects to hold out, see `layout.split_subjects`.
       workers: processes; 1 works in this process. A full-size CT takes about 1.5 GB in each.
-      structures: which label codes become which classes.
+      dataset: description of the raw folder; None for the heart in the MM-WHS layout.
 
     Returns:
       The manifest, as written.
@@ -81,8 +80,9 @@ def prepare(
         stay, and the manifest is as it was.
       UsageError: `test_ids` names a subject that is not there.
     """
-    sources = find_sources(raw)
-    split = split_subjects(sources, test_ids or ())
+    sources = find_sources(raw) if dataset is None else find_described(raw, dataset)
+    structures = HEART if dataset is None else dataset.structures
+    split = split_subjects(sources, test_ids or (held_out(dataset) if dataset else ()))
     folder = make_folder(prepared)
     jobs = [
         Job(s, split[s.id], folder, size, spacing_mm, s.domain in centre_on_labels, structures)

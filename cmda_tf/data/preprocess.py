@@ -37,7 +37,7 @@ def preprocess(
 
     Args:
       id: subject, such as "ct_train_1003".
-      domain: "mr" or "ct".
+      domain: such as "mr".
       image: float32 intensities.
       classes: class indices (uint8) on the image's grid, or None. With `centre_on_label`
         off, they have no influence on the prepared image.

@@ -46,7 +46,7 @@ class Subject:
 
     Attributes:
       id: such as "mr_train_1001".
-      domain: "mr" or "ct".
+      domain: such as "mr".
       image: float32 [K, J, I], zero mean and unit standard deviation within the field of view.
       label: uint8 class indices [K, J, I]; None if there are none or they were not asked for.
       grid: geometry of the prepared grid.

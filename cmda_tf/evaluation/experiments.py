@@ -18,8 +18,9 @@ from cmda_tf.files import replacing
 from cmda_tf.training.runs import SETTINGS, Run, open_run
 
 ADAPTED = {"adabn": "AdaBN", "adapt": "UDA", "selftrain": "Self-training"}  # by phase
+TITLES = {"mr": "MRI"}  # as the paper calls the domain; others are in capitals
 # The order of the table; rows of one kind are sorted by name.
-ROW_ORDER = ("Seg-MRI", "Seg-CT", "Seg-CT-STL", "noDA", *ADAPTED.values())
+ROW_ORDER = ("source", "supervised", "finetuned", "noDA", *ADAPTED.values())
 
 
 @dataclass(frozen=True)
@@ -99,17 +100,18 @@ def _experiments(run: Run) -> Iterator[Experiment]:
     """The rows of one run: which path is tested on which domain, under which title."""
     settings = run.record["settings"]
     source, target = settings["source"], settings["target"]
-    supervised = {"mr": "Seg-MRI", "ct": "Seg-CT"}
+    segmenter = {d: f"Seg-{TITLES.get(d, d.upper())}" for d in (source, target)}
     if run.phase == "source":
         domain = run.record["inputs"]["domain"]
-        rows = [(supervised[domain], "source", domain)]
-        rows += [("noDA", "source", target)] if domain == source else []
+        kind = "source" if domain == source else "supervised"
+        rows = [(kind, segmenter[domain], "source", domain)]
+        rows += [("noDA", "noDA", "source", target)] if domain == source else []
     elif run.phase == "finetune":
-        rows = [(f"{supervised[target]}-STL", "source", target)]
+        rows = [("finetuned", f"{segmenter[target]}-STL", "source", target)]
     else:
-        rows = [(f"{ADAPTED[run.phase]} d={settings['depth']}", "target", target)]
-    for usual, path, domain in rows:
-        kind = usual.split(" ")[0]
+        kind = ADAPTED[run.phase]
+        rows = [(kind, f"{kind} d={settings['depth']}", "target", target)]
+    for kind, usual, path, domain in rows:
         yield Experiment(kind, _titled(kind, usual, run), run, path, domain)
 
 

@@ -40,7 +40,7 @@ class Example:
 def figure3(
     examples: Sequence[Example],
     structures: Structures,
-    image_title: str = "CT slice",
+    image_title: str = "slice",
     truth_title: str = "Ground truth",
 ) -> Canvas:
     """Draws a grid: the slice, the truth and each prediction, one row an example.

@@ -1,10 +1,10 @@
-"""Figure 1: the domain shift, the same structures in an MR and a CT slice and their histograms.
+"""Figure 1: the domain shift, the same structures in two modalities and their histograms.
 
 Subjects are anything with `id`, `image` [K, J, I] float (zero mean, unit deviation) and
 `label` [K, J, I] integer classes, such as `cmda_tf.data.store.Subject`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -28,41 +28,36 @@ class LabelledVolume(Protocol):
     label: np.ndarray
 
 
-def figure1(
-    mr_subjects: Sequence[LabelledVolume],
-    ct_subjects: Sequence[LabelledVolume],
-    structures: Structures,
-) -> Canvas:
+def figure1(subjects: Mapping[str, Sequence[LabelledVolume]], structures: Structures) -> Canvas:
     """Draws the first subject of each modality and the histograms over all of them.
 
     Args:
-      mr_subjects, ct_subjects: labelled subjects, at least one of each.
+      subjects: labelled subjects of two modalities, by their names, at least one of each.
       structures: what the classes mean, and their colours.
 
     Returns:
       The figure: two slices with the structures outlined above one histogram a structure,
-      MR filled, CT as a line, each with unit area.
+      the first modality filled, the second as a line, each with unit area.
 
     Raises:
-      ValueError: a modality has no subject, or one without label.
+      ValueError: a modality has no subject, or one without label, or there are not two.
     """
-    for subjects in (mr_subjects, ct_subjects):
-        if not subjects or any(s.label is None for s in subjects):
-            raise ValueError("expected at least one subject of each modality, all with labels")
+    for members in subjects.values():
+        if len(subjects) != 2 or not members or any(s.label is None for s in members):
+            raise ValueError("expected at least one subject of two modalities, all with labels")
     figure = Canvas(7.6, 6.0, layout="constrained")
     slices, histograms = figure.subfigures(2, 1, height_ratios=(3.7, 2.3))
-    for panel, title, subjects in zip(
-        slices.subplots(1, 2), ("MR", "CT"), (mr_subjects, ct_subjects)
-    ):
-        _draw_slice(panel, subjects[0], structures)
-        panel.set_title(f"{title} ({subjects[0].id})", fontsize=10)
+    for panel, (title, members) in zip(slices.subplots(1, 2), subjects.items()):
+        _draw_slice(panel, members[0], structures)
+        panel.set_title(f"{title} ({members[0].id})", fontsize=10)
     slices.legend(
         handles=legend_handles(structures), loc="outside lower center", ncols=4, fontsize=9
     )
     panels = histograms.subplots(1, len(structures.columns), sharex=True, squeeze=False)[0]
-    _draw_histograms(panels, mr_subjects, ct_subjects, structures)
+    _draw_histograms(panels, subjects, structures)
     histograms.supxlabel("intensity of the prepared volumes (mean 0, deviation 1)", fontsize=9)
-    histograms.legend(handles=_modality_handles(), loc="outside upper center", ncols=2, fontsize=9)
+    handles = _modality_handles(*subjects)
+    histograms.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=9)
     return figure
 
 
@@ -84,23 +79,23 @@ def _draw_slice(panel: Axes, subject: LabelledVolume, structures: Structures) ->
 
 def _draw_histograms(
     panels: Sequence[Axes],
-    mr_subjects: Sequence[LabelledVolume],
-    ct_subjects: Sequence[LabelledVolume],
+    subjects: Mapping[str, Sequence[LabelledVolume]],
     structures: Structures,
 ) -> None:
     """One panel a structure; all share their bins, so that they can be compared."""
     values = {
-        item.index: [intensities(s, item.index) for s in (mr_subjects, ct_subjects)]
+        item.index: [intensities(members, item.index) for members in subjects.values()]
         for item in structures
     }
     edges = _bin_edges(np.concatenate([v for pair in values.values() for v in pair]))
     for panel, item in zip(panels, structures.in_columns):
-        mr, ct = values[item.index]
-        if mr.size:
-            panel.hist(mr, edges, density=True, color=item.colour, edgecolor="none")
-        if ct.size:
-            panel.hist(ct, edges, density=True, histtype="step", color="black", linewidth=1.2)
-        panel.set_title(f"{item.name}\n{_spread('MR', mr)}\n{_spread('CT', ct)}", fontsize=8)
+        filled, line = values[item.index]
+        if filled.size:
+            panel.hist(filled, edges, density=True, color=item.colour, edgecolor="none")
+        if line.size:
+            panel.hist(line, edges, density=True, histtype="step", color="black", linewidth=1.2)
+        spreads = [_spread(name, found) for name, found in zip(subjects, (filled, line))]
+        panel.set_title("\n".join([item.name, *spreads]), fontsize=8)
         panel.tick_params(labelsize=8)
         panel.set_yticks([])
         panel.spines[["left", "top", "right"]].set_visible(False)
@@ -118,8 +113,8 @@ def _spread(modality: str, values: np.ndarray) -> str:
     return f"{modality} {values.mean():.2f} ± {values.std():.2f}"
 
 
-def _modality_handles() -> list[Patch | Line2D]:
+def _modality_handles(filled: str, line: str) -> list[Patch | Line2D]:
     return [
-        Patch(facecolor="#bbbbbb", label="MR (filled)"),
-        Line2D([], [], color="black", linewidth=1.2, label="CT (line)"),
+        Patch(facecolor="#bbbbbb", label=f"{filled} (filled)"),
+        Line2D([], [], color="black", linewidth=1.2, label=f"{line} (line)"),
     ]

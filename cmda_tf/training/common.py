@@ -40,6 +40,17 @@ def prepared_data(settings: PhaseSettings) -> Manifest:
     return read_manifest(prepared)
 
 
+def check_domains(settings: PhaseSettings, manifest: Manifest) -> None:
+    """Raises UsageError if the data has no such domain."""
+    for flag in ("source", "target", "domain"):
+        domain = getattr(settings, flag, None)
+        if domain is not None and domain not in manifest.domains:
+            there = ", ".join(manifest.domains)
+            raise UsageError(
+                f"--{flag}: expected a domain of {manifest.folder} ({there}), found {domain!r}"
+            )
+
+
 def model_config(settings: PhaseSettings, manifest: Manifest) -> ModelConfig:
     """The networks' configuration; the image size is that of the prepared data.
 

@@ -78,7 +78,7 @@ def test_a_missing_manifest_says_which_command_makes_it(tmp_path):
         lambda v: v["entries"][0].pop("sha256"),
         lambda v: v["entries"][0].update(colour="red"),
         lambda v: v["entries"][0].update(split="validation"),
-        lambda v: v["entries"][0].update(domain="pet"),
+        lambda v: v["entries"][0].update(domain="../pet"),
         lambda v: v["entries"][0].update(file="../../secret.npz"),
         lambda v: v["entries"][0].update(raw_spacing_mm=None),
     ],

@@ -63,7 +63,7 @@ def test_best_slice_shows_most_structures(label):
 def test_figure3_has_a_panel_for_each_map(label):
     image = np.random.default_rng(0).normal(size=label.shape)
     rows = [Example(n, image, label, {"noDA": label * 0, "UDA": label}) for n in ("a", "b")]
-    figure = figure3(rows, SAFE)
+    figure = figure3(rows, SAFE, "CT slice")
     assert len(figure.axes) == 2 * 4
     assert [axis.get_title() for axis in figure.axes[:4]] == [
         "CT slice",
@@ -89,16 +89,20 @@ def test_figure3_refuses_what_does_not_fit(label):
 
 
 def test_figure1_draws_both_modalities(manifest):
-    mr, ct = (
-        [load_subject(manifest.path(e)) for e in manifest.select(d, "test")] for d in ("mr", "ct")
-    )
-    figure = figure1(mr, ct, HEART)
+    subjects = {
+        d.upper(): [load_subject(manifest.path(e)) for e in manifest.select(d, "test")]
+        for d in ("mr", "ct")
+    }
+    figure = figure1(subjects, HEART)
+    mr = subjects["MR"]
     assert any("MR" in t for t in _texts(figure)) and any("CT" in t for t in _texts(figure))
     found = intensities(mr, HEART["AA"].index)
     expected = mr[0].image[mr[0].label == HEART["AA"].index]
     np.testing.assert_array_equal(np.sort(found), np.sort(expected))
     with pytest.raises(ValueError, match="at least one subject"):
-        figure1([], ct, HEART)
+        figure1({**subjects, "MR": []}, HEART)
+    with pytest.raises(ValueError, match="of two modalities"):
+        figure1({"MR": mr}, HEART)
 
 
 def test_architecture_is_that_of_the_table():

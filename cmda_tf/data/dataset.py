@@ -1,0 +1,176 @@
+"""A user's own data, described in a small JSON file.
+
+    {
+      "structures": [
+        {"name": "liver", "codes": [6], "colour": "#a0522d"},
+        {"name": "kidneys", "codes": [2, 3], "colour": "#ffd21f"}
+      ],
+      "background_codes": [0, 1],
+      "domains": {
+        "mr": {"image": "MR/{id}.nii.gz", "label": "MR/{id}_label.nii.gz", "test": ["p7", "p9"]},
+        "ct": {"image": "CT/{id}/DICOM/", "label": "CT/{id}/label.nrrd"}
+      }
+    }
+
+Paths are relative to the raw folder; `{id}` stands for a subject's name (letters, digits, `_`, `-`
+and `.`), `*` for anything within one name; a path that ends in `/` is a folder of DICOM slices. A
+path that fits both patterns is what the longer one says. An image without label file is unlabelled.
+Without `test` the last fifth of a domain's labelled subjects is held out.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cmda_tf.data.layout import Source
+from cmda_tf.data.manifest import DOMAIN_NAME
+from cmda_tf.data.structures import Structures
+from cmda_tf.errors import DataError
+from cmda_tf.files import read_json
+
+_ID = r"[\w.-]+"
+_DOMAIN_KEYS = {"image", "label", "test"}
+_KEYS = {"structures", "background_codes", "columns", "domains"}
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Where the subjects of a domain are.
+
+    Attributes:
+      name: such as "mr".
+      image: pattern of an image's path.
+      label: pattern of its label's path; None where there are no labels.
+      test: names of the subjects to hold out; empty for the rule.
+    """
+
+    name: str
+    image: str
+    label: str | None = None
+    test: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if not re.fullmatch(DOMAIN_NAME, self.name):
+            raise ValueError(f"domain {self.name!r}: expected small letters, digits and _")
+        for kind, pattern in (("image", self.image), ("label", self.label)):
+            if pattern is None:
+                continue
+            parts = pattern.removesuffix("/").split("/")
+            if "{id}" not in pattern or any(p in ("", ".", "..") for p in parts):
+                raise ValueError(
+                    f"{self.name}: expected a relative path with {{id}} as {kind}, not {pattern!r}"
+                )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A description: what is labelled, and where each domain's files are."""
+
+    structures: Structures
+    domains: tuple[Domain, ...]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Dataset":
+        """The description in JSON values.
+
+        Raises:
+          LookupError, TypeError, ValueError, AttributeError: the values are none.
+        """
+        if unknown := sorted(set(values) - _KEYS):
+            raise ValueError(f"unknown entry {unknown[0]!r}; known are {', '.join(sorted(_KEYS))}")
+        domains = []
+        for name, entry in values["domains"].items():
+            if unknown := sorted(set(entry) - _DOMAIN_KEYS):
+                raise ValueError(f"domain {name}: unknown entry {unknown[0]!r}")
+            test = tuple(map(str, entry.get("test", ())))
+            domains.append(Domain(name, entry["image"], entry.get("label"), test))
+        if not domains:
+            raise ValueError("expected at least one domain")
+        return cls(Structures.from_dict(values), tuple(domains))
+
+
+def read_dataset(path: str | Path) -> Dataset:
+    """Reads a description.
+
+    Raises:
+      DataError: the file is missing or no description.
+    """
+    values = read_json(path)
+    try:
+        return Dataset.from_dict(values)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = f"no entry {error}" if isinstance(error, KeyError) else error
+        raise DataError(f"{path}: not a description of a data set ({reason})") from error
+
+
+def find_described(raw: str | Path, dataset: Dataset) -> list[Source]:
+    """All subjects of a described raw folder, by domain and name.
+
+    Raises:
+      DataError: the folder is missing, a domain has no image, two images have one name, or a
+        subject to hold out is not there.
+    """
+    raw = Path(raw)
+    if not raw.is_dir():
+        raise DataError(f"{raw}: no such folder of raw volumes")
+    names = sorted(_walk(raw))
+    return [source for domain in dataset.domains for source in _sources(raw, domain, names)]
+
+
+def held_out(dataset: Dataset) -> tuple[str, ...]:
+    """Ids of the subjects that the description holds out."""
+    return tuple(_subject_id(d.name, name) for d in dataset.domains for name in d.test)
+
+
+def _sources(raw: Path, domain: Domain, names: list[str]) -> Iterator[Source]:
+    """The subjects of a domain."""
+    pattern, seen = _regex(domain.image), {}
+    # Of `{id}.nii.gz` and `{id}_label.nii.gz` the second also fits the first.
+    longer = domain.label is not None and len(domain.label) > len(domain.image)
+    labels = _regex(domain.label) if longer else None
+    for name in names:
+        match = pattern.fullmatch(name)
+        if not match or (labels and labels.fullmatch(name)):
+            continue
+        id = match["id"]
+        if id in seen:
+            raise DataError(f"{raw / name}: {seen[id]} is subject {id!r} of {domain.name} as well")
+        seen[id] = name
+        label = raw / domain.label.replace("{id}", id) if domain.label else None
+        found = label if label is not None and label.exists() else None
+        yield Source(_subject_id(domain.name, id), domain.name, raw / name, found)
+    if not seen:
+        raise DataError(f"{raw}: no image of domain {domain.name}; expected {domain.image}")
+    if missing := [name for name in domain.test if name not in seen]:
+        raise DataError(f"{raw}: subject {missing[0]!r} is to be held out, but is not there")
+
+
+def _subject_id(domain: str, name: str) -> str:
+    """Unique among all domains, and fit for a file name."""
+    return f"{domain}_{name.replace('.', '-')}"
+
+
+def _regex(pattern: str) -> re.Pattern:
+    """What the paths of a pattern look like; a second `{id}` must be the same as the first."""
+    parts = re.split(r"(\{id\}|\*)", pattern)
+    found, named = [], False
+    for part in parts:
+        if part == "{id}":
+            found.append("(?P=id)" if named else f"(?P<id>{_ID})")
+            named = True
+        else:
+            found.append("[^/]*" if part == "*" else re.escape(part))
+    return re.compile("".join(found), re.ASCII)
+
+
+def _walk(raw: Path) -> Iterator[str]:
+    """Relative paths of all files, and of all folders with a `/` at their end; none hidden."""
+    for folder, folders, files in os.walk(raw):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        here = Path(folder).relative_to(raw).as_posix()
+        prefix = "" if here == "." else f"{here}/"
+        yield from (f"{prefix}{name}/" for name in folders)
+        yield from (f"{prefix}{name}" for name in files if not name.startswith("."))
