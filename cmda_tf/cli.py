@@ -24,20 +24,26 @@ class Debugging(Options):
     debug: bool = setting(False, "Show the full traceback of an error.")
 
 
-def run(main: Callable[..., None], *settings: type[Options]) -> None:
+def run(main: Callable[..., None], *settings: type[Options], arguments: str | None = None) -> None:
     """Parses the command line, calls `main` with its settings and exits.
 
     Args:
       main: the entry point's body, called with one instance of each class in `settings`; it
         raises `cmda_tf.errors.UsageError` or `DataError` for what the user can mend.
       settings: the settings classes whose fields are this entry point's flags.
+      arguments: what words besides the flags are; `main` then gets a list of them first. None:
+        there are to be none.
     """
     define_flags(*settings, Debugging)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
-    app.run(lambda _: sys.exit(_guarded(main, settings)), flags_parser=_parse)
+
+    def body(argv: list[str]) -> None:
+        sys.exit(_guarded(main, settings, () if arguments is None else (argv[1:],)))
+
+    app.run(body, flags_parser=lambda argv: _parse(argv, arguments is not None))
 
 
-def _parse(argv: Sequence[str]) -> list[str]:
+def _parse(argv: Sequence[str], with_arguments: bool = False) -> list[str]:
     """Parses flags; an unknown flag, an illegal value or a stray argument exits with 2."""
     try:
         rest = flags.FLAGS(argv)
@@ -45,18 +51,20 @@ def _parse(argv: Sequence[str]) -> list[str]:
         _fail(str(error).splitlines()[0] + " (--help lists the flags)", UsageError.exit_code)
     except OSError as error:  # a flagfile that cannot be read
         _fail(f"{error.filename}: {error.strerror}", UsageError.exit_code)
-    if len(rest) > 1:
+    if len(rest) > 1 and not with_arguments:
         _fail(f"unexpected argument {rest[1]!r}; every option is a flag: --name=value", 2)
     return rest
 
 
-def _guarded(main: Callable[..., None], settings: Sequence[type[Options]]) -> int:
+def _guarded(
+    main: Callable[..., None], settings: Sequence[type[Options]], before: Sequence[list[str]] = ()
+) -> int:
     """Runs `main` and turns what it raises into one line and an exit code."""
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # progress bars must not be torn by chatter
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's stop: save first
     try:
-        main(*(from_flags(cls) for cls in settings))
+        main(*before, *(from_flags(cls) for cls in settings))
         return 0
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)

@@ -7,6 +7,7 @@ the patient's left, j to inferior, k to posterior, so `volume_kji[k]` is a coron
 the head up and the patient's right on the left-hand side (radiological display).
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,6 +63,13 @@ class Geometry:
     def shape_kji(self) -> tuple[int, int, int]:
         """Shape of the array [K, J, I]."""
         return self.size_ijk[::-1]
+
+    @property
+    def corners_mm(self) -> np.ndarray:
+        """Physical points (LPS) of the eight corner voxels' centres, [8, 3]."""
+        ends = np.array(list(itertools.product(*[(0, n - 1) for n in self.size_ijk])))
+        matrix = np.reshape(self.direction, (3, 3))
+        return np.array(self.origin_mm) + (ends * self.spacing_mm) @ matrix.T
 
     def blank(self, pixel_type: int = sitk.sitkUInt8) -> sitk.Image:
         """An image of zeros on this grid."""

@@ -8,6 +8,7 @@ Arrays are [k, j, i] on the LIP grid (`cmda_tf.data.geometry`).
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import SimpleITK as sitk
@@ -32,6 +33,7 @@ def preprocess(
     size: int,
     spacing_mm: float,
     centre_on_label: bool = False,
+    centre_mm: Sequence[float] | None = None,
 ) -> Subject:
     """Brings one volume to the prepared grid and intensity scale.
 
@@ -45,6 +47,7 @@ def preprocess(
       spacing_mm: its isotropic spacing.
       centre_on_label: centre the grid on the bounding box of the structures where `classes`
         is given; otherwise on the centre of the volume.
+      centre_mm: a point (LPS) to centre the grid on instead.
 
     Returns:
       The subject on the LIP grid: float32 image and, where `classes` is given, uint8 label.
@@ -52,8 +55,9 @@ def preprocess(
     Raises:
       DataError: the image is constant within the grid once its histogram is cut.
     """
-    on_label = centre_on_label and classes is not None
-    centre_mm = label_centre_mm(classes) if on_label else volume_centre_mm(image)
+    if centre_mm is None:
+        on_label = centre_on_label and classes is not None
+        centre_mm = label_centre_mm(classes) if on_label else volume_centre_mm(image)
     grid = prepared_grid(centre_mm, size, spacing_mm)
     sampled = grid.resample(anti_alias(image, spacing_mm), sitk.sitkLinear, math.nan)
     normalised, cut = normalise(sitk.GetArrayFromImage(sampled), f"{id}_image")

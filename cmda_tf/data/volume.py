@@ -3,7 +3,6 @@
 Images are SimpleITK images: index order (i, j, k), physical space LPS in millimetres.
 """
 
-import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -37,11 +36,20 @@ def read_volume(path: str | Path) -> sitk.Image:
     Raises:
       DataError: the file is missing, damaged or not such an image.
     """
-    image = _read(path)
-    voxels = sitk.GetArrayViewFromImage(image)
-    if voxels.min() == voxels.max():
-        raise DataError(f"{path}: expected an image, found the constant {voxels.min():g}")
-    return image
+    return _varying(_read(path), path)
+
+
+def check_image(image: sitk.Image, name: str) -> sitk.Image:
+    """An image that was not read here, once it is known to be what `read_volume` returns.
+
+    Args:
+      image: float32.
+      name: what to call it in messages.
+
+    Raises:
+      DataError: it is no 3-D image with sane spacing and finite voxels, or it is constant.
+    """
+    return _varying(_checked(image, name), name)
 
 
 def read_label(path: str | Path) -> sitk.Image:
@@ -114,7 +122,8 @@ def check_same_geometry(
     if image.GetSize() != label.GetSize():
         found = f"size {label.GetSize()} against {image.GetSize()}"
     else:
-        difference_mm = np.linalg.norm(_corners_mm(image) - _corners_mm(label), axis=1).max()
+        apart_mm = Geometry.of(image).corners_mm - Geometry.of(label).corners_mm
+        difference_mm = np.linalg.norm(apart_mm, axis=1).max()
         if difference_mm <= CORNER_TOLERANCE_VOXEL * min(image.GetSpacing()):
             return
         found = f"corners up to {difference_mm:.3g} mm apart"
@@ -130,11 +139,18 @@ def _read(path: str | Path) -> sitk.Image:
     reader.SetFileName(str(path))
     reader.SetOutputPixelType(sitk.sitkFloat32)
     try:
-        image = reader.Execute()
-        Geometry.of(image)
-    except (RuntimeError, ValueError) as error:
+        return _checked(reader.Execute(), path)
+    except RuntimeError as error:
         reason = str(error).splitlines()[-1].removeprefix("ITK ERROR: ")
         raise DataError(f"{path}: cannot be read as a 3-D NIfTI image: {reason}") from error
+
+
+def _checked(image: sitk.Image, path: str | Path) -> sitk.Image:
+    """The image, once its geometry and its voxels are known to be sane."""
+    try:
+        Geometry.of(image)
+    except (RuntimeError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as a 3-D NIfTI image: {error}") from error
     if not all(MIN_SPACING_MM <= s <= MAX_SPACING_MM for s in image.GetSpacing()):
         raise DataError(
             f"{path}: expected voxel spacings of {MIN_SPACING_MM:g} to {MAX_SPACING_MM:g} mm, "
@@ -146,7 +162,9 @@ def _read(path: str | Path) -> sitk.Image:
     return image
 
 
-def _corners_mm(image: sitk.Image) -> np.ndarray:
-    """Physical points of the eight corner voxels, [8, 3]."""
-    ends = [(0, n - 1) for n in image.GetSize()]
-    return np.array([image.TransformIndexToPhysicalPoint(c) for c in itertools.product(*ends)])
+def _varying(image: sitk.Image, path: str | Path) -> sitk.Image:
+    """The image, unless all its voxels are the same."""
+    voxels = sitk.GetArrayViewFromImage(image)
+    if voxels.min() == voxels.max():
+        raise DataError(f"{path}: expected an image, found the constant {voxels.min():g}")
+    return image

@@ -76,10 +76,20 @@ def feature_model(run: Run, domain: str, layer: int) -> tf.keras.Model:
 
 def predictor(model: tf.keras.Model) -> Predictor:
     """A function from a normalised volume [K, J, I] to its classes (uint8 [K, J, I])."""
+    return _slice_by_slice(model, lambda x: tf.cast(tf.argmax(x, axis=-1), tf.uint8))
+
+
+def probability_predictor(model: tf.keras.Model) -> Predictor:
+    """A function from a normalised volume [K, J, I] to probabilities (float32 [K, J, I, C])."""
+    return _slice_by_slice(model, lambda x: tf.nn.softmax(tf.cast(x, tf.float32)))
+
+
+def _slice_by_slice(model: tf.keras.Model, head: Callable[[tf.Tensor], tf.Tensor]) -> Predictor:
+    """A function from a volume to `head` of the model's logits, all slices of it."""
 
     @tf.function(input_signature=[tf.TensorSpec([None, *model.input_shape[1:]])])
     def classes(images: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.argmax(model(images, training=False), axis=-1), tf.uint8)
+        return head(model(images, training=False))
 
     def predict(image_kji: np.ndarray) -> np.ndarray:
         padded = np.pad(image_kji.astype(np.float32), ((1, 1), (0, 0), (0, 0)), mode="edge")

@@ -1,0 +1,44 @@
+"""Three planes through a segmentation, laid over the image."""
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from cmda_tf.data.structures import Structures
+from cmda_tf.figures.canvas import Canvas
+from cmda_tf.figures.palette import legend_handles, paint
+
+OPACITY = 0.5
+
+
+def draw_planes(image_kji: np.ndarray, label_kji: np.ndarray, structures: Structures) -> Canvas:
+    """The coronal, axial and sagittal slices with most foreground; below them the same, overlaid.
+
+    Args:
+      image_kji: `[K, J, I]` float, isotropic, on a LIP grid (`cmda_tf.data.geometry`).
+      label_kji: `[K, J, I]` integer classes.
+      structures: what they mean, and their colours.
+    """
+    low, high = np.percentile(image_kji, (1, 99.5))
+    figure = Canvas(9.6, 6.8, layout="constrained")
+    panels = figure.subplots(2, 3)
+    for column, (title, axis) in enumerate((("coronal", 0), ("axial", 1), ("sagittal", 2))):
+        image, label = (np.moveaxis(v, axis, 0) for v in (image_kji, label_kji))
+        areas = (label > 0).sum(axis=(1, 2))
+        k = int(areas.argmax()) if areas.any() else len(label) // 2
+        plane, classes = image[k], label[k]
+        if axis == 2:  # rows head to feet, columns front to back
+            plane, classes = plane.T[:, ::-1], classes.T[:, ::-1]
+        for panel, painted in zip(panels[:, column], (None, classes)):
+            _show(panel, plane, low, high)
+            if painted is not None:
+                panel.imshow(paint(painted, structures, OPACITY), interpolation="nearest")
+        panels[0, column].set_title(title, fontsize=10)
+    handles = legend_handles(structures)
+    figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=9)
+    return figure
+
+
+def _show(panel: Axes, plane: np.ndarray, low: float, high: float) -> None:
+    panel.imshow(plane, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+    panel.set(xticks=[], yticks=[])
+    panel.spines[:].set_visible(False)

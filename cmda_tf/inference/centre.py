@@ -1,0 +1,78 @@
+"""Where in a large volume are the structures? The model itself looks, in windows of its size."""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import SimpleITK as sitk
+
+from cmda_tf.data.geometry import Geometry
+from cmda_tf.errors import DataError
+
+Look = Callable[[Sequence[float]], tuple[Geometry, np.ndarray]]
+
+
+def find_centre_mm(image: sitk.Image, look: Look, window_mm: float) -> tuple[float, ...]:
+    """The centre of what the model finds.
+
+    Windows half overlap and cover the volume. The one with most foreground gives a first centre,
+    a second look from there the final one.
+
+    Args:
+      image: the volume.
+      look: a window's centre (LPS, mm) to its grid and probabilities `[K, J, I, classes]`.
+      window_mm: width of a window.
+
+    Returns:
+      A point (LPS, mm).
+
+    Raises:
+      DataError: nothing is found anywhere.
+    """
+    best, found = 0, None
+    for centre in window_centres(image, window_mm):
+        try:
+            volume, middle = _foreground(*look(centre))
+        except DataError:  # nothing but one value in this window
+            continue
+        if volume > best:
+            best, found = volume, middle
+    if found is None:
+        raise DataError(
+            "the model finds none of its structures in this image; --centre=x,y,z says where "
+            "they are"
+        )
+    _, again = _foreground(*look(found))
+    return found if again is None else again
+
+
+def window_centres(image: sitk.Image, window_mm: float) -> list[tuple[float, ...]]:
+    """Centres of half overlapping windows that cover the volume's box in LPS."""
+    corners = Geometry.of(image).corners_mm
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    axes = [_along(*ends, window_mm) for ends in zip(low, high)]
+    return [tuple(map(float, point)) for point in itertools.product(*axes)]
+
+
+def _along(low: float, high: float, window_mm: float) -> np.ndarray:
+    """Window centres along one axis."""
+    spare = high - low - window_mm
+    if spare <= 0:
+        return np.array([(low + high) / 2])
+    count = 1 + math.ceil(spare / (window_mm / 2))
+    return np.linspace(low + window_mm / 2, high - window_mm / 2, count)
+
+
+def _foreground(grid: Geometry, probabilities: np.ndarray) -> tuple[int, tuple[float, ...] | None]:
+    """Voxels of the largest connected foreground, and the centre of its box."""
+    foreground = (probabilities.argmax(axis=-1) > 0).astype(np.uint8)
+    parts = sitk.RelabelComponent(sitk.ConnectedComponent(grid.apply(foreground)))
+    statistics = sitk.LabelShapeStatisticsImageFilter()
+    statistics.Execute(parts)
+    if not statistics.HasLabel(1):
+        return 0, None
+    box = statistics.GetBoundingBox(1)
+    middle = [start + (length - 1) / 2 for start, length in zip(box[:3], box[3:])]
+    centre = parts.TransformContinuousIndexToPhysicalPoint(middle)
+    return statistics.GetNumberOfPixels(1), centre

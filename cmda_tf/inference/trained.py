@@ -1,0 +1,117 @@
+"""A finished run as a segmentation model: `cmda_tf.load_run(path).predict(image)`."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from cmda_tf.data.geometry import Geometry
+from cmda_tf.data.preprocess import preprocess
+from cmda_tf.data.structures import Structures
+from cmda_tf.data.volume import check_image, read_volume
+from cmda_tf.errors import DataError, UsageError
+from cmda_tf.evaluation.predict import load_model, probability_predictor
+from cmda_tf.inference.centre import find_centre_mm
+from cmda_tf.inference.segmentation import Segmentation, to_segmentation
+from cmda_tf.training.runs import Run, finished_run
+
+ROLES = ("target", "source")
+
+
+class TrainedModel:
+    """A finished run's networks, ready for images of either domain.
+
+    Attributes:
+      run: the run.
+      structures: what it segments.
+      spacing_mm, size: of the grid it sees, isotropic and cubic.
+    """
+
+    def __init__(self, run: Run):
+        self.run = run
+        self.structures = Structures.from_dict(run.record["inputs"]["structures"])
+        self.spacing_mm = float(run.record["inputs"]["spacing_mm"])
+        self.size = run.config.size
+
+    def predict(
+        self,
+        image: sitk.Image | str | Path,
+        domain: str = "target",
+        centre: str | Sequence[float] = "image",
+        keep_largest: bool = False,
+    ) -> Segmentation:
+        """Segments a volume.
+
+        Args:
+          image: 3-D scalar image, or a file of one.
+          domain: `target` for images that the run was adapted to, `source` for the others.
+          centre: of the cube that the model sees: `image` for the middle of the volume, `model`
+            for where the model itself finds the structures, or a point (x, y, z) in mm, LPS.
+          keep_largest: of each structure keep the largest connected component.
+
+        Returns:
+          The segmentation, on the grid of the image.
+
+        Raises:
+          UsageError: an unknown domain or centre.
+          DataError: the image cannot be read, or is no such image.
+        """
+        if domain not in ROLES:
+            raise UsageError(f"domain: expected one of {', '.join(ROLES)}; found {domain!r}")
+        if isinstance(image, sitk.Image):
+            name, image = "image", check_image(sitk.Cast(image, sitk.sitkFloat32), "image")
+        else:
+            name, image = str(image), read_volume(image)
+        centre_mm = self._centre_mm(image, domain, centre, name)
+        grid, probabilities = self.probabilities(image, domain, centre_mm, name)
+        return to_segmentation(
+            probabilities, grid, Geometry.of(image), self.structures, keep_largest
+        )
+
+    def probabilities(
+        self, image: sitk.Image, domain: str, centre_mm: Sequence[float], name: str = "image"
+    ) -> tuple[Geometry, np.ndarray]:
+        """The grid that the model sees around a point, and what it predicts there.
+
+        Returns:
+          The grid, and probabilities `[K, J, I, classes]` float32.
+        """
+        options = {"size": self.size, "spacing_mm": self.spacing_mm, "centre_mm": centre_mm}
+        subject = preprocess(name, domain, image, **options)
+        return subject.grid, self._network(domain)(subject.image)
+
+    def _centre_mm(self, image, domain, centre, name) -> Sequence[float] | None:
+        """The point that `centre` means; None for the middle of the image."""
+        if not isinstance(centre, str):
+            point = tuple(float(x) for x in centre)
+            if len(point) != 3 or not np.isfinite(point).all():
+                raise UsageError(f"centre: expected a point x, y, z in mm; found {centre}")
+            return point
+        if centre == "image":
+            return None
+        if centre != "model":
+            raise UsageError(f"centre: expected image, model or x,y,z in mm; found {centre!r}")
+        look = functools.partial(self.probabilities, image, domain, name=name)
+        return find_centre_mm(image, look, self.size * self.spacing_mm)
+
+    @functools.cache  # noqa: B019 - a model lives as long as its networks
+    def _network(self, domain: str):
+        return probability_predictor(load_model(self.run, domain))
+
+
+def load_run(path: str | Path) -> TrainedModel:
+    """A finished run, as a model.
+
+    Args:
+      path: the run's folder, such as `runs/adapt_d13`.
+
+    Raises:
+      DataError: there is no finished run, or one of an older version without structures.
+    """
+    run = finished_run(Path(path), "python -m cmda_tf.train")
+    try:
+        return TrainedModel(run)
+    except (LookupError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: its settings do not tell its structures ({error})") from error
