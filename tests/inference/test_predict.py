@@ -1,0 +1,146 @@
+"""`cmda_tf.predict` and `cmda_tf.load_run` on a tiny run."""
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from helpers_data import centred_geometry, heart_image, oblique, write
+from PIL import Image
+
+import cmda_tf
+from cmda_tf.data.geometry import Geometry
+from cmda_tf.data.store import load_subject
+from cmda_tf.data.structures import HEART
+from cmda_tf.errors import DataError, UsageError
+from cmda_tf.evaluation.predict import load_model, predictor
+from cmda_tf.files import read_json, write_json
+from cmda_tf.predict import PredictSettings, main
+from cmda_tf.settings import AdaptSettings
+from cmda_tf.training.adabn import adapt_statistics
+
+RAW = centred_geometry((30, 28, 26), (5.0, 5.5, 6.0), oblique(5, -10, 8), (20, -30, 40))
+
+
+@pytest.fixture(scope="module")
+def run(tiny, manifest, untraced):
+    """A run with a path of its own for each domain."""
+    return untraced(adapt_statistics, tiny(AdaptSettings, name="predicting"), manifest)
+
+
+@pytest.fixture
+def image(tmp_path):
+    return write(tmp_path / "in" / "patient.nii.gz", RAW, heart_image(RAW, (20, -30, 40)))
+
+
+def label(folder, name="patient"):
+    return sitk.ReadImage(str(folder / f"{name}_label.nii.gz"))
+
+
+def test_outputs_lie_on_the_grid_of_the_image(run, image, tmp_path, capsys):
+    out = tmp_path / "out"
+    options = {"probabilities": True, "entropy": True}
+    main([str(image)], PredictSettings(str(run.folder), out=str(out), **options))
+    names = {p.name.removeprefix("patient_") for p in out.iterdir()}
+    maps = {f"probability_{s.name}.nii.gz" for s in HEART} | {"entropy.nii.gz", "label.nii.gz"}
+    assert names == maps | {"overlay.png", "volumes.csv", "labels.ctbl", "labels.txt"}
+    original = sitk.ReadImage(str(image))
+    for name in maps:
+        found = sitk.ReadImage(str(out / f"patient_{name}"))
+        assert found.GetSize() == original.GetSize()
+        for get in ("GetSpacing", "GetOrigin", "GetDirection"):
+            np.testing.assert_allclose(getattr(found, get)(), getattr(original, get)(), atol=1e-4)
+    codes = sitk.GetArrayFromImage(label(out))
+    assert set(np.unique(codes)) <= {0, 205, 420, 500, 820}
+    with open(out / "volumes.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["structure"] for line in lines] == list(HEART.columns)
+    voxel_mm3 = np.prod(original.GetSpacing())
+    for line in lines:
+        expected = (codes == HEART[line["structure"]].codes[0]).sum() * voxel_mm3
+        assert float(line["volume_mm3"]) == pytest.approx(expected, abs=0.1)
+    assert "820 AA 255 210 31 255" in (out / "labels.ctbl").read_text()
+    assert '420 232 48 42 1 1 1 "LA-blood"' in (out / "labels.txt").read_text()
+    assert Image.open(out / "patient_overlay.png").size[0] > 500
+    assert "patient_label.nii.gz (AA " in capsys.readouterr().out
+
+
+def test_on_prepared_data_it_agrees_with_the_evaluation(run, manifest):
+    """The same voxels, when the image already is the prepared volume's raw file."""
+    entry = manifest.select("ct", "test")[0]
+    subject = load_subject(manifest.path(entry))
+    raw = manifest.folder.parent / "raw" / "ct_train" / f"{entry.id}_image.nii.gz"
+    model = cmda_tf.load_run(run.folder)
+    found = model.predict(raw)
+    assert found.seen == subject.grid and found.raw == subject.raw
+    evaluated = predictor(load_model(run, "target"))(subject.image)
+    agree = found.probabilities.argmax(axis=-1) == evaluated
+    assert agree.mean() > 0.99  # the store rounds intensities to float16
+
+
+def test_domains_and_centres(run, image):
+    model = cmda_tf.load_run(run.folder)
+    target, source = model.predict(image), model.predict(image, "source")
+    assert (target.probabilities != source.probabilities).any()
+    moved = model.predict(sitk.ReadImage(str(image)), centre=(30, -30, 40))
+    step = np.subtract(moved.seen.origin_mm, target.seen.origin_mm)
+    np.testing.assert_allclose(step, (10, 0, 0), atol=1e-3)
+    with pytest.raises(UsageError, match="domain: expected one of target, source; found 'ct'"):
+        model.predict(image, "ct")
+    for centre in ("heart", (1, 2), (1, 2, float("nan"))):
+        with pytest.raises(UsageError, match="centre: expected"):
+            model.predict(image, centre=centre)
+
+
+def test_given_images_are_checked_as_files_are(run):
+    model = cmda_tf.load_run(run.folder)
+    with pytest.raises(DataError, match="image: expected an image, found the constant 0"):
+        model.predict(RAW.blank())
+    with pytest.raises(DataError, match="3-D"):
+        model.predict(sitk.Image([8, 8], sitk.sitkFloat32))
+
+
+def test_model_may_look_for_the_structures_itself(run, image, monkeypatch):
+    monkeypatch.setattr("cmda_tf.inference.trained.find_centre_mm", lambda *_: (21.0, -30.0, 40.0))
+    found = cmda_tf.load_run(run.folder).predict(image, centre="model")
+    middle = found.seen.corners_mm.mean(axis=0)
+    np.testing.assert_allclose(middle, (21, -30, 40), atol=1e-6)
+
+
+def test_one_bad_image_does_not_keep_the_others(run, image, tmp_path, capsys):
+    bad = tmp_path / "in" / "bad.nii"
+    bad.write_bytes(b"no image")
+    settings = PredictSettings(str(run.folder), out=str(tmp_path / "out"), overlay=False)
+    with pytest.raises(DataError, match="1 of 2 images could not be segmented"):
+        main([str(bad), str(image)], settings)
+    assert f"error: {bad}: " in capsys.readouterr().err
+    assert Geometry.of(label(tmp_path / "out")).size_ijk == RAW.size_ijk
+    assert not list((tmp_path / "out").glob("*overlay*"))
+
+
+@pytest.mark.parametrize(
+    ("images", "changes", "message"),
+    [
+        ([], {}, "at least one IMAGE"),
+        (["a/x.nii", "b/x.nii.gz"], {}, r"b/x\.nii\.gz: its output would replace that of a/x"),
+        (["x.nii"], {"model": None}, "--model: expected the folder"),
+        (["x.nii"], {"centre": "1,2"}, "--centre: expected image, model or x,y,z"),
+        (["x.nii"], {"centre": "a,b,c"}, "--centre"),
+    ],
+)
+def test_wrong_usage(images, changes, message):
+    with pytest.raises(UsageError, match=message):
+        main(images, PredictSettings(**{"model": "none", **changes}))
+
+
+def test_no_run_or_one_without_structures(run, tmp_path):
+    with pytest.raises(DataError, match="no finished run here"):
+        cmda_tf.load_run(tmp_path)
+    old = tmp_path / "old"
+    shutil.copytree(run.folder, old)
+    record = read_json(old / "settings.json")
+    del record["inputs"]["structures"]
+    write_json(old / "settings.json", record)
+    with pytest.raises(DataError, match=r"old: its settings do not tell its structures"):
+        cmda_tf.load_run(old)
