@@ -1,0 +1,46 @@
+"""`python -m cmda_tf.export --model=runs/adapt_d13 --out=DIR`: a run for other programs.
+
+Writes a TensorFlow SavedModel with a signature for each path of the router, `source` and `target`
+(a run without a DAM has the same network in both), or with `--format=onnx` a file for each. Input
+`images` `[B, size, size, 3]` float32: three consecutive coronal slices of a prepared volume as
+channels. Output `probabilities` `[B, size, size, classes]` float32. `cmda_tf.json` beside them says
+what a program needs besides: spacing, structures, how intensities are prepared.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmda_tf import cli
+from cmda_tf.errors import UsageError
+from cmda_tf.options import Options, setting
+
+FORMATS = ("saved_model", "onnx")
+
+
+@dataclass(frozen=True)
+class ExportSettings(Options):
+    """The flags of `python -m cmda_tf.export`."""
+
+    model: str | None = setting(None, "Folder of a finished run, such as runs/adapt_d13.")
+    out: str | None = setting(None, "Folder to write; it must not exist.")
+    format: str = setting("saved_model", "What to write; onnx needs tf2onnx.", choices=FORMATS)
+
+
+def main(settings: ExportSettings) -> None:
+    """Exports a run."""
+    for name in ("model", "out"):
+        if getattr(settings, name) is None:
+            raise UsageError(f"--{name}: a folder is required")
+    out = Path(settings.out)
+    if out.exists():
+        raise UsageError(f"--out: {out} is there already; expected a new folder")
+    from cmda_tf.inference.exported import write_onnx, write_saved_model
+    from cmda_tf.inference.trained import load_run
+
+    write = {"saved_model": write_saved_model, "onnx": write_onnx}[settings.format]
+    write(load_run(settings.model), out)
+    print(f"{settings.format}: {out}")
+
+
+if __name__ == "__main__":
+    cli.run(main, ExportSettings)

@@ -1,0 +1,94 @@
+"""A finished run in forms that other programs load."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow as tf
+
+from cmda_tf import __version__
+from cmda_tf.data.geometry import LIP_DIRECTION
+from cmda_tf.data.preprocess import CUT_PERCENTILE
+from cmda_tf.errors import UsageError
+from cmda_tf.evaluation.predict import load_model
+from cmda_tf.files import make_folder, write_json
+from cmda_tf.inference.trained import ROLES, TrainedModel
+
+ABOUT = "cmda_tf.json"
+
+
+class Paths(tf.Module):
+    """Both paths of a run as functions of images alone."""
+
+    def __init__(self, model: TrainedModel):
+        super().__init__()
+        self.networks = {role: load_model(model.run, role) for role in ROLES}
+        shape = [None, model.size, model.size, 3]
+        spec = tf.TensorSpec(shape, tf.float32, name="images")
+        self.functions = {role: self._function(role, spec) for role in ROLES}
+
+    def _function(self, role: str, spec: tf.TensorSpec) -> tf.types.experimental.GenericFunction:
+        @tf.function(input_signature=[spec])
+        def probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
+            logits = self.networks[role](images, training=False)
+            return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))}
+
+        return probabilities
+
+
+def write_saved_model(model: TrainedModel, out: Path) -> None:
+    """Writes a SavedModel with the signatures `source` and `target`, and `cmda_tf.json`."""
+    paths = Paths(model)
+    with _new_folder(out) as folder:
+        tf.saved_model.save(paths, str(folder), signatures=paths.functions)
+        write_json(folder / ABOUT, _about(model))
+
+
+def write_onnx(model: TrainedModel, out: Path) -> None:
+    """Writes `source.onnx` and `target.onnx`, and `cmda_tf.json`.
+
+    Raises:
+      UsageError: tf2onnx is not installed.
+    """
+    try:
+        import tf2onnx
+    except ImportError as error:
+        raise UsageError(f"--format=onnx: needs the package tf2onnx ({error})") from error
+    paths = Paths(model)
+    with _new_folder(out) as folder:
+        for role, function in paths.functions.items():
+            tf2onnx.convert.from_function(
+                function, function.input_signature, output_path=str(folder / f"{role}.onnx")
+            )
+        write_json(folder / ABOUT, _about(model))
+
+
+def _about(model: TrainedModel) -> dict:
+    """What a program must know to feed the model and to read what it says."""
+    return {
+        "cmda_tf": __version__,
+        "phase": model.run.phase,
+        "source": model.run.record["settings"]["source"],
+        "target": model.run.record["settings"]["target"],
+        "size": model.size,
+        "spacing_mm": model.spacing_mm,
+        "direction": list(LIP_DIRECTION),
+        "channels": "three consecutive coronal slices, borders replicated; of the middle one",
+        "intensities": f"cut above percentile {CUT_PERCENTILE:g}, then mean 0 and deviation 1",
+        **model.structures.to_dict(),
+    }
+
+
+@contextlib.contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """A folder that gets its name when all of it is written."""
+    make_folder(out.parent)
+    temporary = out.with_name(f".tmp_{out.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
