@@ -178,7 +178,7 @@ def previews(
         shown = {"image": (images[..., 1:2] - low) / (high - low), "prediction": classes}
         if stack.labels is not None:
             shown["truth"] = stack.labels[chosen][..., np.newaxis]
-        scale = float(model.output_shape[-1] - 1)
+        scale = float(stack.classes - 1)
         return {
             name: tf.cast(value, tf.float32) / (1.0 if name == "image" else scale)
             for name, value in shown.items()

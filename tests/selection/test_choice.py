@@ -52,10 +52,10 @@ def watched(monkeypatch):
     """Target labels and test subjects must not be read."""
     load = store.load_subject
 
-    def checked(path, with_label=True):
+    def checked(path, with_label=True, classes=255):
         assert "_train_" in path.name, f"{path}: a test subject was read"
         assert path.name.startswith("mr") or not with_label, f"{path}: a label was asked for"
-        return load(path, with_label)
+        return load(path, with_label, classes)
 
     monkeypatch.setattr(slices, "load_subject", checked)
 

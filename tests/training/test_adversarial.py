@@ -42,10 +42,10 @@ def test_no_target_label_is_read(
 ):
     load = store.load_subject
 
-    def watched(path, with_label=True):
+    def watched(path, with_label=True, classes=255):
         assert "_train_" in path.name, f"{path}: a test subject was read"
         assert path.name.startswith("mr") or not with_label, f"{path}: a label was asked for"
-        return load(path, with_label)
+        return load(path, with_label, classes)
 
     monkeypatch.setattr(slices, "load_subject", watched)
     unlabelled = manifest_without_target_labels
