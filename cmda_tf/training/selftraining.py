@@ -163,7 +163,7 @@ def _rule(settings: SelfTrainSettings, manifest: Manifest) -> Rule:
     shares = None
     if settings.align_classes:
         source = load_slices(manifest, settings.source, "train", with_labels=True)
-        shares = class_shares(source.labels, NUM_CLASSES)
+        shares = class_shares(source.labels[source.usable], NUM_CLASSES)
     return Rule.of(NUM_CLASSES, settings.confidence_quantile, settings.confidence, shares)
 
 
