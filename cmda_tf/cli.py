@@ -62,7 +62,10 @@ def _guarded(
     """Runs `main` and turns what it raises into one line and an exit code."""
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # progress bars must not be torn by chatter
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's stop: save first
+    # A batch system's stop, or a terminal that is closed: save first. nohup's SIGHUP is ignored.
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     try:
         main(*before, *(from_flags(cls) for cls in settings))
         return 0

@@ -68,15 +68,15 @@ def evaluate(settings: EvaluateSettings):
         if settings.measure_snapshots and has_snapshots(experiment.run):
             selection[experiment.title] = look_back(experiment.run, manifest)
     published = TABLE_1 if settings.published else {}
-    meta = _meta(manifest) | {"runs": {e.title: _run_facts(e) for e in experiments}}
-    report = Report(rows, meta, published, selection)
-    write_report(report, out)
+    meta = _meta(manifest) | {"runs": {e.title: _run_facts(e, rows[e.title]) for e in experiments}}
     coloured = in_palette(manifest.structures, settings.palette)
     _draw_shift(out, manifest, coloured, record["settings"])
     if maps:
         target = test_subjects(manifest, record["settings"]["target"])
         shown = [e for e in experiments if e.title in maps]
         _draw_figures(out, target, shown, maps, coloured)
+    report = Report(rows, meta, published, selection)
+    write_report(report, out)  # last: who finds it finds all
     return report
 
 
@@ -118,14 +118,17 @@ def _draw_figures(
         draw("figure4", adapted)
 
 
-def _run_facts(experiment: Any) -> dict[str, Any]:
+def _run_facts(experiment: Any, row: Any) -> dict[str, Any]:
     """What of a row's run a reader of `results.json` may ask for."""
     record = experiment.run.record
+    origin = record["inputs"].get("origin_folder")
     return {
         "phase": record["phase"],
         "run": experiment.run.folder.name,
         "depth": record["settings"].get("depth"),
+        "origin": origin and Path(origin).name,
         "seed": record["settings"]["seed"],
+        "subjects": list(row.subjects),
     }
 
 

@@ -21,6 +21,7 @@ from cmda_tf.reproduction.plan import (
     PAPER_ROWS,
     RESULTS,
     Step,
+    check_finished,
     make_plan,
     seed_jobs,
     with_seed,
@@ -48,8 +49,10 @@ class ReproduceSettings(Options):
 
 def main(settings: ReproduceSettings, *phases: PhaseSettings) -> None:
     """Plans, runs, evaluates and reports."""
-    if not settings.seeds:
-        raise UsageError("--seeds: expected at least one, found none")
+    if not settings.seeds or len(set(settings.seeds)) < len(settings.seeds):
+        raise UsageError(f"--seeds: expected at least one, and each once; found {settings.seeds}")
+    if phases[0].seed:
+        raise UsageError("--seed: this command takes its seeds from --seeds")
     # What several phases share is one flag, however many of them state it.
     base = list(dict.fromkeys(flag for phase in phases for flag in phase.to_flags()))
     on_phantom = phases[0].prepared is None
@@ -59,6 +62,8 @@ def main(settings: ReproduceSettings, *phases: PhaseSettings) -> None:
     steps = {seed: [with_seed(s, seed, folders[seed]) for s in plan] for seed in settings.seeds}
     if settings.dry_run:
         return _show_plan(steps)
+    for seed in settings.seeds:
+        check_finished(steps[seed])
     jobs = [job for seed in settings.seeds for job in seed_jobs(steps[seed], folders[seed])]
     run_jobs(jobs, settings.workers)
     _report(settings, folders, plan)

@@ -27,7 +27,8 @@ class PhaseSettings(Options):
     runs: str = setting("runs", "Folder that holds one folder a run.")
     name: str | None = setting(None, "The run's folder under --runs. Default: by phase.")
     origin: str | None = setting(
-        None, "Run under --runs that this one starts from. Default: source_<source>."
+        None,
+        "Run under --runs that this one starts from. Default: source_<source>, or the adaptation.",
     )
     title: str | None = setting(None, "The row's title in tables. Default: by phase.")
     resume: bool = setting(True, "Go on from the last checkpoint; --noresume starts anew.")

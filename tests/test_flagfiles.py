@@ -74,7 +74,7 @@ def test_paper_states_the_papers_numbers(parse):
     assert (adaptation.critic_learning_rate, adaptation.dam_learning_rate) == (3e-4, 3e-4)
     assert (adaptation.adversarial_decay, adaptation.adversarial_decay_every) == (0.98, 100)
     assert adaptation.taps == DEFAULT_TAPS
-    assert not adaptation.refresh_statistics
+    assert not adaptation.refresh_statistics and adaptation.select == "last"
 
 
 def test_flags_after_a_flagfile_win(parse):

@@ -19,15 +19,26 @@ def result(shift):
     """A seed's `results.json`, all rows but noDA shifted."""
     runs = {"AdaBN d=13": ("adabn", 13), "UDA d=13": ("adapt", 13)}
     facts = {t: runs.get(t, ("source", None)) for t in DICE}
+    spread = {"dice_std": 0.0, "asd_std": 0.0, "asd_subjects": 4}
     return {
         "rows": {
             title: {
-                n: {"dice_mean": dice + shift * (title != "noDA"), "asd_mean": 1.0} for n in NAMES
+                n: {"dice_mean": dice + shift * (title != "noDA"), "asd_mean": 1.0, **spread}
+                for n in NAMES
             }
             for title, dice in DICE.items()
         },
         "meta": {
-            "runs": {t: {"phase": p, "depth": d} for t, (p, d) in facts.items()},
+            "runs": {
+                t: {
+                    "phase": p,
+                    "depth": d,
+                    "run": f"{p}_d{d}",
+                    "origin": "source_mr",
+                    "subjects": [1],
+                }
+                for t, (p, d) in facts.items()
+            },
             "versions": {"tensorflow": "x"},
             "size": 64,
             "spacing_mm": 3.5,
@@ -62,7 +73,7 @@ def test_every_seed_is_trained_and_evaluated_then_all_reported(jobs, tmp_path, c
     assert [job.name for job in jobs] == [
         f"seed{seed}/{name}"
         for seed in (0, 1)
-        for name in ("phantom", "prepare", "source_mr", "adapt_d13", "report")
+        for name in ("phantom", "prepare", "run source_mr", "run adapt_d13", "report")
     ]
     runs = f"--runs={tmp_path / 'seed1'}"
     assert jobs[8].arguments == (
@@ -103,8 +114,11 @@ def test_report_tells_how_it_was_made_and_what_it_shows(jobs, tmp_path):
 
 
 def test_at_least_one_seed():
-    with pytest.raises(UsageError, match="--seeds"):
-        reproduce.main(ReproduceSettings(seeds=()), SourceSettings(), AdaptSettings())
+    for seeds in ((), (1, 1)):
+        with pytest.raises(UsageError, match="--seeds"):
+            reproduce.main(ReproduceSettings(seeds=seeds), SourceSettings(), AdaptSettings())
+    with pytest.raises(UsageError, match="--seed: "):
+        reproduce.main(ReproduceSettings(), SourceSettings(seed=7), AdaptSettings(seed=7))
 
 
 def test_dry_run_shows_all_rows_without_data(tmp_path, monkeypatch, capsys, jobs):
@@ -126,4 +140,6 @@ def test_dry_run_shows_all_rows_without_data(tmp_path, monkeypatch, capsys, jobs
 def test_our_rows_are_made_on_the_phantom(jobs, tmp_path):
     reproduce.main(ReproduceSettings(out=str(tmp_path)), SourceSettings(), AdaptSettings())
     names = {job.name.split("/")[1] for job in jobs}
-    assert {"adapt_d31", "uda_tuned", "uda_plus"} < names and len(names) == 2 + 9 + 6 + 1
+    assert {"run adapt_d31", "run uda_tuned", "run uda_plus"} < names and len(
+        names
+    ) == 2 + 9 + 6 + 1

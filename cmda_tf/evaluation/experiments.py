@@ -46,7 +46,7 @@ def find_experiments(runs: Path) -> list[Experiment]:
     """The rows that the finished runs of a folder make, in the order of the paper's table.
 
     Raises:
-      DataError: there is no finished run.
+      DataError: there is no finished run, or two rows have one title.
     """
     folders = sorted(p.parent for p in runs.glob(f"*/{SETTINGS}"))
     finished = [run for run in map(open_run, folders) if run.finished]
@@ -55,6 +55,11 @@ def find_experiments(runs: Path) -> list[Experiment]:
         raise DataError(
             f"{runs}: no finished run; this makes one: "
             f"python -m cmda_tf.train --phase=source --runs={runs}"
+        )
+    titles = [experiment.title for experiment in found]
+    if twice := sorted({title for title in titles if titles.count(title) > 1}):
+        raise DataError(
+            f"{runs}: more than one run makes the row {twice[0]!r}; --title tells them apart"
         )
     return sorted(found, key=_place)
 

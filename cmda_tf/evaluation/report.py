@@ -110,7 +110,7 @@ class Report:
 
 
 def write_report(report: Report, folder: str | Path) -> None:
-    """Writes `results.json`, `table.md`, `table.csv` and `subjects.csv`, each atomically.
+    """Writes `table.md`, `table.csv`, `subjects.csv`, then `results.json`, each atomically.
 
     Args:
       report: what to write.
@@ -120,10 +120,10 @@ def write_report(report: Report, folder: str | Path) -> None:
       DataError: the folder cannot be made or written to.
     """
     folder = Path(folder)
-    write_json(folder / "results.json", report.to_results())
     write_text(folder / "table.md", report.to_markdown())
     write_text(folder / "table.csv", report.to_csv())
     write_text(folder / "subjects.csv", report.to_subjects_csv())
+    write_json(folder / "results.json", report.to_results())
 
 
 def _line(title: str, row: Row) -> list[str]:

@@ -56,8 +56,11 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> None:
 
     Raises:
       JobFailed: a job's exit code was not 0.
+      ValueError: two jobs have one name, or jobs wait for each other.
     """
     waiting, running = list(jobs), {}
+    if len({job.name for job in jobs}) < len(jobs):
+        raise ValueError(f"expected one name a job: {[job.name for job in jobs]}")
     try:
         while waiting or running:
             _start_ready(waiting, running, workers)
@@ -77,6 +80,8 @@ def _start_ready(waiting: list[Job], running: dict, workers: int) -> None:
         pending = {job.name for job in [*waiting, *running]}
         job = next((job for job in waiting if not job.needs & pending), None)
         if job is None:
+            if waiting and not running:
+                raise ValueError(f"{waiting[0].name} waits for {sorted(waiting[0].needs)} for ever")
             return
         waiting.remove(job)
         where = f"  > {job.log}" if workers > 1 else ""
@@ -90,7 +95,7 @@ def _start(job: Job, workers: int) -> subprocess.Popen:
     if workers == 1:
         return subprocess.Popen(command, start_new_session=True)
     make_folder(job.log.parent)
-    with open(job.log, "wb") as log:
+    with open(job.log, "ab") as log:  # what an earlier, stopped attempt said stays
         return subprocess.Popen(
             command, start_new_session=True, stdout=log, stderr=subprocess.STDOUT
         )

@@ -4,19 +4,23 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from cmda_tf.errors import DataError, UsageError
+from cmda_tf.files import read_json
 from cmda_tf.options import define_flags, from_flags
 from cmda_tf.reproduction.jobs import Job
 from cmda_tf.settings import PhaseSettings
 from cmda_tf.train import PhaseChoice
 from cmda_tf.training.names import (
+    FREE,
     PHANTOM_SIZE,
     PHANTOM_SPACING_MM,
     PHANTOM_SUBJECTS,
     PHASES,
+    SETTINGS,
     origin_name,
     phantom_folders,
     run_name,
@@ -86,15 +90,16 @@ def make_plan(
         other.
     """
     steps = [_step(row, [*base, f"--flagfile={_flagfile(folder, row)}"]) for row in rows]
-    present = {(s.phase, s.settings.depth) for s in steps if s.phase in ("adabn", "adapt")}
+    present = {step.name for step in steps}
     for depth in depths:
         for phase, kind in (("adabn", "adabn"), ("adapt", "uda")):
-            if (phase, depth) not in present:
+            if f"{phase}_d{depth}" not in present:
                 more = [*base, f"--phase={phase}", f"--depth={depth}"]
                 steps.append(_step(f"{kind}_d{depth}", more))
-    names = [step.name for step in steps]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UsageError(f"--rows: more than one row makes the run {twice[0]!r}")
+    titles = [step.settings.title for step in steps if step.settings.title]
+    for kind, found in (("run", [step.name for step in steps]), ("title", titles)):
+        if twice := sorted({name for name in found if found.count(name) > 1}):
+            raise UsageError(f"--rows: more than one row makes the {kind} {twice[0]!r}")
     return _ordered(steps)
 
 
@@ -104,6 +109,40 @@ def with_seed(step: Step, seed: int, runs: Path) -> Step:
     if step.settings.prepared is None:
         changes["phantom_seed"] = seed
     return dataclasses.replace(step, settings=dataclasses.replace(step.settings, **changes))
+
+
+def check_finished(steps: Sequence[Step]) -> None:
+    """Refuses finished runs that other flags have made, or whose origin has changed since.
+
+    Raises:
+      UsageError: naming the run and the first setting that differs.
+    """
+    by_name = {step.name: step for step in steps}
+    for step in filter(lambda step: step.finished, steps):
+        folder, origin = step.weights.parent, by_name.get(step.origin)
+        record = read_json(folder / SETTINGS)
+        before, now = {"phase": record["phase"], **record["settings"]}, _recorded(step)
+        for name in ("phase", *sorted(now.keys() - FREE | {"title"})):
+            if before.get(name) != now[name]:
+                raise UsageError(
+                    f"{folder} was made with {name}={before.get(name)!r}, now it is "
+                    f"{now[name]!r}; remove it, or choose another --out"
+                )
+        if origin and origin.finished and origin.weights.stat().st_mtime > _made(step):
+            raise UsageError(f"{folder} started from an older {origin.name}; remove it")
+
+
+def _recorded(step: Step) -> dict[str, Any]:
+    """The settings as the run writes them down."""
+    values = {"phase": step.phase, **step.settings.to_dict()}
+    if step.phase == "finetune":
+        rate = values["finetune_learning_rate"]
+        values |= {"steps": values["finetune_steps"], "learning_rate": rate}
+    return values
+
+
+def _made(step: Step) -> float:
+    return step.weights.stat().st_mtime
 
 
 def seed_jobs(steps: Sequence[Step], folder: Path) -> list[Job]:
@@ -116,7 +155,7 @@ def seed_jobs(steps: Sequence[Step], folder: Path) -> list[Job]:
 
     def job(name: str, module: str, arguments: Sequence[str], needs: Iterable[str]) -> Job:
         own = {f"{folder.name}/{need}" for need in needs}
-        log = folder / "logs" / f"{name}.log"
+        log = folder / "logs" / f"{name.split(' ')[-1]}.log"
         return Job(f"{folder.name}/{name}", module, tuple(arguments), frozenset(own), log)
 
     jobs, missing = [], [step for step in steps if not step.finished]
@@ -126,10 +165,10 @@ def seed_jobs(steps: Sequence[Step], folder: Path) -> list[Job]:
         jobs.append(job("phantom", "cmda_tf.phantom", make, ()))
         jobs.append(job("prepare", "cmda_tf.prepare", prepare, ["phantom"]))
     for step in missing:
-        needs = ["prepare", *([step.origin] if step.origin else [])]
-        jobs.append(job(step.name, "cmda_tf.train", step.arguments, needs))
+        needs = ["prepare", *([f"run {step.origin}"] if step.origin else [])]
+        jobs.append(job(f"run {step.name}", "cmda_tf.train", step.arguments, needs))
     if not _reported(steps, folder):
-        names = [step.name for step in steps]
+        names = [f"run {step.name}" for step in steps]
         jobs.append(job("report", "cmda_tf.evaluate", [f"--runs={folder}", "--published"], names))
     return jobs
 
@@ -139,7 +178,9 @@ def _reported(steps: Sequence[Step], folder: Path) -> bool:
     report = folder / RESULTS
     if not report.is_file() or not all(step.finished for step in steps):
         return False
-    return all(step.weights.stat().st_mtime < report.stat().st_mtime for step in steps)
+    reported = {run["run"] for run in read_json(report)["meta"]["runs"].values()}
+    newer = all(_made(step) < report.stat().st_mtime for step in steps)
+    return newer and {step.name for step in steps} <= reported
 
 
 def _phantom_flags(settings: PhaseSettings) -> tuple[list[str], list[str]]:

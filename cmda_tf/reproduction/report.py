@@ -30,9 +30,12 @@ FIGURES = {
 }
 ON_PHANTOM = (
     "These are numbers of a phantom: simulated volumes whose modalities differ by imaging physics "
-    "alone, at 64x64 and half width. They show that the program does what it is meant to do and "
-    "what each part of it is worth there. They do not show how well it does on patients, whose "
-    "anatomy, disease and artefacts the phantom does not have."
+    "alone. They show that the program does what it is meant to do and what each part of it is "
+    "worth there. They do not show how well it does on patients, whose anatomy, disease and "
+    "artefacts the phantom does not have. Both modalities of the phantom draw their anatomy from "
+    "one distribution; methods that rely on that (the choice of a snapshot by source shapes, and "
+    "UDA+, whose self-training takes over the source's class shares) gain from it what other data "
+    "may not give."
 )
 
 
@@ -58,7 +61,7 @@ def write_seeds_report(
     meta = _meta(command, results)
     found = gains(results)
     published = "(paper): MM-WHS at 256x256, mean ± std over its four test subjects."
-    spread = f"Mean ± {meta['std']}; seeds {', '.join(map(str, results))}."
+    spread = f"Mean ± {meta['std']}. Seeds: {', '.join(map(str, results))}."
     notes = [spread, published, *map(str, found), *regrets(results)]
     details = {"gains": [vars(gain) for gain in found], "by_seed": results}
     report = Report(combine(results), meta, TABLE_1, notes=notes, details=details)
@@ -89,7 +92,8 @@ def _meta(command: str, results: Mapping[int, Mapping[str, Any]]) -> dict[str, A
         "versions": {**first["versions"], "cmda_tf": __version__},
         "size": first["size"],
         "spacing_mm": first["spacing_mm"],
-        "std": "population standard deviation over seeds of each seed's mean over test subjects",
+        "std": "population standard deviation over "
+        + ("seeds of each seed's mean over test subjects" if len(results) > 1 else "test subjects"),
     }
 
 

@@ -1,6 +1,5 @@
 """One report from the reports of several seeds: means over seeds, gaps, shares of the way."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,54 +17,85 @@ def combine(results: Mapping[int, Mapping[str, Any]]) -> dict[str, Row]:
 
     Returns:
       Row by title, in the order of the first seed's report. A statistic's mean is that of the
-      seeds' means, its std their population standard deviation; subjects' spread is not in it.
+      seeds' means, its std their population standard deviation, its count that of the seeds;
+      subjects' spread is not in it. Of one seed alone: its own statistics over subjects.
     """
     titles = list(dict.fromkeys(t for r in results.values() for t in r["rows"]))
-    return {title: _row([r["rows"].get(title) for r in results.values()]) for title in titles}
+    rows = {t: [r["rows"][t] for r in results.values() if t in r["rows"]] for t in titles}
+    if len(results) > 1:
+        return {title: _row(of_title, len(results)) for title, of_title in rows.items()}
+    runs = next(iter(results.values()))["meta"]["runs"]
+    return {title: _one_row(row, len(runs[title]["subjects"])) for title, (row,) in rows.items()}
 
 
-def _row(rows: list[Mapping[str, Any] | None]) -> Row:
-    def over_seeds(name: str, measure: str) -> Statistic | None:
-        values = [row[name][measure] for row in rows if row and row[name][measure] is not None]
-        if not values:
+def _one_row(row: Mapping[str, Any], subjects: int) -> Row:
+    """A row of the only seed, as its own report has it."""
+
+    def read(name: str, measure: str) -> Statistic | None:
+        if row[name][f"{measure}_mean"] is None:
             return None
-        return Statistic(float(np.mean(values)), float(np.std(values)), len(values), len(rows))
+        count = row[name].get(f"{measure}_subjects", subjects)
+        return Statistic(row[name][f"{measure}_mean"], row[name][f"{measure}_std"], count, subjects)
 
-    names = next(row for row in rows if row)
     return Row(
-        dice={name: over_seeds(name, "dice_mean") for name in names},
-        asd={name: over_seeds(name, "asd_mean") for name in names},
+        dice={name: read(name, "dice") for name in row},
+        asd={name: read(name, "asd") for name in row},
+        subjects={},
+    )
+
+
+def _row(rows: list[Mapping[str, Any]], seeds: int) -> Row:
+    def over_seeds(name: str, measure: str) -> Statistic | None:
+        cells = [row[name] for row in rows if row[name][f"{measure}_mean"] is not None]
+        if not cells:
+            return None
+        means = [cell[f"{measure}_mean"] for cell in cells]
+        return Statistic(float(np.mean(means)), float(np.std(means)), len(means), seeds)
+
+    return Row(
+        dice={name: over_seeds(name, "dice") for name in rows[0]},
+        asd={name: over_seeds(name, "asd") for name in rows[0]},
         subjects={},
     )
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What a row's method is worth, in points of mean Dice [%].
+    """What a row's method is worth, in points of mean Dice [%]; a value a seed, None without.
 
     Attributes:
       title: of the row.
-      dice: mean Dice of each seed.
-      above_adabn: its distance from AdaBN at the same depth, for each seed; nan without one.
-      share: of the way from noDA to Seg-CT-STL, for each seed, 1 being all; nan without them.
+      dice: mean Dice.
+      above_adabn: its distance from AdaBN at the same depth, from the usual source model.
+      share: of the way from noDA to Seg-CT-STL, 1 being all.
+      above_own_adabn: its distance from AdaBN at the same depth, from its own source model.
+      above_own_start: its distance from its own source model without adaptation.
     """
 
     title: str
-    dice: list[float]
-    above_adabn: list[float]
-    share: list[float]
+    dice: list[float | None]
+    above_adabn: list[float | None]
+    share: list[float | None]
+    above_own_adabn: list[float | None]
+    above_own_start: list[float | None]
 
     def __str__(self) -> str:
-        def show(values: list[float], form: str) -> str:
-            known = [v for v in values if not math.isnan(v)]
+        def show(values: list[float | None], form: str) -> str:
+            known = [v for v in values if v is not None]
             if not known:
                 return "N/A"
             spread = f" ({min(known):{form}} to {max(known):{form}})" if len(known) > 1 else ""
             return f"{np.mean(known):{form}}{spread}"
 
-        return (
+        told = (
             f"{self.title}: {show(self.above_adabn, '+.1f')} points above AdaBN at its depth, "
             f"{show(self.share, '.0%')} of the way from noDA to Seg-CT-STL"
+        )
+        if self.above_own_adabn == self.above_adabn:
+            return told
+        return (
+            f"{told}; {show(self.above_own_start, '+.1f')} above its own source model without "
+            f"adaptation, {show(self.above_own_adabn, '+.1f')} above AdaBN from that"
         )
 
 
@@ -73,7 +103,8 @@ def gains(results: Mapping[int, Mapping[str, Any]]) -> list[Gain]:
     """The gains of all rows that adapt with a depth, in the order of the first seed's report.
 
     Args:
-      results: `results.json` of each seed's report; its `meta.runs` tells phase and depth.
+      results: `results.json` of each seed's report; its `meta.runs` tells phase, depth, run and
+        origin of each row.
     """
     titles = dict.fromkeys(
         title
@@ -81,24 +112,40 @@ def gains(results: Mapping[int, Mapping[str, Any]]) -> list[Gain]:
         for title, run in result["meta"]["runs"].items()
         if run["depth"] is not None and run["phase"] != "adabn"
     )
-    return [_gain(title, list(results.values())) for title in titles]
+    found = {title: [_gain(title, result) for result in results.values()] for title in titles}
+    return [Gain(title, *map(list, zip(*values))) for title, values in found.items()]
 
 
-def _gain(title: str, results: list[Mapping[str, Any]]) -> Gain:
-    """One row's gain in each seed's result."""
-    found = {"dice": [], "above_adabn": [], "share": []}
-    for result in results:
-        dice = {name: mean_dice(row) for name, row in result["rows"].items()}
-        own = dice.get(title, math.nan)
-        depth = result["meta"]["runs"].get(title, {}).get("depth")
-        # The usual baseline, also where a row starts from another source model.
-        baseline = dice.get(f"AdaBN d={depth}", math.nan)
-        start, goal = dice.get("noDA", math.nan), dice.get("Seg-CT-STL", math.nan)
-        way = goal - start
-        found["dice"].append(own)
-        found["above_adabn"].append(own - baseline)
-        found["share"].append((own - start) / way if way > 0 else math.nan)
-    return Gain(title, **found)
+def _gain(title: str, result: Mapping[str, Any]) -> tuple[float | None, ...]:
+    """One row's gain in one seed's result, as the fields of `Gain`."""
+    dice = {name: mean_dice(row) for name, row in result["rows"].items()}
+    runs, own = result["meta"]["runs"], dice.get(title)
+    if own is None:
+        return (None,) * 5
+
+    def above(baseline: float | None) -> float | None:
+        return None if baseline is None else own - baseline
+
+    depth, start = runs[title]["depth"], _source_model(title, runs)
+    own_start, own_adabn = None, None
+    for name, run in runs.items():
+        if run["run"] == start and name.startswith("noDA"):
+            own_start = dice[name]
+        if (run["phase"], run["depth"], _source_model(name, runs)) == ("adabn", depth, start):
+            own_adabn = dice[name]
+    low, high = dice.get("noDA"), dice.get("Seg-CT-STL")
+    known = low is not None and high is not None and high > low
+    share = (own - low) / (high - low) if known else None
+    return own, above(dice.get(f"AdaBN d={depth}")), share, above(own_adabn), above(own_start)
+
+
+def _source_model(title: str, runs: Mapping[str, Mapping[str, Any]]) -> str:
+    """The run of the source model that a row's run comes from, however many runs lie between."""
+    by_run = {run["run"]: run for run in runs.values()}
+    run = runs[title]
+    while run.get("origin") in by_run:
+        run = by_run[run["origin"]]
+    return run.get("origin") or run["run"]
 
 
 def regrets(results: Mapping[int, Mapping[str, Any]]) -> list[str]:
@@ -115,21 +162,22 @@ def regrets(results: Mapping[int, Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def mean_dice(row: Mapping[str, Mapping[str, float | None]]) -> float:
-    """Mean Dice [%] over a row's structures that have one; nan if none has."""
+def mean_dice(row: Mapping[str, Mapping[str, float | None]]) -> float | None:
+    """Mean Dice [%] over a row's structures that have one; None if none has."""
     known = [v["dice_mean"] for v in row.values() if v["dice_mean"] is not None]
-    return float(np.mean(known)) if known else math.nan
+    return float(np.mean(known)) if known else None
 
 
 def depth_curves(results: Mapping[int, Mapping[str, Any]]) -> dict[str, dict[int, list[float]]]:
-    """Method to depth to the mean Dice [%] of each seed, of the rows with a usual title."""
+    """Method to depth to the mean Dice [%] of each seed, of the runs that have the usual name."""
     curves: dict[str, dict[int, list[float]]] = {}
     for result in results.values():
-        for title in result["meta"]["runs"]:
-            kind, _, depth = title.partition(" d=")
-            if depth.isdigit() and title in result["rows"]:
-                dice = mean_dice(result["rows"][title])
-                curves.setdefault(kind, {}).setdefault(int(depth), []).append(dice)
+        for title, run in result["meta"]["runs"].items():
+            dice, depth = mean_dice(result["rows"][title]), run["depth"]
+            usual = depth is not None and run["run"] == f"{run['phase']}_d{depth}"
+            if usual and dice is not None:
+                kind = title.partition(" d=")[0]
+                curves.setdefault(kind, {}).setdefault(depth, []).append(dice)
     return curves
 
 
@@ -138,6 +186,6 @@ def across(results: Mapping[int, Mapping[str, Any]]) -> dict[str, float]:
     found = {}
     for title in ("noDA", "Seg-CT-STL"):
         dice = [mean_dice(r["rows"][title]) for r in results.values() if title in r["rows"]]
-        if dice:
-            found[title] = float(np.mean(dice))
+        if known := [d for d in dice if d is not None]:
+            found[title] = float(np.mean(known))
     return found

@@ -14,14 +14,15 @@ from collections.abc import Callable, Iterator
 def held_back() -> Iterator[Callable[[], bool]]:
     """Within it the first Ctrl-C interrupts nothing; a second one does, as outside.
 
-    It holds back the signals that raise KeyboardInterrupt: SIGINT, and SIGTERM under
+    It holds back the signals that raise KeyboardInterrupt: SIGINT, and SIGTERM and SIGHUP under
     `cmda_tf.cli`. Only the main thread gets signals; in others it does nothing.
 
     Yields:
       A function that tells whether a signal has come.
     """
     usual = signal.default_int_handler
-    signals = [s for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) is usual]
+    known = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
+    signals = [s for s in known if signal.getsignal(s) is usual]
     if threading.current_thread() is not threading.main_thread():
         signals = []
     came = False

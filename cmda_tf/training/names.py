@@ -13,6 +13,15 @@ PHASES: dict[str, type[PhaseSettings]] = {
     "selftrain": SelfTrainSettings,
 }
 
+SETTINGS = "settings.json"  # in a run's folder
+
+# Settings that do not change what a run computes: they may differ when it is resumed.
+FREE = {
+    *("resume", "runs", "name", "title", "data", "phantom_seed", "prepared", "prepared_folder"),
+    *("origin", "origin_folder"),  # the origin's weights decide, by their checksum
+    *("log_every", "checkpoint_every", "joint_checkpoint_every"),
+}
+
 # The phantom as it is made and prepared where `--prepared` names no other data.
 PHANTOM_SUBJECTS, PHANTOM_SIZE, PHANTOM_SPACING_MM = 20, 64, 3.5
 

@@ -22,18 +22,11 @@ from cmda_tf.errors import DataError, UsageError
 from cmda_tf.files import make_folder, read_json, replacing, write_json
 from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.settings import PhaseSettings
-from cmda_tf.training.names import run_name
+from cmda_tf.training.names import FREE, SETTINGS, run_name
 from cmda_tf.training.weights import load_weights, save_weights
 
-SETTINGS, WEIGHTS, MODEL = "settings.json", "weights.npz", "model.keras"
+WEIGHTS, MODEL = "weights.npz", "model.keras"
 SNAPSHOTS, SELECTION = "snapshots", "selection.json"
-
-# Settings that do not change what a run computes: they may differ when it is resumed.
-_FREE = {
-    *("resume", "runs", "name", "title", "data", "phantom_seed", "prepared", "prepared_folder"),
-    *("origin", "origin_folder"),  # the origin's weights decide, by their checksum
-    *("log_every", "checkpoint_every", "joint_checkpoint_every"),
-}
 
 
 @dataclass(frozen=True)
@@ -146,7 +139,7 @@ def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
 def _what_decides(record: dict[str, Any]) -> dict[str, Any]:
     """What a run's result depends on, by name."""
     parts = ("settings", "model", "inputs")
-    values = {k: v for part in parts for k, v in record.get(part, {}).items() if k not in _FREE}
+    values = {k: v for part in parts for k, v in record.get(part, {}).items() if k not in FREE}
     return {"phase": record.get("phase"), **values}
 
 

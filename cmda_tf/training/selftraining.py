@@ -162,7 +162,7 @@ def _rule(settings: SelfTrainSettings, manifest: Manifest) -> Rule:
     shares, classes = None, manifest.structures.classes
     if settings.align_classes:
         source = load_slices(manifest, settings.source, "train", with_labels=True)
-        shares = class_shares(source.labels, classes)
+        shares = class_shares(source.labels[source.usable], classes)
     return Rule.of(classes, settings.confidence_quantile, settings.confidence, shares)
 
 

@@ -81,6 +81,14 @@ def test_no_more_jobs_at_once_than_workers(tmp_path):
     assert most == 2
 
 
+def test_jobs_that_can_never_run_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="a waits for"):
+        run_jobs([job(tmp_path, "a", "b"), job(tmp_path, "b", "a")], 2)
+    with pytest.raises(ValueError, match="one name a job"):
+        run_jobs([job(tmp_path, "a"), job(tmp_path, "a")], 1)
+    assert not notes(tmp_path)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_failure_is_told_with_its_code_and_stops_the_rest(tmp_path, workers):
     jobs = [job(tmp_path, "a", seconds=1, code=2), job(tmp_path, "b", seconds=60)]

@@ -1,12 +1,20 @@
 """Plans: the rows' flagfiles, their order, and what is refused."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from cmda_tf.errors import DataError, UsageError
-from cmda_tf.reproduction.plan import OUR_ROWS, PAPER_ROWS, make_plan, seed_jobs, with_seed
+from cmda_tf.reproduction.plan import (
+    OUR_ROWS,
+    PAPER_ROWS,
+    check_finished,
+    make_plan,
+    seed_jobs,
+    with_seed,
+)
 
 FOLDER = Path(__file__).parents[2] / "flags" / "rows"
 
@@ -52,6 +60,8 @@ def test_row_wins_over_base_and_depths_are_added():
         ("adabn_d13", 13), ("adapt_d13", 13), ("adabn_d5", 5), ("adapt_d5", 5),
     ]  # fmt: skip
     assert all(step.settings.width == 0.25 for step in plan)
+    titled = make_plan([], FOLDER, ["seg_mri", "uda_tuned"], [21])
+    assert {"uda_tuned", "adapt_d21", "adabn_d21"} < {step.name for step in titled}
     with pytest.raises(UsageError, match="--depth: 12"):
         make_plan([], FOLDER, [], [12])
 
@@ -85,9 +95,9 @@ def test_jobs_of_a_seed_wait_for_data_and_origin(tmp_path):
     assert {name: sorted(job.needs) for name, job in found.items()} == {
         "seed2/phantom": [],
         "seed2/prepare": ["seed2/phantom"],
-        "seed2/source_mr": ["seed2/prepare"],
-        "seed2/adapt_d13": ["seed2/prepare", "seed2/source_mr"],
-        "seed2/report": ["seed2/adapt_d13", "seed2/source_mr"],
+        "seed2/run source_mr": ["seed2/prepare"],
+        "seed2/run adapt_d13": ["seed2/prepare", "seed2/run source_mr"],
+        "seed2/report": ["seed2/run adapt_d13", "seed2/run source_mr"],
     }
     assert found["seed2/phantom"].arguments == (
         *("--out=d/phantom_seed2", "--subjects=20", "--seed=2"),
@@ -97,22 +107,66 @@ def test_jobs_of_a_seed_wait_for_data_and_origin(tmp_path):
         *("--size=64", "--spacing_mm=3.5"),
     )
     assert found["seed2/report"].arguments == (f"--runs={folder}", "--published")
-    assert found["seed2/adapt_d13"].log == folder / "logs" / "adapt_d13.log"
+    assert found["seed2/run adapt_d13"].log == folder / "logs" / "adapt_d13.log"
 
 
 def test_only_missing_runs_are_jobs_and_data_of_ones_own_is_not_made(tmp_path):
     (tmp_path / "source_mr").mkdir()
     (tmp_path / "source_mr/weights.npz").touch()
     names = [name.split("/")[1] for name in jobs(tmp_path, ["--prepared=x"])]
-    assert names == ["adapt_d13", "report"]
+    assert names == ["run adapt_d13", "report"]
     (tmp_path / "adapt_d13").mkdir()
     (tmp_path / "adapt_d13/weights.npz").touch()
     assert [name.split("/")[1] for name in jobs(tmp_path, [])] == ["report"]
-    (tmp_path / "results.json").touch()
+    rows = {"a": {"run": "source_mr"}, "b": {"run": "adapt_d13"}}
+    (tmp_path / "results.json").write_text(json.dumps({"meta": {"runs": rows}}))
     os.utime(tmp_path / "results.json", (2e9, 2e9))
     assert not jobs(tmp_path, [])
+    del rows["b"]  # a report that was begun before the run had finished
+    (tmp_path / "results.json").write_text(json.dumps({"meta": {"runs": rows}}))
+    assert [name.split("/")[1] for name in jobs(tmp_path, [])] == ["report"]
+    rows["b"] = {"run": "adapt_d13"}
+    (tmp_path / "results.json").write_text(json.dumps({"meta": {"runs": rows}}))
     os.utime(tmp_path / "source_mr/weights.npz", (2e9 + 1, 2e9 + 1))  # such as by cmda_tf.select
     assert [name.split("/")[1] for name in jobs(tmp_path, [])] == ["report"]
+
+
+def finished(folder, base=(), rows=("seg_mri", "uda_d13", "seg_ct_stl")):
+    """Steps of runs that are done, with what they have written down."""
+    steps = [with_seed(step, 0, folder) for step in make_plan(list(base), FOLDER, rows, [])]
+    for age, step in enumerate(steps):
+        settings = step.settings.to_dict()
+        if step.phase == "finetune":  # as cmda_tf.training.source does
+            settings |= {"steps": settings["finetune_steps"]}
+            settings |= {"learning_rate": settings["finetune_learning_rate"]}
+        step.weights.parent.mkdir(parents=True, exist_ok=True)
+        step.weights.touch()
+        os.utime(step.weights, (1e9 + age, 1e9 + age))
+        record = {"phase": step.phase, "settings": settings}
+        (step.weights.parent / "settings.json").write_text(json.dumps(record))
+    return steps
+
+
+def test_finished_runs_of_other_flags_are_refused(tmp_path):
+    check_finished(finished(tmp_path))
+    changed = [
+        with_seed(s, 0, tmp_path) for s in make_plan(["--width=0.25"], FOLDER, ["uda_d13"], [])
+    ]
+    with pytest.raises(UsageError, match=r"adapt_d13 was made with width=0\.5, now it is 0\.25"):
+        check_finished(changed)
+    free = ["--log_every=3", "--data=elsewhere"]
+    check_finished([with_seed(s, 0, tmp_path) for s in make_plan(free, FOLDER, ["uda_d13"], [])])
+    titled = [with_seed(s, 0, tmp_path) for s in make_plan(["--title=T"], FOLDER, ["uda_d13"], [])]
+    with pytest.raises(UsageError, match="made with title=None, now it is 'T'"):
+        check_finished(titled)
+    check_finished([with_seed(s, 0, tmp_path / "none") for s in changed])  # not finished there
+
+
+def test_a_run_from_an_older_origin_is_refused(tmp_path):
+    steps = finished(tmp_path)
+    os.utime(tmp_path / "source_mr/weights.npz", (2e9, 2e9))  # trained anew, or changed
+    with pytest.raises(UsageError, match="adapt_d13 started from an older source_mr"):
+        check_finished(steps[:2])
 
 
 def test_bad_rows_are_named(tmp_path):
@@ -120,6 +174,10 @@ def test_bad_rows_are_named(tmp_path):
         make_plan([], FOLDER, ["none"], [])
     with pytest.raises(UsageError, match="more than one row makes the run 'source_mr'"):
         make_plan([], FOLDER, ["seg_mri", "seg_mri"], [])
+    (tmp_path / "a.cfg").write_text("--phase=source\n--name=a\n--title=T\n")
+    (tmp_path / "b.cfg").write_text("--phase=source\n--name=b\n--title=T\n")
+    with pytest.raises(UsageError, match="more than one row makes the title 'T'"):
+        make_plan([], tmp_path, ["a", "b"], [])
     (tmp_path / "a.cfg").write_text("--phase=other\n")
     with pytest.raises(UsageError, match=r"row a: --phase.*other"):
         make_plan([], tmp_path, ["a"], [])

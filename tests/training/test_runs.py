@@ -30,7 +30,7 @@ def _finish(run):
     [
         ("source", SourceSettings(), "source_mr"),
         ("source", SourceSettings(domain="ct"), "source_ct"),
-        ("source", SourceSettings(source="ct"), "source_ct"),
+        ("source", SourceSettings(source="ct", target="mr"), "source_ct"),
         ("finetune", SourceSettings(), "finetune_ct"),
         ("adapt", AdaptSettings(depth=21), "adapt_d21"),
         ("adabn", AdaptSettings(), "adabn_d13"),
