@@ -1,0 +1,250 @@
+"""TFRecord files in the form of the authors' preprocessed release: slice triples with labels.
+
+One record is one `tf.train.Example`: `data_vol`, three neighbouring slices, and `label_vol`,
+both raw little-endian float32, with their dimensions in `dsize_dim0..2` and `lsize_dim0..2`.
+The release documents one channel of labels, but its files hold those of all three slices; the
+sample's is the middle one, as the middle slice is the sample. Extra keys are ignored. Records
+do not tell their subject. Record numbers in messages count from 1.
+
+The release's folders and test volumes are in `cmda_tf.data.release`.
+"""
+
+import math
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from cmda_tf.data.release import (
+    class_indices,
+    file_size,
+    find_records,
+    read_test_volume,
+    write_test_volume,
+)
+from cmda_tf.data.store import MAX_SIZE
+from cmda_tf.data.structures import MAX_CLASSES
+from cmda_tf.errors import DataError
+from cmda_tf.files import replacing
+
+__all__ = ["find_records", "read_records", "read_test_volume", "write_records", "write_test_volume"]
+
+# A record is: length (uint64), its checksum (uint32), the data, their checksum (uint32).
+_HEADER_BYTES, _CHECKSUM_BYTES = 12, 4
+_MIN_RECORD_BYTES = 100  # the keys' names alone take more
+_MAX_RECORD_BYTES = 1 << 24  # two triples of 512x512 take 6 MB, extra keys perhaps as much
+_CHANNELS = 3
+
+
+def read_records(
+    paths: Sequence[str | Path], classes: int = 5, size: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Reads all slice triples of some record files, in their order.
+
+    Lengths are checked against the files' sizes before anything is read, and records against
+    the size of the arrays before those are made: they take less memory than the files disk.
+
+    Args:
+      paths: of the files, each with one record or more.
+      classes: number of classes. Label 5 (pulmonary artery) becomes 0 where it is no class.
+      size: expected height and width; by default those of the first record.
+
+    Returns:
+      Images float16 [N, H, W, 3] and labels uint8 [N, H, W] of their middle slices.
+
+    Raises:
+      DataError: a file is missing, damaged or holds no record; a record's checksums, dimensions
+        or keys are wrong, its image holds NaN, or its label what is no class.
+    """
+    paths = [Path(path) for path in paths]
+    places = [(path, *record) for path in paths for record in enumerate(_lengths(path), 1)]
+    if not places:
+        raise DataError("no record files to read")
+    images = labels = None
+    for row, ((path, number, _), data) in enumerate(zip(places, _records(paths, places))):
+        try:
+            image, label = _decoded(data, classes, size)
+        except ValueError as error:
+            raise DataError(f"{path}: record {number}: {error}") from error
+        if images is None or labels is None:
+            size = len(label)
+            _check_lengths(places, size)
+            images = np.empty((len(places), *image.shape), np.float16)
+            labels = np.empty((len(places), *label.shape), np.uint8)
+        images[row], labels[row] = image, label
+    return images, labels
+
+
+def write_records(path: str | Path, images: np.ndarray, labels: np.ndarray) -> None:
+    """Writes slice triples as records that the authors' programs read as well.
+
+    Args:
+      path: of the file, which appears only when it is complete.
+      images: [N, S, S, 3] numbers, finite as float16.
+      labels: class indices of the middle slices, [N, S, S], written to all three channels; or
+        of all slices, [N, S, S, 3].
+
+    Raises:
+      DataError: the arrays are no such triples, or the file cannot be written.
+    """
+    images, labels = np.asarray(images), np.asarray(labels)
+    if labels.ndim == 3:
+        labels = np.broadcast_to(labels[..., None], (*labels.shape, _CHANNELS))
+    count, *shape = images.shape if images.ndim == 4 else (0,)
+    if labels.shape != images.shape or not count or not _is_triple(shape):
+        raise DataError(f"{path}: images {images.shape}, labels {labels.shape} are no triples")
+    try:
+        with replacing(path) as temporary, tf.io.TFRecordWriter(os.fspath(temporary)) as writer:
+            for image, label in zip(images, labels):
+                writer.write(_encoded(image, label))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise DataError(f"{path}: cannot be written ({_reason(error)})") from error
+
+
+def _lengths(path: Path) -> list[int]:
+    """Lengths of a file's records, all within the file and the limit; their data stay unread.
+
+    TensorFlow allocates whatever length a record declares, and takes a file that ends within
+    a record's header for complete.
+    """
+    lengths, position, end = [], 0, file_size(path)
+    try:
+        with open(path, "rb", buffering=0) as stream:
+            while position < end:
+                number = len(lengths) + 1
+                stream.seek(position)
+                header = stream.read(_HEADER_BYTES)
+                if len(header) < _HEADER_BYTES:
+                    raise DataError(f"{path}: record {number}: the file is truncated")
+                length, checksum = struct.unpack("<QI", header)
+                if checksum != _masked_crc32c(header[:8]):
+                    raise DataError(
+                        f"{path}: record {number}: damaged or no TFRecord file, "
+                        "the checksum of its length is wrong"
+                    )
+                position += _HEADER_BYTES + length + _CHECKSUM_BYTES
+                if position > end or not _MIN_RECORD_BYTES <= length <= _MAX_RECORD_BYTES:
+                    raise DataError(
+                        f"{path}: record {number}: its length {length} exceeds the file or is "
+                        "none of a slice triple"
+                    )
+                lengths.append(length)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({_reason(error)})") from error
+    if not lengths:
+        raise DataError(f"{path}: no records; the file is empty")
+    return lengths
+
+
+def _masked_crc32c(data: bytes) -> int:
+    """The checksum of TFRecord files, bit by bit: for a few bytes."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _records(paths: list[Path], places: list[tuple[Path, int, int]]) -> Iterator[bytes]:
+    """The records' data; TensorFlow verifies their checksums."""
+    stream = tf.data.TFRecordDataset([os.fsencode(p) for p in paths]).as_numpy_iterator()
+    for path, number, length in places:
+        try:
+            data = next(stream, b"")
+        except tf.errors.DataLossError as error:
+            raise DataError(f"{path}: record {number}: damaged, its checksum is wrong") from error
+        except tf.errors.OpError as error:
+            raise DataError(f"{path}: cannot be read ({_reason(error)})") from error
+        if len(data) != length:
+            raise DataError(f"{path}: record {number}: the file changed while it was read")
+        yield data
+
+
+def _check_lengths(places: list[tuple[Path, int, int]], size: int) -> None:
+    """Refuses records too short to hold slices of this size, which the first record sets."""
+    least = 4 * size * size * (_CHANNELS + 1)
+    for path, number, length in places:
+        if length < least:
+            raise DataError(f"{path}: record {number}: {length} bytes, too few for {size}x{size}")
+
+
+def _decoded(data: bytes, classes: int, size: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Image float16 [H, W, 3] and label uint8 [H, W] of a record.
+
+    Raises:
+      ValueError: it is no such record.
+    """
+    try:
+        example = tf.train.Example.FromString(data)
+    except DecodeError as error:
+        raise ValueError("no tf.train.Example") from error
+    image = _array(example, "data_vol", "dsize", (_CHANNELS,))
+    label = _array(example, "label_vol", "lsize", (1, _CHANNELS))
+    if image.shape[:2] != label.shape[:2] or size not in (None, len(image)):
+        expected = f", expected {size}x{size}" if size else ""
+        raise ValueError(f"image {image.shape}, label {label.shape}{expected}")
+    return _half(image), class_indices(label[..., label.shape[2] // 2], classes)
+
+
+def _half(image: np.ndarray) -> np.ndarray:
+    """The image as float16; ValueError where that is not finite."""
+    with np.errstate(over="ignore"):
+        image = image.astype(np.float16)
+    if not np.isfinite(image).all():
+        raise ValueError("the image holds NaN or values that float16 cannot hold")
+    return image
+
+
+def _array(
+    example: tf.train.Example, key: str, dims_key: str, channels: tuple[int, ...]
+) -> np.ndarray:
+    """The float32 array of a key, of the shape that the record declares for it."""
+    shape = tuple(_only_value(example, f"{dims_key}_dim{axis}", "int64") for axis in range(3))
+    if not _is_triple((*shape[:2], _CHANNELS)) or shape[2] not in channels:
+        raise ValueError(f"{dims_key} {shape} are no dimensions of slices up to {MAX_SIZE}")
+    data = _only_value(example, key, "bytes")
+    if len(data) != 4 * math.prod(shape):
+        raise ValueError(f"{key} holds {len(data)} bytes, not float32 {shape}")
+    return np.frombuffer(data, "<f4").reshape(shape)
+
+
+def _only_value(example: tf.train.Example, key: str, kind: str) -> int | bytes:
+    """The single value, "int64" or "bytes", of a record's key."""
+    if key not in example.features.feature:
+        raise ValueError(f"key {key} is missing")
+    values = getattr(example.features.feature[key], f"{kind}_list").value
+    if len(values) != 1:
+        raise ValueError(f"key {key} holds {len(values)} {kind} values, not one")
+    return values[0]
+
+
+def _is_triple(shape: Sequence[int]) -> bool:
+    """Whether the shape is [S, S, 3] with a side that is allowed."""
+    return len(shape) == 3 and 1 <= shape[0] == shape[1] <= MAX_SIZE and shape[2] == _CHANNELS
+
+
+def _encoded(image: np.ndarray, label: np.ndarray) -> bytes:
+    """The record of an image and a label, both [S, S, 3]; ValueError if none could read it."""
+    _half(image)
+    class_indices(label, MAX_CLASSES)
+    features = {}
+    for key, dims_key, array in (("data_vol", "dsize", image), ("label_vol", "lsize", label)):
+        data = tf.train.BytesList(value=[array.astype("<f4").tobytes()])
+        features[key] = tf.train.Feature(bytes_list=data)
+        for axis, length in enumerate(array.shape):
+            dim = tf.train.Int64List(value=[length])
+            features[f"{dims_key}_dim{axis}"] = tf.train.Feature(int64_list=dim)
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return example.SerializeToString()
+
+
+def _reason(error: Exception) -> str:
+    """An error's cause in one line."""
+    text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+    return " ".join(text.split()) or type(error).__name__
