@@ -63,6 +63,7 @@ def test_files_of_the_report(evaluated, manifest):
     assert set(results["rows"]["noDA"]) == {"AA", "LA-blood", "LV-blood", "LV-myo"}
     assert {"dice_mean", "dice_std", "asd_mean", "asd_std"} <= set(results["rows"]["noDA"]["AA"])
     facts = {"phase": "adabn", "run": "adabn_d13", "depth": 13, "seed": 0}
+    facts |= {"origin": "source_mr", "subjects": ["ct_train_1004"]}
     assert results["meta"]["runs"]["AdaBN d=13"] == facts
     for name in ("table.md", "table.csv", "figure3.png", "figure3.pdf"):
         assert (out / name).stat().st_size > 0
