@@ -20,6 +20,9 @@ class EvaluateSettings(Options):
     """The flags of `python -m cmda_tf.evaluate`."""
 
     runs: str = setting("runs", "Folder that holds the runs.")
+    only: tuple[str, ...] = setting(
+        (), "Names of the runs to evaluate. Default: all finished ones."
+    )
     out: str | None = setting(None, "Folder for the report. Default: the folder of the runs.")
     prepared: str | None = setting(None, "Prepared data. Default: what the runs were trained on.")
     palette: str = setting(
@@ -29,6 +32,7 @@ class EvaluateSettings(Options):
         True, "Measure each adaptation's snapshots, to say how far the chosen one is from the best."
     )
     published: bool = setting(False, "Print the paper's own numbers below each row.")
+    threads: int = setting(0, "CPU threads; 0: one a core.", minimum=0)
 
 
 def main(settings: EvaluateSettings) -> None:
@@ -54,10 +58,12 @@ def evaluate(settings: EvaluateSettings):
     from cmda_tf.evaluation.snapshots import look_back
     from cmda_tf.figures.palette import in_palette
     from cmda_tf.selection.choice import has_snapshots
+    from cmda_tf.training.common import limit_threads
 
+    limit_threads(settings.threads)
     out = Path(settings.out or settings.runs)
     rows, maps, selection, manifest = {}, {}, {}, None
-    experiments = find_experiments(Path(settings.runs))
+    experiments = find_experiments(Path(settings.runs), settings.only)
     for experiment in experiments:
         record = experiment.run.record
         manifest = read_manifest(settings.prepared or record["inputs"]["prepared_folder"])

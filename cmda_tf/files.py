@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cmda_tf.errors import DataError
+from cmda_tf.errors import DataError, UsageError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows; nothing is locked there
+    fcntl = None
 
 
 @contextlib.contextmanager
@@ -41,6 +46,31 @@ def make_folder(path: str | Path) -> Path:
     if not os.access(path, os.W_OK):
         raise DataError(f"{path}: this output folder is not writable")
     return path
+
+
+@contextlib.contextmanager
+def locked(folder: str | Path) -> Iterator[None]:
+    """Keeps other processes that ask for it out of a folder, which is made if it is missing.
+
+    The operating system gives up the lock of a process that dies, however it does.
+
+    Raises:
+      UsageError: another process is in it.
+    """
+    folder = make_folder(folder)
+    path = folder / ".lock"
+    with open(path, "a") as lock:
+        try:
+            if fcntl is not None:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"{folder}: another process is working in this folder") from error
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # if nothing has been put there
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -61,7 +61,10 @@ def main(settings: ReproduceSettings, *phases: PhaseSettings) -> None:
     folders = {seed: Path(settings.out) / f"seed{seed}" for seed in settings.seeds}
     steps = {seed: [with_seed(s, seed, folders[seed]) for s in plan] for seed in settings.seeds}
     if settings.dry_run:
-        return _show_plan(steps)
+        from cmda_tf.training.common import limit_threads
+
+        limit_threads(phases[0].threads)
+        return _show_plan(steps, settings.workers)
     for seed in settings.seeds:
         check_finished(steps[seed])
     jobs = [job for seed in settings.seeds for job in seed_jobs(steps[seed], folders[seed])]
@@ -80,7 +83,7 @@ def _report(settings: ReproduceSettings, folders: dict[int, Path], plan: list[St
     print(f"\n{report.to_text()}\nwritten to {out}")
 
 
-def _show_plan(steps: dict[int, list[Step]]) -> None:
+def _show_plan(steps: dict[int, list[Step]], workers: int) -> None:
     """Prints every command with its estimate."""
     from cmda_tf.reproduction.estimate import estimate, measured_throughput
     from cmda_tf.reproduction.sizes import slice_size
@@ -100,8 +103,9 @@ def _show_plan(steps: dict[int, list[Step]]) -> None:
                 + shlex.join(["python", "-m", "cmda_tf.train", *step.arguments])
             )
     print(
-        f"{_duration(total):>10s}  in all, on {size}x{size} slices, at the {speed / 1e9:.0f} "
-        "GFLOP/s measured here in a 3x3 convolution; evaluation comes on top"
+        f"{_duration(total / workers):>10s}  in all, --workers={workers} at a time, on "
+        f"{size}x{size} slices, at the {speed / 1e9:.0f} GFLOP/s measured here in a 3x3 "
+        "convolution; evaluation comes on top"
     )
 
 

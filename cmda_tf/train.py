@@ -6,7 +6,7 @@
 | adapt     | the DAM against the critic, without target labels (UDA)                |
 | adabn     | BatchNorm statistics of the DAM's layers only (the baseline)           |
 | finetune  | the source segmenter on labelled target images (Seg-CT-STL)            |
-| selftrain | an adapted DAM on its averaged self's confident predictions            |
+| selftrain | an adapted DAM on what its averaged self predicts                      |
 
 Without further flags the phantom is used, made on first use, and results go to `runs/`.
 """
@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from cmda_tf import cli
 from cmda_tf.errors import UsageError
+from cmda_tf.files import locked
 from cmda_tf.options import Options, setting
 from cmda_tf.settings import AdaptSettings, SelfTrainSettings, SourceSettings
-from cmda_tf.training.names import PHASES
+from cmda_tf.training.names import PHASES, run_folder
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,11 @@ def train(phase: str, settings: SourceSettings | AdaptSettings | SelfTrainSettin
     limit_threads(settings.threads)
     manifest = prepared_data(settings)
     check_domains(settings, manifest)
-    if phase in ("source", "finetune"):
-        return train_segmenter(phase, settings, manifest)
     phases = {"adapt": adapt, "adabn": adapt_statistics, "selftrain": selftrain}
-    return phases[phase](settings, manifest)
+    with locked(run_folder(phase, settings)):
+        if phase in phases:
+            return phases[phase](settings, manifest)
+        return train_segmenter(phase, settings, manifest)
 
 
 if __name__ == "__main__":

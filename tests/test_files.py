@@ -1,9 +1,12 @@
 """Atomic writes: all or nothing."""
 
+import subprocess
+import sys
+
 import pytest
 
-from cmda_tf.errors import DataError
-from cmda_tf.files import make_folder, read_json, replacing, write_json
+from cmda_tf.errors import DataError, UsageError
+from cmda_tf.files import locked, make_folder, read_json, replacing, write_json
 
 
 def test_failed_write_leaves_what_was_there(tmp_path):
@@ -31,3 +34,29 @@ def test_errors_name_the_file(tmp_path):
         read_json(tmp_path / "y.json")
     with pytest.raises(DataError, match=r"x\.json.*: cannot make this output folder"):
         make_folder(tmp_path / "x.json" / "below")
+
+
+HOLD = """
+import sys
+from cmda_tf.files import locked
+with locked(sys.argv[1]):
+    print(flush=True)
+    input()
+"""
+
+
+def test_a_locked_folder_is_closed_to_other_processes_until_they_die(tmp_path):
+    folder = tmp_path / "run"
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as other:
+        other.stdout.readline()
+        with pytest.raises(UsageError, match=r"run: another process is working"), locked(folder):
+            pass
+        other.kill()
+    with locked(folder):
+        (folder / "x").touch()
+    assert [p.name for p in folder.iterdir()] == ["x"]
+    with pytest.raises(RuntimeError), locked(tmp_path / "refused"):
+        raise RuntimeError
+    assert not (tmp_path / "refused").exists()

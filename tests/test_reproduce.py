@@ -134,7 +134,10 @@ def test_dry_run_shows_all_rows_without_data(tmp_path, monkeypatch, capsys, jobs
         "source", "source", "finetune", "adabn", "adabn", "adabn", "adapt", "adapt", "adapt",
     ]  # fmt: skip
     assert all("GiB" in line for line in lines[:-1])
-    assert "in all, on 256x256 slices, at the 1000 GFLOP/s" in lines[-1]
+    assert "in all, --workers=1 at a time, on 256x256 slices, at the 1000 GFLOP/s" in lines[-1]
+    more = ReproduceSettings(dry_run=True, out=str(tmp_path), workers=100000)
+    reproduce.main(more, SourceSettings(**small), AdaptSettings(**small))
+    assert capsys.readouterr().out.splitlines()[-1].split()[:2] == ["0", "min"]
 
 
 def test_our_rows_are_made_on_the_phantom(jobs, tmp_path):

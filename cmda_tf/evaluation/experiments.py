@@ -1,7 +1,7 @@
 """Which rows of Table 1 the finished runs of a folder make, and their predictions and scores."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,14 +42,21 @@ class Experiment:
     domain: str
 
 
-def find_experiments(runs: Path) -> list[Experiment]:
+def find_experiments(runs: Path, only: Collection[str] = ()) -> list[Experiment]:
     """The rows that the finished runs of a folder make, in the order of the paper's table.
 
+    Args:
+      runs: the folder.
+      only: names of runs; others are left out. Empty for all.
+
     Raises:
-      DataError: there is no finished run, or two rows have one title.
+      DataError: there is no finished run, one of `only` is not there, or two rows have one title.
     """
     folders = sorted(p.parent for p in runs.glob(f"*/{SETTINGS}"))
     finished = [run for run in map(open_run, folders) if run.finished]
+    if missing := sorted(set(only) - {run.folder.name for run in finished}):
+        raise DataError(f"{runs / missing[0]}: no finished run here, but it is to be evaluated")
+    finished = [run for run in finished if not only or run.folder.name in only]
     found = [experiment for run in finished for experiment in _experiments(run)]
     if not found:
         raise DataError(

@@ -9,6 +9,7 @@ from typing import Any
 from absl import flags
 
 from cmda_tf.errors import DataError, UsageError
+from cmda_tf.evaluate import EvaluateSettings
 from cmda_tf.files import read_json
 from cmda_tf.options import define_flags, from_flags
 from cmda_tf.reproduction.jobs import Job
@@ -168,8 +169,15 @@ def seed_jobs(steps: Sequence[Step], folder: Path) -> list[Job]:
         needs = ["prepare", *([f"run {step.origin}"] if step.origin else [])]
         jobs.append(job(f"run {step.name}", "cmda_tf.train", step.arguments, needs))
     if not _reported(steps, folder):
-        names = [f"run {step.name}" for step in steps]
-        jobs.append(job("report", "cmda_tf.evaluate", [f"--runs={folder}", "--published"], names))
+        names = [step.name for step in steps]
+        settings = EvaluateSettings(
+            runs=str(folder),
+            only=tuple(names),
+            published=True,
+            threads=steps[0].settings.threads,
+        )
+        needs = [f"run {name}" for name in names]
+        jobs.append(job("report", "cmda_tf.evaluate", settings.to_flags(), needs))
     return jobs
 
 
@@ -180,7 +188,7 @@ def _reported(steps: Sequence[Step], folder: Path) -> bool:
         return False
     reported = {run["run"] for run in read_json(report)["meta"]["runs"].values()}
     newer = all(_made(step) < report.stat().st_mtime for step in steps)
-    return newer and {step.name for step in steps} <= reported
+    return newer and {step.name for step in steps} == reported
 
 
 def _phantom_flags(settings: PhaseSettings) -> tuple[list[str], list[str]]:

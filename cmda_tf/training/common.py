@@ -136,13 +136,13 @@ def run_inputs(manifest: Manifest, domain: str, origin: Run | None) -> dict[str,
 
 
 def limit_threads(threads: int) -> None:
-    """Lets TensorFlow use this many CPU threads; 0 leaves it one a core.
+    """Lets TensorFlow use this many CPU threads; 0 leaves it as it is, at first one a core.
 
     Raises:
       UsageError: TensorFlow has begun to work with another number in this process.
     """
     threading = tf.config.threading
-    if threading.get_intra_op_parallelism_threads() == threads:
+    if threads in (0, threading.get_intra_op_parallelism_threads()):
         return
     try:
         threading.set_intra_op_parallelism_threads(threads)

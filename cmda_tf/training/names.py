@@ -40,6 +40,11 @@ def run_name(phase: str, settings: PhaseSettings) -> str:
     return f"{phase}_d{settings.depth}"
 
 
+def run_folder(phase: str, settings: PhaseSettings) -> Path:
+    """The run's folder under `--runs`."""
+    return Path(settings.runs) / (settings.name or run_name(phase, settings))
+
+
 def origin_name(phase: str, settings: PhaseSettings) -> str | None:
     """The folder of the run that a phase starts from, under `--runs`; None if from nothing."""
     if phase == "source":

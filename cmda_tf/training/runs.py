@@ -22,7 +22,7 @@ from cmda_tf.errors import DataError, UsageError
 from cmda_tf.files import make_folder, read_json, replacing, write_json
 from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.settings import PhaseSettings
-from cmda_tf.training.names import FREE, SETTINGS, run_name
+from cmda_tf.training.names import FREE, SETTINGS, run_folder
 from cmda_tf.training.weights import load_weights, save_weights
 
 WEIGHTS, MODEL = "weights.npz", "model.keras"
@@ -81,7 +81,7 @@ def start_run(
     Raises:
       UsageError: the folder holds a run of other settings and `--resume` is on.
     """
-    folder = make_folder(Path(settings.runs) / (settings.name or run_name(phase, settings)))
+    folder = make_folder(run_folder(phase, settings))
     record = {
         "phase": phase,
         "settings": settings.to_dict(),

@@ -57,6 +57,17 @@ def test_all_rows_in_the_papers_order(make, tmp_path):
     ]
 
 
+def test_only_the_runs_that_are_asked_for(make, tmp_path):
+    make("source")
+    make("adapt")
+    make("adapt", name="other")
+    assert [e.title for e in find_experiments(tmp_path, ["source_mr", "other"])] == [
+        *("Seg-MRI", "noDA", "UDA d=13 (other)"),
+    ]
+    with pytest.raises(DataError, match=r"adapt_d9: no finished run here"):
+        find_experiments(tmp_path, ["source_mr", "adapt_d9"])
+
+
 def test_runs_with_a_name_have_it_in_their_title(make, tmp_path):
     make("adapt")
     make("adapt", name="seed1", seed=1)

@@ -89,6 +89,22 @@ def test_paths_of_a_run_with_a_dam(evaluated):
     np.testing.assert_array_equal(source, seg)
 
 
+def test_a_stopped_evaluation_leaves_no_results_that_look_complete(
+    evaluated, tmp_path, monkeypatch
+):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cmda_tf.evaluate._draw_figures", stop)
+    settings = EvaluateSettings(runs=str(evaluated[1]), only=("source_mr",), out=str(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(settings)
+    assert (tmp_path / "figure1.png").is_file() and not (tmp_path / "results.json").exists()
+    monkeypatch.undo()
+    assert list(evaluate(settings).rows) == ["Seg-MRI", "noDA"]
+    assert list(read_json(tmp_path / "results.json")["rows"]) == ["Seg-MRI", "noDA"]
+
+
 def test_folder_without_runs_names_the_command(tmp_path):
     with pytest.raises(DataError, match=r"python -m cmda_tf\.train --phase=source"):
         find_experiments(tmp_path)

@@ -106,7 +106,8 @@ def test_jobs_of_a_seed_wait_for_data_and_origin(tmp_path):
         *("--raw=d/phantom_seed2", "--prepared=d/phantom_seed2_prepared"),
         *("--size=64", "--spacing_mm=3.5"),
     )
-    assert found["seed2/report"].arguments == (f"--runs={folder}", "--published")
+    only = "--only=source_mr,adapt_d13"
+    assert found["seed2/report"].arguments == (f"--runs={folder}", only, "--published")
     assert found["seed2/run adapt_d13"].log == folder / "logs" / "adapt_d13.log"
 
 
@@ -122,6 +123,10 @@ def test_only_missing_runs_are_jobs_and_data_of_ones_own_is_not_made(tmp_path):
     (tmp_path / "results.json").write_text(json.dumps({"meta": {"runs": rows}}))
     os.utime(tmp_path / "results.json", (2e9, 2e9))
     assert not jobs(tmp_path, [])
+    rows["c"] = {"run": "source_ct"}  # of a row that is not asked for
+    (tmp_path / "results.json").write_text(json.dumps({"meta": {"runs": rows}}))
+    assert [name.split("/")[1] for name in jobs(tmp_path, [])] == ["report"]
+    del rows["c"]
     del rows["b"]  # a report that was begun before the run had finished
     (tmp_path / "results.json").write_text(json.dumps({"meta": {"runs": rows}}))
     assert [name.split("/")[1] for name in jobs(tmp_path, [])] == ["report"]

@@ -72,19 +72,28 @@ def test_run_has_its_name_and_its_model_loads(taught):
     assert ADAPTED[taught.phase] == "Self-training"
 
 
+@pytest.mark.parametrize("align_classes", [False, True])
 def test_no_target_label_is_read(
-    short, taught, manifest_without_target_labels, untraced, monkeypatch
+    short, manifest, manifest_without_target_labels, untraced, monkeypatch, align_classes
 ):
-    load = store.load_subject
+    load, read = store.load_subject, []
 
     def watched(path, with_label=True, classes=255):
-        assert not with_label, f"{path}: a label was asked for"
+        if with_label:
+            read.append(path.name)
         return load(path, with_label, classes)
 
+    aligned = {"align_classes": align_classes, "confidence_quantile": 0.0}
+    settings = short(**aligned, name=f"labelled_{align_classes}")
+    expected = untraced(selftrain, settings, manifest).weights()
     monkeypatch.setattr(slices, "load_subject", watched)
     unlabelled = manifest_without_target_labels
-    settings = short(prepared=str(unlabelled.folder), name="selftrain_unlabelled")
-    assert_equal(untraced(selftrain, settings, unlabelled).weights(), taught.weights())
+    name = f"unlabelled_{align_classes}"
+    settings = short(**aligned, prepared=str(unlabelled.folder), name=name)
+    assert_equal(untraced(selftrain, settings, unlabelled).weights(), expected)
+    # Alignment takes its shares from the source's training labels, and from nothing else.
+    assert bool(read) == align_classes
+    assert all(name.startswith("mr_train_") for name in read), read
 
 
 @pytest.mark.parametrize("update", [1, 2])  # before the second measurement of thresholds and at it
