@@ -1,5 +1,6 @@
-"""Small NIfTI volumes of a made-up heart in any geometry, in the MM-WHS layout."""
+"""Small volumes of a made-up heart in any geometry, in the MM-WHS layout."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -64,6 +65,38 @@ def write(path: Path, geometry: Geometry, array_kji: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     sitk.WriteImage(geometry.apply(array_kji), str(path))
     return path
+
+
+def write_series(
+    folder: Path, geometry: Geometry, array_kji: np.ndarray, uid="1.2.3", compress=False, **tags
+) -> Path:
+    """Writes a DICOM series, slice files named so that their order is not that of positions."""
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    writer.SetUseCompression(compress)
+    writer.SetCompressor("JPEG")  # lossless; the default writer of JPEG 2000 dies of tiny images
+    shape = array_kji.shape[::-1]
+    volume = dataclasses.replace(geometry, size_ijk=shape).apply(array_kji)
+    direction = np.reshape(geometry.direction, (3, 3))
+    cosines = "\\".join(f"{x:.12g}" for x in (*direction[:, 0], *direction[:, 1]))
+    for k in range(len(array_kji)):
+        image = volume[:, :, k]
+        position = volume.TransformIndexToPhysicalPoint((0, 0, k))
+        values = {
+            "0008|0060": "CT",
+            "0020|000e": uid,
+            "0020|0032": "\\".join(f"{x:.12g}" for x in position),
+            "0020|0037": cosines,
+            "0020|0013": str(k),
+            "0008|0018": f"{uid}.{k + 1}",
+            **{name.replace("_", "|"): value for name, value in tags.items()},
+        }
+        for name, value in values.items():
+            image.SetMetaData(name, value)
+        writer.SetFileName(str(folder / f"{(7 * k) % len(array_kji):03d}_{uid}.dcm"))
+        writer.Execute(image)
+    return folder
 
 
 def write_subject(raw: Path, id: str, labelled=True, seed=None, heart_mm=(6, -4, 3)) -> None:

@@ -1,20 +1,17 @@
 """Refuses damaged and unsuitable NIfTI-1 files before ITK reads them.
 
-ITK reads a truncated `.nii.gz` without complaint and leaves the missing voxels as they come,
-turns NaN into 0, allocates whatever size a header claims, and prints its C library's
-complaints to stderr. So the header's few deciding fields are read here first and the file is
+ITK prints its C library's complaints to stderr, and leaves the missing voxels of a truncated
+`.nii.gz` as they come. So the header's few deciding fields are read here first and the file is
 streamed once to its end, which also makes gzip verify its checksum.
 """
 
 import gzip
-import math
-import zlib
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from cmda_tf.data.geometry import MAX_VOXELS
+from cmda_tf.data.voxel_stream import check_spacing, check_voxels, count_voxels, readable
 from cmda_tf.errors import DataError
 
 # NIfTI's scalar data types; RGB, complex and 128-bit types are not listed.
@@ -46,11 +43,14 @@ _FIELDS = (
 _HEADER = np.dtype(dict(zip(("names", "formats", "offsets"), zip(*_FIELDS)), itemsize=348))
 
 
-def check_file(path: str | Path) -> None:
+def check_file(path: str | Path) -> list[Path]:
     """Checks that a file is a complete NIfTI-1 file of one 3-D scalar volume.
 
     Args:
       path: `.nii` or `.nii.gz`.
+
+    Returns:
+      The file, which holds all of the volume.
 
     Raises:
       DataError: it is missing, damaged, truncated, no NIfTI-1 file, not 3-D (trailing axes of
@@ -58,19 +58,15 @@ def check_file(path: str | Path) -> None:
         orientation.
     """
     path = Path(path)
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rb") as stream:
-            header = _read_header(stream, path)
-            voxels, dtype = _count_voxels(header, path), _voxel_type(header, path)
-            _check_geometry(header, path)
-            start = header["vox_offset"]
-            stream.read(int(start) - _HEADER.itemsize if 352 < start < 1 << 20 else 4)
-            _check_voxels(stream, voxels, dtype, path)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: expected a complete gzip file, found {error}") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
+    with readable(path), opener(path, "rb") as stream:
+        header = _read_header(stream, path)
+        voxels, dtype = _count_voxels(header, path), _voxel_type(header, path)
+        _check_geometry(header, path)
+        start = header["vox_offset"]
+        stream.read(int(start) - _HEADER.itemsize if 352 < start < 1 << 20 else 4)
+        check_voxels(stream, voxels, dtype, path)
+    return [path]
 
 
 def _read_header(stream: BinaryIO, path: Path) -> np.void:
@@ -85,15 +81,10 @@ def _read_header(stream: BinaryIO, path: Path) -> np.void:
 
 
 def _count_voxels(header: np.void, path: Path) -> int:
-    """Number of voxels of a 3-D header; refuses other shapes and absurd sizes."""
+    """Number of voxels of a 3-D header."""
     rank = int(header["dim"][0])
     shape = [int(n) for n in header["dim"][1 : rank + 1]] if 0 < rank < 8 else []
-    if len(shape) < 3 or min(shape[:3]) < 2 or max(shape[3:], default=1) > 1:
-        text = " x ".join(map(str, shape)) or "no legal shape"
-        raise DataError(f"{path}: expected a 3-D volume, found {rank}-D data ({text})")
-    if (voxels := math.prod(shape[:3])) > MAX_VOXELS:
-        raise DataError(f"{path}: its header claims {voxels} voxels; the limit is {MAX_VOXELS}")
-    return voxels
+    return count_voxels(shape, path)
 
 
 def _voxel_type(header: np.void, path: Path) -> np.dtype:
@@ -106,8 +97,7 @@ def _voxel_type(header: np.void, path: Path) -> np.dtype:
 def _check_geometry(header: np.void, path: Path) -> None:
     """Refuses geometries that ITK would silently replace by a guess."""
     spacing = header["pixdim"][1:4].astype(float)
-    if not (np.isfinite(spacing).all() and spacing.min() > 0):
-        raise DataError(f"{path}: expected positive voxel spacings, found {spacing.tolist()}")
+    check_spacing(spacing.tolist(), path)
     if header["qform_code"] <= 0 and header["sform_code"] <= 0:
         raise DataError(f"{path}: states no orientation (its qform and sform codes are both 0)")
     if header["sform_code"] > 0:
@@ -117,18 +107,3 @@ def _check_geometry(header: np.void, path: Path) -> None:
                 f"{path}: contradicts itself: voxel spacing {np.round(spacing, 4).tolist()} "
                 f"in pixdim, {np.round(scales, 4).tolist()} in the sform"
             )
-
-
-def _check_voxels(stream: BinaryIO, voxels: int, dtype: np.dtype, path: Path) -> None:
-    """Reads a stream to its end: it must hold as many voxels as promised, all finite."""
-    expected, found = voxels * dtype.itemsize, 0
-    while piece := stream.read(1 << 20):
-        if dtype.kind == "f":
-            count = min(len(piece), max(0, expected - found)) // dtype.itemsize
-            if not np.isfinite(np.frombuffer(piece, dtype, count)).all():
-                raise DataError(f"{path}: expected finite voxels, found NaN or infinite ones")
-        found += len(piece)
-    if found < expected:
-        raise DataError(
-            f"{path}: truncated; its header promises {expected} bytes of voxels, found {found}"
-        )

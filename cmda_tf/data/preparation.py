@@ -22,6 +22,7 @@ import SimpleITK as sitk
 from tqdm import tqdm
 
 from cmda_tf.data.dataset import Dataset, find_described, held_out
+from cmda_tf.data.formats import volume_files
 from cmda_tf.data.layout import Source, find_sources, split_subjects
 from cmda_tf.data.manifest import Entry, Manifest, write_manifest
 from cmda_tf.data.preprocess import PREPROCESSING_VERSION, preprocess
@@ -189,14 +190,15 @@ def _read_and_preprocess(job: Job) -> Subject:
 
 
 def _sha256(path: Path) -> str:
-    """Checksum of a file's bytes."""
+    """Checksum of a volume's bytes: of its file, or of all its files in order."""
     digest = hashlib.sha256()
-    try:
-        with path.open("rb") as stream:
-            for piece in iter(lambda: stream.read(1 << 20), b""):
-                digest.update(piece)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    for file in volume_files(path):
+        try:
+            with file.open("rb") as stream:
+                for piece in iter(lambda: stream.read(1 << 20), b""):
+                    digest.update(piece)
+        except OSError as error:
+            raise DataError(f"{file}: cannot be read ({error.strerror})") from error
     return digest.hexdigest()
 
 

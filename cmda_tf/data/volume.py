@@ -1,4 +1,4 @@
-"""Reading images and label maps from NIfTI files, refusing what cannot be right.
+"""Reading images and label maps, in any of `cmda_tf.data.formats`, refusing what cannot be right.
 
 Images are SimpleITK images: index order (i, j, k), physical space LPS in millimetres.
 """
@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from cmda_tf.data.formats import make_reader
 from cmda_tf.data.geometry import Geometry
-from cmda_tf.data.nifti import check_file
 from cmda_tf.data.structures import Structures
 from cmda_tf.errors import DataError
 
@@ -28,7 +28,7 @@ def read_volume(path: str | Path) -> sitk.Image:
     """Reads a 3-D scalar image.
 
     Args:
-      path: `.nii` or `.nii.gz` file.
+      path: NIfTI, NRRD or MetaImage file, or a folder with the slices of a DICOM series.
 
     Returns:
       The image as float32, every voxel finite, not constant.
@@ -56,7 +56,7 @@ def read_label(path: str | Path) -> sitk.Image:
     """Reads a 3-D label map.
 
     Args:
-      path: `.nii` or `.nii.gz` file of any scalar type whose values are whole numbers.
+      path: as in `read_volume`, of any scalar type whose values are whole numbers.
 
     Returns:
       The label codes as int32, as they are in the file.
@@ -132,17 +132,13 @@ def check_same_geometry(
 
 def _read(path: str | Path) -> sitk.Image:
     """The file as a finite float32 image with a sane geometry."""
-    check_file(path)
+    reader = make_reader(path)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what matters is raised, in one line
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("NiftiImageIO")
-    reader.SetFileName(str(path))
-    reader.SetOutputPixelType(sitk.sitkFloat32)
     try:
         return _checked(reader.Execute(), path)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].removeprefix("ITK ERROR: ")
-        raise DataError(f"{path}: cannot be read as a 3-D NIfTI image: {reason}") from error
+        raise DataError(f"{path}: cannot be read as a 3-D image: {reason}") from error
 
 
 def _checked(image: sitk.Image, path: str | Path) -> sitk.Image:
@@ -150,7 +146,7 @@ def _checked(image: sitk.Image, path: str | Path) -> sitk.Image:
     try:
         Geometry.of(image)
     except (RuntimeError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as a 3-D NIfTI image: {error}") from error
+        raise DataError(f"{path}: cannot be read as a 3-D image: {error}") from error
     if not all(MIN_SPACING_MM <= s <= MAX_SPACING_MM for s in image.GetSpacing()):
         raise DataError(
             f"{path}: expected voxel spacings of {MIN_SPACING_MM:g} to {MAX_SPACING_MM:g} mm, "

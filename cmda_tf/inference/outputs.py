@@ -13,14 +13,6 @@ from cmda_tf.data.structures import Structures
 from cmda_tf.files import replacing, write_text
 from cmda_tf.inference.segmentation import Segmentation
 
-_IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
-
-
-def stem(path: str | Path) -> str:
-    """The name of an image without its ending; a DICOM folder's own name."""
-    name = Path(path).name
-    return next((name.removesuffix(e) for e in _IMAGE_ENDINGS if name.endswith(e)), name)
-
 
 def write_segmentation(
     segmentation: Segmentation, prefix: Path, probabilities: bool, entropy: bool

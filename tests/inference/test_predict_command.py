@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_data import centred_geometry, heart_image, oblique, write
+from helpers_data import centred_geometry, heart_image, oblique, write, write_series
 from PIL import Image
 
 import cmda_tf
@@ -64,6 +64,22 @@ def test_outputs_lie_on_the_grid_of_the_image(run, image, tmp_path, capsys):
     assert '420 232 48 42 1 1 1 "LA-blood"' in (out / "labels.txt").read_text()
     assert Image.open(out / "patient_overlay.png").size[0] > 500
     assert "patient_label.nii.gz (AA " in capsys.readouterr().out
+
+
+def test_every_format_gives_the_same_label_map(run, image, tmp_path):
+    array = sitk.GetArrayFromImage(sitk.ReadImage(str(image)))
+    paths = [str(image), str(write_series(tmp_path / "in" / "scan", RAW, array))]
+    for ending in (".nrrd", ".mhd"):
+        paths.append(str(write(tmp_path / "in" / f"as{ending[1:]}{ending}", RAW, array)))
+    main(paths, PredictSettings(str(run.folder), out=str(tmp_path / "out"), overlay=False))
+    expected = label(tmp_path / "out")
+    for name in ("scan", "asnrrd", "asmhd"):
+        found = label(tmp_path / "out", name)
+        np.testing.assert_allclose(
+            Geometry.of(found).corners_mm, Geometry.of(expected).corners_mm, atol=1e-3
+        )
+        same = sitk.GetArrayFromImage(found) == sitk.GetArrayFromImage(expected)
+        assert same.mean() > 0.999  # headers round the geometry
 
 
 def test_on_prepared_data_it_agrees_with_the_evaluation(run, manifest):

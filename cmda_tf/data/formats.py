@@ -1,0 +1,94 @@
+"""The image formats that are read: how a path tells them apart, and what checks each first."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from cmda_tf.data import dicom, metaimage, nifti, nrrd
+from cmda_tf.errors import DataError
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of one file a volume.
+
+    Attributes:
+      endings: of its files' names, in small letters.
+      reader: ITK's name for what reads it.
+      check: raises DataError unless the file is a sound volume; returns all files of the volume.
+    """
+
+    endings: tuple[str, ...]
+    reader: str
+    check: Callable[[Path], list[Path]]
+
+
+FORMATS = (
+    Format((".nii.gz", ".nii"), "NiftiImageIO", nifti.check_file),
+    Format((".nrrd", ".nhdr"), "NrrdImageIO", nrrd.check_file),
+    Format((".mha", ".mhd"), "MetaImageIO", metaimage.check_file),
+)
+_HEADERS = (".nhdr", ".mhd")  # whose voxels lie in another file
+ENDINGS = tuple(ending for found in FORMATS for ending in found.endings)
+
+
+def stem(path: str | Path) -> str:
+    """The name of an image without its ending; a DICOM folder's own name."""
+    name = Path(path).name
+    return next((name[: -len(e)] for e in ENDINGS if name.lower().endswith(e)), name)
+
+
+def check_files(path: str | Path) -> list[Path]:
+    """Checks a volume's files without reading it.
+
+    Args:
+      path: a file of `FORMATS`, or a folder of DICOM slices.
+
+    Returns:
+      All files that decide what the volume is; the slices of a series in their order.
+
+    Raises:
+      DataError: it is missing, of no known format, or not a sound 3-D scalar volume.
+    """
+    path = Path(path)
+    return dicom.find_slices(path) if path.is_dir() else _format(path).check(path)
+
+
+def volume_files(path: str | Path) -> list[Path]:
+    """All files of a volume. Only where a header has to say which they are, they are checked."""
+    path = Path(path)
+    if path.is_dir() or path.suffix.lower() in _HEADERS:
+        return check_files(path)
+    return [path]
+
+
+def make_reader(path: str | Path) -> sitk.ImageFileReader | sitk.ImageSeriesReader:
+    """A reader of a volume as float32, once its files are known to be sound.
+
+    Raises:
+      DataError: as `check_files`.
+    """
+    path, files = Path(path), check_files(path)
+    if path.is_dir():
+        reader = sitk.ImageSeriesReader()
+        reader.SetImageIO("GDCMImageIO")
+        reader.SetFileNames([str(file) for file in files])
+    else:
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO(_format(path).reader)
+        reader.SetFileName(str(path))
+    reader.SetOutputPixelType(sitk.sitkFloat32)
+    return reader
+
+
+def _format(path: Path) -> Format:
+    name = path.name.lower()
+    found = next((f for f in FORMATS if name.endswith(f.endings)), None)
+    if found is None:
+        raise DataError(
+            f"{path}: expected {', '.join(ENDINGS)} or a folder of DICOM slices, found "
+            + ("another ending" if path.exists() else "no such file")
+        )
+    return found

@@ -1,0 +1,127 @@
+"""Refuses damaged and unsuitable MetaImage files before ITK reads them.
+
+A text header of `Key = Value` lines whose last is `ElementDataFile`: LOCAL (the voxels follow,
+`.mha`) or the name of a data file (`.mhd`).
+"""
+
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from cmda_tf.data.voxel_stream import (
+    MAX_HEADER_BYTES,
+    ZlibStream,
+    check_spacing,
+    check_voxels,
+    count_voxels,
+    local_file,
+    numbers,
+    readable,
+)
+from cmda_tf.errors import DataError
+
+TYPES = {
+    "MET_CHAR": "i1",
+    "MET_UCHAR": "u1",
+    "MET_SHORT": "i2",
+    "MET_USHORT": "u2",
+    "MET_INT": "i4",
+    "MET_UINT": "u4",
+    "MET_LONG_LONG": "i8",
+    "MET_ULONG_LONG": "u8",
+    "MET_FLOAT": "f4",
+    "MET_DOUBLE": "f8",
+}
+_ORIENTATION = ("TransformMatrix", "Rotation", "Orientation")
+
+
+def check_file(path: Path) -> list[Path]:
+    """Checks that a file is a complete MetaImage of one 3-D scalar volume.
+
+    Args:
+      path: `.mha`, or `.mhd` with its data file in the same folder.
+
+    Returns:
+      The files that hold the volume.
+
+    Raises:
+      DataError: it is missing, damaged, truncated, no such volume, or states no orientation; its
+        voxels are written as text or lie in several files or elsewhere.
+    """
+    with readable(path), open(path, "rb") as stream:
+        fields = _read_header(stream, path)
+        sizes = numbers(_field(fields, "DimSize", path), int, "DimSize", path)
+        voxels = count_voxels(sizes, path)
+        if _field(fields, "NDims", path) != "3" or len(sizes) != 3:
+            raise DataError(f"{path}: expected a 3-D volume, found {fields['NDims'][:8]} axes")
+        _check_geometry(fields, path)
+        dtype, packed = _voxel_type(fields, path), _flag(fields, "CompressedData", False)
+        data = fields["ElementDataFile"]
+        if data.upper() == "LOCAL":
+            check_voxels(_unpacked(stream, packed), voxels, dtype, path)
+            return [path]
+    if data.upper() == "LIST":
+        raise DataError(f"{path}: expected voxels in one file, found a list of files")
+    data_path = local_file(data, path)
+    with readable(data_path), open(data_path, "rb") as stream:
+        check_voxels(_unpacked(stream, packed), voxels, dtype, data_path)
+    return [path, data_path]
+
+
+def _read_header(stream: BinaryIO, path: Path) -> dict[str, str]:
+    """The header's fields; the stream is left where the voxels begin, if they follow."""
+    fields, left = {}, MAX_HEADER_BYTES
+    while "ElementDataFile" not in fields:
+        line = stream.readline(left)
+        left -= len(line)
+        name, equals, value = line.decode("utf-8", "replace").partition("=")
+        if not equals or left <= 0 or not name.strip().isidentifier():
+            raise DataError(f"{path}: expected a MetaImage file, found something else")
+        if name.strip() in fields:
+            raise DataError(f"{path}: its header has two fields {name.strip()!r}")
+        fields[name.strip()] = value.strip()
+    return fields
+
+
+def _field(fields: dict[str, str], name: str, path: Path) -> str:
+    if name not in fields:
+        raise DataError(f"{path}: its header has no field {name!r}")
+    return fields[name]
+
+
+def _flag(fields: dict[str, str], name: str, default: bool) -> bool:
+    return fields.get(name, str(default)).lower() in ("true", "1")
+
+
+def _voxel_type(fields: dict[str, str], path: Path) -> np.dtype:
+    name = _field(fields, "ElementType", path)
+    channels = fields.get("ElementNumberOfChannels", "1")
+    if name not in TYPES or channels != "1":
+        raise DataError(
+            f"{path}: expected scalar voxels, found {channels[:8]} channel(s) of {name[:40]!r}"
+        )
+    if not _flag(fields, "BinaryData", True):
+        raise DataError(f"{path}: expected binary voxels, found them written as text")
+    if fields.get("HeaderSize", "0") != "0":
+        raise DataError(f"{path}: expected voxels without a header of their own")
+    msb = any(_flag(fields, n, False) for n in ("BinaryDataByteOrderMSB", "ElementByteOrderMSB"))
+    return np.dtype((">" if msb else "<") + TYPES[name])
+
+
+def _check_geometry(fields: dict[str, str], path: Path) -> None:
+    """Refuses geometries that ITK would silently replace by a guess."""
+    name = next((name for name in _ORIENTATION if name in fields), None)
+    if name is None or not ("ElementSpacing" in fields or "ElementSize" in fields):
+        raise DataError(f"{path}: states no orientation or no voxel spacing")
+    matrix = numbers(fields[name], float, name, path)
+    if len(matrix) != 9 or not np.isfinite(matrix).all():
+        raise DataError(
+            f"{path}: expected nine finite numbers as {name}, found {fields[name][:80]!r}"
+        )
+    spacing = fields.get("ElementSpacing", fields.get("ElementSize"))
+    check_spacing(numbers(spacing, float, "ElementSpacing", path), path)
+
+
+def _unpacked(stream: BinaryIO, packed: bool) -> BinaryIO | ZlibStream:
+    return ZlibStream(stream) if packed else stream
