@@ -178,7 +178,17 @@ def seed_jobs(steps: Sequence[Step], folder: Path) -> list[Job]:
         )
         needs = [f"run {name}" for name in names]
         jobs.append(job("report", "cmda_tf.evaluate", settings.to_flags(), needs))
-    return jobs
+    return _longest_first(jobs)
+
+
+def _longest_first(jobs: list[Job]) -> list[Job]:
+    """The jobs, those before the others for which the longest chains wait: else one worker would
+    go through such a chain at the end while the others have nothing to do."""
+
+    def waiting(job: Job) -> int:
+        return 1 + max((waiting(other) for other in jobs if job.name in other.needs), default=0)
+
+    return sorted(jobs, key=waiting, reverse=True)
 
 
 def _reported(steps: Sequence[Step], folder: Path) -> bool:

@@ -111,6 +111,14 @@ def test_jobs_of_a_seed_wait_for_data_and_origin(tmp_path):
     assert found["seed2/run adapt_d13"].log == folder / "logs" / "adapt_d13.log"
 
 
+def test_the_longest_chain_begins_first(tmp_path):
+    rows = ("seg_mri", "seg_ct", "seg_ct_stl", "plus_source", "plus_uda", "plus_selftrain")
+    assert [name.split("/")[1] for name in jobs(tmp_path, ["--prepared=x"], rows)] == [
+        *("run source_plus", "run source_mr", "run uda_from_plus"),
+        *("run source_ct", "run finetune_ct", "run uda_plus", "report"),
+    ]
+
+
 def test_only_missing_runs_are_jobs_and_data_of_ones_own_is_not_made(tmp_path):
     (tmp_path / "source_mr").mkdir()
     (tmp_path / "source_mr/weights.npz").touch()
