@@ -44,14 +44,14 @@ def main(settings: BenchmarkSettings) -> None:
 
 def measure(folder: str, prepared: str | None) -> dict[str, Any]:
     """Dice and criteria of all snapshots of a run, JSON-ready."""
-    from cmda_tf.data.manifest import read_manifest
+    from cmda_tf.data.published import open_prepared
     from cmda_tf.evaluation.hindsight import rank_correlation, regret
     from cmda_tf.evaluation.snapshots import measure_snapshots
     from cmda_tf.selection.choice import complete, read_selection, score_again
     from cmda_tf.training.runs import finished_run
 
     run = finished_run(Path(folder), "python -m cmda_tf.train --phase=adapt")
-    manifest = read_manifest(prepared or run.record["inputs"]["prepared_folder"])
+    manifest = open_prepared(prepared or run.record["inputs"]["prepared_folder"])
     selection = read_selection(run)
     if not complete(selection):
         selection = score_again(run, manifest)

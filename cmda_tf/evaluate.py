@@ -51,7 +51,7 @@ def evaluate(settings: EvaluateSettings):
     Raises:
       DataError: there is no finished run, or data it needs is missing.
     """
-    from cmda_tf.data.manifest import read_manifest
+    from cmda_tf.data.published import open_prepared
     from cmda_tf.evaluation.experiments import find_experiments, measure, test_subjects
     from cmda_tf.evaluation.paper import TABLE_1
     from cmda_tf.evaluation.report import Report, write_report
@@ -66,7 +66,7 @@ def evaluate(settings: EvaluateSettings):
     experiments = find_experiments(Path(settings.runs), settings.only)
     for experiment in experiments:
         record = experiment.run.record
-        manifest = read_manifest(settings.prepared or record["inputs"]["prepared_folder"])
+        manifest = open_prepared(settings.prepared or record["inputs"]["prepared_folder"])
         row, predicted = measure(experiment, manifest, out / "predictions")
         rows[experiment.title] = row
         if experiment.domain == record["settings"]["target"]:

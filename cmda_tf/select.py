@@ -30,16 +30,16 @@ class SelectSettings(Options):
 
 def main(settings: SelectSettings) -> None:
     """Prints the tables; with `--criterion` changes the final models."""
-    from cmda_tf.data.manifest import read_manifest
+    from cmda_tf.data.published import open_prepared
     from cmda_tf.selection.choice import change_choice, complete, read_selection, score_again
 
     for run in _runs(settings):
         folder = settings.prepared or run.record["inputs"]["prepared_folder"]
         selection = read_selection(run)
         if not complete(selection):
-            selection = score_again(run, read_manifest(folder))
+            selection = score_again(run, open_prepared(folder))
         if settings.criterion not in (None, selection.criterion):
-            selection = change_choice(run, read_manifest(folder), settings.criterion)
+            selection = change_choice(run, open_prepared(folder), settings.criterion)
         print(f"{run.folder}\n\n{to_text(selection)}")
     if settings.criterion is None:
         print("\n".join(f"{name}: {sentence}" for name, sentence in CRITERIA.items()))

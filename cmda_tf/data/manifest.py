@@ -34,6 +34,7 @@ class Entry:
       intensity_cut: raw intensity at which the histogram was cut.
       label_inside: share of the structures' volume inside the prepared grid, or None.
       sha256: checksums of the raw files, {"image": ..., "label": ... or None}.
+      form: what the file is: "store", or in the authors' release "records" or "volume".
     """
 
     id: str
@@ -47,6 +48,7 @@ class Entry:
     intensity_cut: float
     label_inside: float | None
     sha256: dict[str, str | None]
+    form: str = "store"
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,15 @@ def write_manifest(manifest: Manifest) -> None:
         "size": manifest.size,
         "spacing_mm": manifest.spacing_mm,
         **manifest.structures.to_dict(),
-        "entries": [dataclasses.asdict(entry) for entry in manifest.entries],
+        "entries": [_without_form(dataclasses.asdict(entry)) for entry in manifest.entries],
     }
     write_json(manifest.folder / MANIFEST_NAME, values)
+
+
+def _without_form(values: dict[str, Any]) -> dict[str, Any]:
+    """All that a manifest lists are stores."""
+    del values["form"]
+    return values
 
 
 def read_manifest(prepared: str | Path) -> Manifest:

@@ -41,8 +41,11 @@ _CHANNELS = 3
 
 
 def read_records(
-    paths: Sequence[str | Path], classes: int = 5, size: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+    paths: Sequence[str | Path],
+    classes: int = 5,
+    size: int | None = None,
+    with_labels: bool = True,
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Reads all slice triples of some record files, in their order.
 
     Lengths are checked against the files' sizes before anything is read, and records against
@@ -52,9 +55,11 @@ def read_records(
       paths: of the files, each with one record or more.
       classes: number of classes. Label 5 (pulmonary artery) becomes 0 where it is no class.
       size: expected height and width; by default those of the first record.
+      with_labels: False leaves the labels' keys alone, whatever they hold.
 
     Returns:
-      Images float16 [N, H, W, 3] and labels uint8 [N, H, W] of their middle slices.
+      Images float16 [N, H, W, 3] and labels uint8 [N, H, W] of their middle slices, or None
+      where they were not asked for.
 
     Raises:
       DataError: a file is missing, damaged or holds no record; a record's checksums, dimensions
@@ -67,16 +72,35 @@ def read_records(
     images = labels = None
     for row, ((path, number, _), data) in enumerate(zip(places, _records(paths, places))):
         try:
-            image, label = _decoded(data, classes, size)
+            image, label = _decoded(data, classes, size, with_labels)
         except ValueError as error:
             raise DataError(f"{path}: record {number}: {error}") from error
-        if images is None or labels is None:
-            size = len(label)
-            _check_lengths(places, size)
+        if images is None:
+            size = len(image)
+            _check_lengths(places, size, _CHANNELS + with_labels)
             images = np.empty((len(places), *image.shape), np.float16)
-            labels = np.empty((len(places), *label.shape), np.uint8)
-        images[row], labels[row] = image, label
+            labels = np.empty((len(places), size, size), np.uint8) if with_labels else None
+        images[row] = image
+        if labels is not None:
+            labels[row] = label
     return images, labels
+
+
+def first_size(path: str | Path) -> int:
+    """Height and width of a file's first record.
+
+    Raises:
+      DataError: the file is missing, damaged or holds no record.
+    """
+    path = Path(path)
+    lengths = _lengths(path)
+    if not lengths:
+        raise DataError(f"{path}: holds no record")
+    data = next(_records([path], [(path, 1, lengths[0])]))
+    try:
+        return len(_decoded(data, MAX_CLASSES, None, with_labels=False)[0])
+    except ValueError as error:
+        raise DataError(f"{path}: record 1: {error}") from error
 
 
 def write_records(path: str | Path, images: np.ndarray, labels: np.ndarray) -> None:
@@ -166,16 +190,18 @@ def _records(paths: list[Path], places: list[tuple[Path, int, int]]) -> Iterator
         yield data
 
 
-def _check_lengths(places: list[tuple[Path, int, int]], size: int) -> None:
+def _check_lengths(places: list[tuple[Path, int, int]], size: int, slices: int) -> None:
     """Refuses records too short to hold slices of this size, which the first record sets."""
-    least = 4 * size * size * (_CHANNELS + 1)
+    least = 4 * size * size * slices
     for path, number, length in places:
         if length < least:
             raise DataError(f"{path}: record {number}: {length} bytes, too few for {size}x{size}")
 
 
-def _decoded(data: bytes, classes: int, size: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Image float16 [H, W, 3] and label uint8 [H, W] of a record.
+def _decoded(
+    data: bytes, classes: int, size: int | None, with_labels: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Image float16 [H, W, 3] and label uint8 [H, W] of a record; without labels only the former.
 
     Raises:
       ValueError: it is no such record.
@@ -185,6 +211,10 @@ def _decoded(data: bytes, classes: int, size: int | None) -> tuple[np.ndarray, n
     except DecodeError as error:
         raise ValueError("no tf.train.Example") from error
     image = _array(example, "data_vol", "dsize", (_CHANNELS,))
+    if not with_labels:
+        if size not in (None, len(image)):
+            raise ValueError(f"image {image.shape}, expected {size}x{size}")
+        return _half(image), None
     label = _array(example, "label_vol", "lsize", (1, _CHANNELS))
     if image.shape[:2] != label.shape[:2] or size not in (None, len(image)):
         expected = f", expected {size}x{size}" if size else ""

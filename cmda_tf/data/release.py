@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy_format
 
+from cmda_tf.data.store import MAX_SIZE
 from cmda_tf.errors import DataError
 from cmda_tf.files import replacing
 
@@ -103,6 +104,26 @@ def read_test_volume(
     if not np.isfinite(image).all():
         raise DataError(f"{path}: the image holds NaN or infinite values")
     return _flipped(image), _flipped(label)
+
+
+def test_volume_size(path: str | Path) -> int:
+    """Voxels a side that a test volume's header claims, at most `MAX_SIZE`.
+
+    Raises:
+      DataError: the file is missing, damaged or no such volume.
+    """
+    path = Path(path)
+    file_size(path)
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("arr_0.npy") as stream:
+            npy_format.read_magic(stream)
+            size = npy_format.read_array_header_1_0(stream)[0][0]
+            if not 0 < size <= MAX_SIZE:
+                raise ValueError(f"{size} voxels a side")
+    except Exception as error:  # as in read_test_volume
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise DataError(f"{path}: not a readable test volume ({reason})") from error
+    return size
 
 
 def write_test_volume(path: str | Path, image: np.ndarray, label: np.ndarray) -> None:

@@ -12,8 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from cmda_tf.data.manifest import Manifest
+from cmda_tf.data.records import read_records
 from cmda_tf.data.store import load_subject
 from cmda_tf.errors import DataError
+
+TRIPLES_A_GROUP = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +29,7 @@ class SliceStack:
       classes: their number, the background included.
       first, last: `[N]` indices of the first and last slice of each slice's subject.
       usable: indices of the slices that show something (constant padding does not).
+      subject: `[N]` number of each slice's subject; -1 for what is only another one's neighbour.
     """
 
     images: np.ndarray
@@ -34,6 +38,7 @@ class SliceStack:
     first: np.ndarray
     last: np.ndarray
     usable: np.ndarray
+    subject: np.ndarray
 
     @property
     def size(self) -> int:
@@ -65,6 +70,9 @@ def load_slices(manifest: Manifest, domain: str, split: str, with_labels: bool) 
         kind = "labelled " if with_labels else ""
         raise DataError(f"{manifest.folder}: no {kind}{split} subject of domain {domain!r}")
     classes = manifest.structures.classes
+    if entries[0].form == "records":
+        paths = [manifest.path(e) for e in entries]
+        return stack_triples(*read_records(paths, classes, manifest.size, with_labels), classes)
     subjects = [load_subject(manifest.path(e), with_labels, classes) for e in entries]
     images = np.concatenate([s.image.astype(np.float16) for s in subjects])
     labels = np.concatenate([s.label for s in subjects]) if with_labels else None
@@ -77,6 +85,38 @@ def load_slices(manifest: Manifest, domain: str, split: str, with_labels: bool) 
         first=np.repeat(ends - counts, counts),
         last=np.repeat(ends - 1, counts),
         usable=np.flatnonzero(np.ptp(images, axis=(1, 2)) > 0),
+        subject=np.repeat(np.arange(len(counts)), counts),
+    )
+
+
+def stack_triples(images: np.ndarray, labels: np.ndarray | None, classes: int) -> SliceStack:
+    """Slice triples of unknown subjects as a stack in which each has its own neighbours.
+
+    What asks for subjects (a choice among snapshots) gets groups of `TRIPLES_A_GROUP` instead.
+
+    Args:
+      images: `[N, H, W, 3]` float16.
+      labels: `[N, H, W]` uint8 of the middle slices, or None.
+      classes: their number.
+    """
+    rows = np.arange(3 * len(images))
+    first, middle = rows - rows % 3, rows % 3 == 1
+    stacked = np.ascontiguousarray(np.moveaxis(images, -1, 1)).reshape(-1, *images.shape[1:3])
+    of_all = None
+    if labels is not None:
+        of_all = np.zeros(stacked.shape, np.uint8)
+        of_all[middle] = labels
+    shows = np.ptp(stacked, axis=(1, 2)) > 0
+    groups = max(1, len(images) // TRIPLES_A_GROUP)
+    group = (rows // 3) * groups // len(images)
+    return SliceStack(
+        images=stacked,
+        labels=of_all,
+        classes=classes,
+        first=first,
+        last=first + 2,
+        usable=np.flatnonzero(middle & shows),
+        subject=np.where(middle, group, -1),
     )
 
 

@@ -10,7 +10,8 @@ import SimpleITK as sitk
 from tqdm import tqdm
 
 from cmda_tf.data.manifest import Manifest
-from cmda_tf.data.store import Subject, load_subject
+from cmda_tf.data.published import load_test_subject
+from cmda_tf.data.store import Subject
 from cmda_tf.errors import DataError
 from cmda_tf.evaluation.predict import load_model, predictor
 from cmda_tf.evaluation.scores import Row, score_subject, summarise
@@ -104,8 +105,7 @@ def test_subjects(manifest: Manifest, domain: str) -> list[Subject]:
     entries = [e for e in manifest.select(domain, "test") if e.labelled]
     if not entries:
         raise DataError(f"{manifest.folder}: no labelled test subject of domain {domain!r}")
-    classes = manifest.structures.classes
-    return [load_subject(manifest.path(e), classes=classes) for e in entries]
+    return [load_test_subject(manifest, entry) for entry in entries]
 
 
 def _experiments(run: Run) -> Iterator[Experiment]:

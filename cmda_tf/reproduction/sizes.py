@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cmda_tf.data.manifest import MANIFEST_NAME, read_manifest
+from cmda_tf.data.published import open_prepared
 from cmda_tf.settings import PhaseSettings
 from cmda_tf.training.names import PHANTOM_SIZE
 
@@ -13,6 +13,6 @@ def slice_size(settings: PhaseSettings) -> int:
     """Height and width: of the prepared data; of the phantom without; else the paper's."""
     if settings.prepared is None:
         return PHANTOM_SIZE
-    if (Path(settings.prepared) / MANIFEST_NAME).is_file():
-        return read_manifest(settings.prepared).size
+    if Path(settings.prepared).is_dir():
+        return open_prepared(settings.prepared).size
     return PAPER_SIZE

@@ -108,16 +108,15 @@ def spread(stack: SliceStack) -> tuple[np.ndarray, np.ndarray]:
     """Slices spread evenly over each subject, at most `SLICES_A_SUBJECT`.
 
     Returns:
-      Indices `[N]` of slices, and `[N]` of each slice's subject (its first slice).
+      Indices `[N]` of slices, and `[N]` of each slice's subject.
     """
     chosen = []
-    for first in np.unique(stack.first):
-        last = stack.last[first]
-        count = min(SLICES_A_SUBJECT, last - first + 1)
-        edges = np.linspace(first, last + 1, count + 1)
-        chosen.append(((edges[:-1] + edges[1:]) / 2).astype(int))
+    for subject in np.unique(stack.subject[stack.subject >= 0]):
+        slices = np.flatnonzero(stack.subject == subject)
+        edges = np.linspace(0, len(slices), min(SLICES_A_SUBJECT, len(slices)) + 1)
+        chosen.append(slices[((edges[:-1] + edges[1:]) / 2).astype(int)])
     index = np.concatenate(chosen)
-    return index, stack.first[index]
+    return index, stack.subject[index]
 
 
 def _classes(probabilities: np.ndarray) -> np.ndarray:

@@ -1,7 +1,6 @@
 """What the phases share when they set up: data, configuration, seeds, the source model."""
 
 import dataclasses
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from cmda_tf.data.appearance import Appearance
 from cmda_tf.data.augment import Augmentation
 from cmda_tf.data.manifest import MANIFEST_NAME, Manifest, read_manifest
 from cmda_tf.data.preparation import prepare
+from cmda_tf.data.published import checksum, open_prepared
 from cmda_tf.data.slices import SliceStack, load_slices
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.models.blocks import ModelConfig
@@ -32,7 +32,7 @@ from cmda_tf.training.weights import digest, set_weights
 def prepared_data(settings: PhaseSettings) -> Manifest:
     """The manifest of `--prepared`; without that flag the phantom, made on first use."""
     if settings.prepared is not None:
-        return read_manifest(settings.prepared)
+        return open_prepared(settings.prepared)
     raw, prepared = phantom_folders(settings)
     if not (prepared / MANIFEST_NAME).is_file():
         write_phantom(raw, subjects=PHANTOM_SUBJECTS, seed=settings.phantom_seed)
@@ -123,10 +123,9 @@ def run_inputs(manifest: Manifest, domain: str, origin: Run | None) -> dict[str,
       domain: whose training images are learned from.
       origin: the run that it starts from, if any.
     """
-    manifest_bytes = (manifest.folder / MANIFEST_NAME).read_bytes()
     return {
         "prepared_folder": str(manifest.folder),
-        "prepared_sha256": hashlib.sha256(manifest_bytes).hexdigest(),
+        "prepared_sha256": checksum(manifest),
         "spacing_mm": manifest.spacing_mm,
         "structures": manifest.structures.to_dict(),
         "domain": domain,

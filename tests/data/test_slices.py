@@ -17,7 +17,7 @@ def stack():
     labels = np.zeros((9, 2, 2), np.uint8)
     labels[2], labels[3], labels[6] = 1, 1, 4
     first, last = np.repeat([0, 5], [5, 4]), np.repeat([4, 8], [5, 4])
-    return SliceStack(images, labels, 5, first, last, np.arange(8))
+    return SliceStack(images, labels, 5, first, last, np.arange(8), first)
 
 
 def _middles(dataset):

@@ -1,0 +1,42 @@
+"""`python -m cmda_tf.convert --prepared=DIR --out=RELEASE`: data as the authors' programs read it.
+
+With `--release=DIR --out=PREPARED` records and test volumes become prepared data. What the form of
+the release cannot carry is told by `cmda_tf/data/conversion.py`. A release needs no conversion to
+be used here: `--prepared` of all commands takes it as it is.
+"""
+
+from dataclasses import dataclass
+
+from cmda_tf import cli
+from cmda_tf.errors import UsageError
+from cmda_tf.options import Options, setting
+
+
+@dataclass(frozen=True)
+class ConvertSettings(Options):
+    """The flags of `python -m cmda_tf.convert`."""
+
+    prepared: str | None = setting(None, "Prepared data to write as records and test volumes.")
+    release: str | None = setting(None, "Records and test volumes to write as prepared data.")
+    out: str | None = setting(None, "Empty or new folder to write to.")
+
+
+def main(settings: ConvertSettings) -> None:
+    """Converts one folder."""
+    if (settings.prepared is None) == (settings.release is None):
+        raise UsageError("expected either --prepared=DIR or --release=DIR")
+    if settings.out is None:
+        raise UsageError("--out: expected a folder, found none")
+    from cmda_tf.data.conversion import from_release, to_release
+    from cmda_tf.data.manifest import read_manifest
+    from cmda_tf.data.published import open_prepared
+
+    if settings.prepared is not None:
+        to_release(read_manifest(settings.prepared), settings.out)
+    else:
+        from_release(open_prepared(settings.release), settings.out)
+    print(f"written to {settings.out}")
+
+
+if __name__ == "__main__":
+    cli.run(main, ConvertSettings)

@@ -1,0 +1,65 @@
+"""Training and evaluation straight from a folder of published records."""
+
+import numpy as np
+import pytest
+from helpers_release import without_target_labels, write_release
+
+from cmda_tf.data.published import open_prepared
+from cmda_tf.errors import DataError
+from cmda_tf.evaluate import EvaluateSettings, evaluate
+from cmda_tf.settings import AdaptSettings, SourceSettings
+from cmda_tf.training.adabn import adapt_statistics
+from cmda_tf.training.adversarial import adapt
+from cmda_tf.training.common import prepared_data
+from cmda_tf.training.source import train_segmenter
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_release(tmp_path_factory.mktemp("published") / "release")
+
+
+@pytest.fixture(scope="module")
+def settings(folder):
+    common = {"width": 0.0625, "batch": 2, "log_every": 1, "prepared": str(folder)}
+    common["runs"] = str(folder.parent / "runs")
+    return lambda cls, **changes: cls(**{**common, **changes})
+
+
+GAME = {"warmup_updates": 1, "joint_updates": 2, "critic_updates": 1, "snapshot_every": 1}
+
+
+@pytest.fixture(scope="module")
+def trained(settings, untraced):
+    source = settings(SourceSettings, steps=2)
+    manifest = prepared_data(source)
+    untraced(train_segmenter, "source", source, manifest)
+    untraced(adapt_statistics, settings(AdaptSettings), manifest)
+    return untraced(adapt, settings(AdaptSettings, **GAME), manifest)
+
+
+def test_runs_are_evaluated_on_the_test_volumes(trained, folder):
+    report = evaluate(EvaluateSettings(runs=str(folder.parent / "runs")))
+    assert list(report.rows) == ["Seg-MRI", "noDA", "AdaBN d=13", "UDA d=13"]
+    assert list(report.rows["UDA d=13"].subjects) == ["ct_1003"]
+    assert (folder.parent / "runs/figure3.png").is_file()
+
+
+def test_the_targets_labels_decide_nothing(trained, folder, settings, untraced):
+    expected = trained.weights()
+    without_target_labels(folder)
+    unlabelled = settings(AdaptSettings, **GAME, name="unlabelled")
+    found = untraced(adapt, unlabelled, open_prepared(folder)).weights()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_a_damaged_record_is_named(trained, folder, settings, untraced):
+    (folder / "mr_train_tfs/mr_train_slice0.tfrecords").write_bytes(b"\xff" * 64)
+    with pytest.raises(DataError, match=r"mr_train_slice0\.tfrecords"):
+        untraced(
+            train_segmenter,
+            "source",
+            settings(SourceSettings, steps=2, name="damaged"),
+            open_prepared(folder),
+        )
