@@ -49,6 +49,8 @@ def main(settings: InitSettings) -> None:
         print(f"cannot be read: {volume.name}: {volume.error}")
     if len(unreadable) == len(volumes):
         raise DataError(f"{raw}: none of its {len(volumes)} volumes can be read")
+    if unreadable:
+        print("note: cmda_tf.prepare stops at what cannot be read; mend or remove it")
     if is_mmwhs(raw, volumes):
         print(
             f"{raw} is in the MM-WHS layout: no description is needed, go on with\n"
@@ -82,11 +84,12 @@ def _write_description(raw: Path, out: Path, volumes: Sequence[Volume]) -> None:
     print(f"structures: {', '.join(s['name'] for s in values['structures'])}")
     for note in notes:
         print(f"note: {note}")
-    source = next((n for n, d in values["domains"].items() if "label" in d), None)
+    labelled = " or ".join(n for n, d in values["domains"].items() if "label" in d)
     print(
         f"description: {out}; name its structures, look it through, and go on with\n"
         f"  python -m cmda_tf.prepare --raw={raw} --prepared=DIR --dataset={out} "
-        f"--centre_on_labels={source}"
+        f"--centre_on_labels=SOURCE\nwhere SOURCE is the domain whose labels are to be learned "
+        f"from ({labelled})"
     )
 
 

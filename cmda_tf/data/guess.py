@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ ROLE_WORDS = {
     *("image", "images", "img", "imgs", "imagestr", "imagests", "volume", "volumes", "data"),
     *("train", "training", "test", "testing", "val", "validation", "raw", "nifti", "nii"),
 }
+MAX_FOLDERS = 6  # more are rather subjects than domains
 ONE_DOMAIN = "images"  # its name where no path says one
 
 
@@ -67,8 +68,9 @@ def describe(
     names = [n for n in sorted(walk(raw)) if n in by_name or n.endswith("/")]
     names = [n for n in names if n not in {v.name for v in volumes if v.kind == "unreadable"}]
     domains, notes, found = {}, [], []
-    for name, members in _by_domain(images).items():
-        own = _labels_of(name, members, labels)
+    folders = _domain_folders(images)
+    for name, members in _by_domain(images, folders).items():
+        own = _labels_of(name, members, labels, folders)
         domain, sources = _choose(raw, name, members, own, names)
         if domain is not None:
             domains[name] = {"image": domain.image}
@@ -89,31 +91,47 @@ def _labels(volumes: Sequence[Volume]) -> list[Volume]:
     return [v for v in volumes if v.kind == "label"]
 
 
-def _by_domain(images: Sequence[Volume]) -> dict[str, list[Volume]]:
-    """The images by the domain that their paths name, or else by their first folder."""
-    folders = Counter(v.name.split("/")[0] for v in images)
+def _by_domain(images: Sequence[Volume], folders: Collection[str]) -> dict[str, list[Volume]]:
+    """The images by their domains."""
     found: dict[str, list[Volume]] = {}
     for image in images:
-        first = image.name.split("/")[0]
-        name = "_".join(_domain_words(image.name))
-        if not name and folders[first] > 1 and not ROLE_WORDS.issuperset(words(first)):
-            name = re.sub(r"[^a-z0-9]+", "_", first.lower()).strip("_")
-            name = name if name[:1].isalpha() else f"d{name}"
-        found.setdefault(name or ONE_DOMAIN, []).append(image)
+        found.setdefault(_domain_of(image.name, folders) or ONE_DOMAIN, []).append(image)
     return found
+
+
+def _domain_folders(images: Sequence[Volume]) -> set[str]:
+    """The first folders that seem to be a domain each: few, of several images that name none."""
+    unnamed = [v.name.split("/") for v in images if not _domain_words(v.name)]
+    counts = Counter(parts[0] for parts in unnamed if len(parts) > 1)
+    counts = {k: n for k, n in counts.items() if not ROLE_WORDS.issuperset(words(k))}
+    several = len(counts) <= MAX_FOLDERS and min(counts.values(), default=0) > 1
+    return set(counts) if several else set()
+
+
+def _domain_of(name: str, folders: Collection[str]) -> str:
+    """The domain that a path names, or else that of its first folder; "" for none."""
+    if known := _domain_words(name):
+        return "_".join(known)
+    first = name.split("/")[0]
+    if first not in folders:
+        return ""
+    slug = re.sub(r"[^a-z0-9]+", "_", first.lower()).strip("_")
+    return slug if slug[:1].isalpha() else f"d{slug}"
 
 
 def _domain_words(name: str) -> list[str]:
     return list(dict.fromkeys(DOMAIN_WORDS[w] for w in words(name) if w in DOMAIN_WORDS))
 
 
-def _labels_of(name: str, images: Sequence[Volume], labels: Sequence[Volume]) -> list[Volume]:
-    """The labels whose paths name this domain; without such, those that name no other one and
-    lie on the grid of one of its images."""
-    domain = _domain_words(images[0].name)
-    if own := [v for v in labels if domain and _domain_words(v.name) == domain]:
+def _labels_of(
+    name: str, images: Sequence[Volume], labels: Sequence[Volume], folders: Collection[str]
+) -> list[Volume]:
+    """The labels of a domain's own name; without such, those that name no other one and lie on
+    the grid of one of its images."""
+    domains = [(v, _domain_of(v.name, folders)) for v in labels]
+    if own := [v for v, domain in domains if domain == name]:
         return own
-    general = [v for v in labels if set(_domain_words(v.name)) <= set(domain)]
+    general = [v for v, domain in domains if not domain or f"_{domain}_" in f"_{name}_"]
     return [v for v in general if any(same_grid(v, image) for image in images)]
 
 

@@ -15,6 +15,7 @@ from cmda_tf.data.dataset import pattern_regex
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+", re.ASCII)
 _ENDING = re.compile(r"(\.[A-Za-z]+)*/?$", re.ASCII)
 MAX_CANDIDATES = 24  # of images, and of labels, to be tried in pairs
+MAX_RANKED = 1000  # that fit as many paths; hundreds only where nothing fits two of them
 
 
 def candidates(paths: Sequence[str]) -> list[str]:
@@ -29,13 +30,14 @@ def candidates(paths: Sequence[str]) -> list[str]:
       are long. With `*` only if nothing else fits all paths.
     """
     counts = Counter(p for path in paths for p in set(_with_id(path)))
-    best = max(counts.values(), default=0)
-    if best < len(paths):
+    if max(counts.values(), default=0) < len(paths):
         counts += Counter(p for path in paths for p in set(_with_star(path)))
-        best = max(counts.values(), default=0)
-    fitting = [p for p, count in counts.items() if count == best]
-    ranked = sorted((rank, p) for p in fitting if (rank := _rank(p, paths)) is not None)
-    return [pattern for _, pattern in ranked[:MAX_CANDIDATES]]
+    for best in sorted(set(counts.values()), reverse=True):
+        fitting = [pattern for pattern, count in counts.items() if count == best]
+        ranks = {pattern: _rank(pattern, paths) for pattern in fitting[:MAX_RANKED]}
+        if found := sorted((rank, pattern) for pattern, rank in ranks.items() if rank is not None):
+            return [pattern for _, pattern in found[:MAX_CANDIDATES]]
+    return []
 
 
 def _with_id(path: str) -> Iterator[str]:
@@ -81,4 +83,4 @@ def _rank(pattern: str, paths: Sequence[str]) -> tuple | None:
     stars, place = pattern.count("*"), pattern.index("{id}")
     # With a star, the id is in the folder above it; else in the file's name.
     natural = (-len(pattern), place) if stars else (-len(max(ids, key=len)), -place)
-    return stars, cut, same, unnumbered, *natural, pattern
+    return stars, cut, same, unnumbered, *natural

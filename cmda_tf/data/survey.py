@@ -114,12 +114,11 @@ def classify(volumes: Sequence[Volume]) -> list[Volume]:
     """The same volumes; what has a label's values and lies on an image's grid is a label too."""
     sure = [v for v in volumes if v.kind == "image" and v.codes is None]
 
-    def decided(volume: Volume) -> Volume:
-        on_image = any(same_grid(volume, other) for other in sure)
-        is_label = volume.kind == "image" and volume.codes is not None and on_image
-        return replace(volume, kind="label") if is_label else volume
+    def is_label(volume: Volume) -> bool:
+        unsure = volume.kind == "image" and volume.codes is not None
+        return unsure and any(same_grid(volume, image) for image in sure)
 
-    return [decided(volume) for volume in volumes]
+    return [replace(v, kind="label") if is_label(v) else v for v in volumes]
 
 
 def same_grid(a: Volume, b: Volume) -> bool:
