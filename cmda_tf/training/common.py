@@ -36,7 +36,7 @@ def prepared_data(settings: PhaseSettings) -> Manifest:
     raw, prepared = phantom_folders(settings)
     if not (prepared / MANIFEST_NAME).is_file():
         write_phantom(raw, subjects=PHANTOM_SUBJECTS, seed=settings.phantom_seed)
-        prepare(raw, prepared, size=PHANTOM_SIZE, spacing_mm=PHANTOM_SPACING_MM)
+        prepare(raw, prepared, PHANTOM_SIZE, PHANTOM_SPACING_MM, (settings.source,))
     return read_manifest(prepared)
 
 
