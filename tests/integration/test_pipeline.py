@@ -57,7 +57,7 @@ def test_from_ct_to_mr(folder):
     direction = ("--prepared=from_ct", "--runs=runs_ct", "--source=ct", "--target=mr")
     grid = ("--size=32", "--spacing_mm=7", "--centre_on_labels=ct")
     run(folder, "prepare", "--raw=raw", "--prepared=from_ct", *grid)
-    entries = read_json(folder / "from_ct/manifest.json")["subjects"]
+    entries = read_json(folder / "from_ct/manifest.json")["entries"]
     centred = {(e["domain"], e["centred_on"]) for e in entries}
     assert centred == {("ct", "label"), ("mr", "volume")}
     train(folder, "source", "--steps=20", "--learning_rate=3e-3", *direction)
