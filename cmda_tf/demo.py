@@ -1,8 +1,9 @@
 """`python -m cmda_tf.demo`: from nothing to an adapted segmenter, on the phantom.
 
 Makes and prepares the phantom, trains the source segmenter on MR, adapts it to CT at d = 13
-without one CT label, evaluates Seg-MRI, noDA, AdaBN and UDA, and draws Figure 3. Each part is
-what the commands it prints do; what is finished already is not done again.
+without one CT label (the other way round with `--source=ct --target=mr`), evaluates Seg-MRI,
+noDA, AdaBN and UDA, and draws Figure 3. Each part is what the commands it prints do; what is
+finished already is not done again.
 """
 
 from dataclasses import dataclass
@@ -35,17 +36,22 @@ def main(demo: DemoSettings, source: SourceSettings, adaptation: AdaptSettings) 
     print(f"\n$ python -m cmda_tf.evaluate --runs={runs}", flush=True)
     report = evaluate(EvaluateSettings(runs=runs))
     print("\n" + report.to_text())
-    print(_conclusion(report.rows, runs, depth))
+    print(_conclusion(report.rows, adaptation))
 
 
-def _conclusion(rows: dict, runs: str, depth: int) -> str:
+def _conclusion(rows: dict, settings: AdaptSettings) -> str:
     """Three sentences from the measured rows, and what to type next."""
+    from cmda_tf.evaluation.experiments import segmenter_title
+
+    runs, depth = settings.runs, settings.depth
+    source, target = settings.source.upper(), settings.target.upper()
+    own = segmenter_title(settings.source)
     dice = {title: row.mean_dice for title, row in rows.items()}
     adapted, baseline = dice[f"UDA d={depth}"], dice[f"AdaBN d={depth}"]
     return (
-        f"A segmenter trained on MR phantoms reaches {dice['Seg-MRI']:.1f} mean Dice on unseen MR "
-        f"and {dice['noDA']:.1f} on CT.\n"
-        f"Without one CT label, re-estimated BatchNorm statistics (AdaBN) bring it to "
+        f"A segmenter trained on {source} phantoms reaches {dice[own]:.1f} mean Dice on unseen "
+        f"{source} and {dice['noDA']:.1f} on {target}.\n"
+        f"Without one {target} label, re-estimated BatchNorm statistics (AdaBN) bring it to "
         f"{baseline:.1f} and the adversarially trained DAM (d = {depth}) to {adapted:.1f}: "
         f"{adapted - baseline:+.1f} points are the adversarial training's own.\n"
         f"The table is {runs}/table.md, the picture {runs}/figure3.png; this says something of "

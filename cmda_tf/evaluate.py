@@ -53,7 +53,7 @@ def evaluate(settings: EvaluateSettings):
     """
     from cmda_tf.data.published import open_prepared
     from cmda_tf.evaluation.experiments import find_experiments, measure, test_subjects
-    from cmda_tf.evaluation.paper import TABLE_1
+    from cmda_tf.evaluation.paper import published_rows
     from cmda_tf.evaluation.report import Report, write_report
     from cmda_tf.evaluation.snapshots import look_back
     from cmda_tf.figures.palette import in_palette
@@ -73,7 +73,6 @@ def evaluate(settings: EvaluateSettings):
             maps[experiment.title] = predicted
         if settings.measure_snapshots and has_snapshots(experiment.run):
             selection[experiment.title] = look_back(experiment.run, manifest)
-    published = TABLE_1 if settings.published else {}
     meta = _meta(manifest) | {"runs": {e.title: _run_facts(e, rows[e.title]) for e in experiments}}
     coloured = in_palette(manifest.structures, settings.palette)
     _draw_shift(out, manifest, coloured, record["settings"])
@@ -81,6 +80,8 @@ def evaluate(settings: EvaluateSettings):
         target = test_subjects(manifest, record["settings"]["target"])
         shown = [e for e in experiments if e.title in maps]
         _draw_figures(out, target, shown, maps, coloured)
+    domains, columns = (record["settings"][d] for d in ("source", "target")), coloured.columns
+    published = published_rows(*domains, columns) if settings.published else {}
     report = Report(rows, meta, published, selection)
     write_report(report, out)  # last: who finds it finds all
     return report

@@ -32,6 +32,14 @@ def test_phases_then_evaluation_then_the_measured_conclusion(done, capsys):
     assert "(AdaBN) bring it to 50.0" in printed and "(d = 13) to 61.2: +11.2 points" in printed
 
 
+def test_conclusion_names_the_domains(monkeypatch):
+    rows = {title: SimpleNamespace(mean_dice=dice) for title, dice in DICE.items()}
+    rows["Seg-CT"] = rows.pop("Seg-MRI")
+    told = demo._conclusion(rows, AdaptSettings(source="ct", target="mr"))
+    assert "trained on CT phantoms reaches 80.0 mean Dice on unseen CT and 20.0 on MR." in told
+    assert "Without one MR label" in told
+
+
 def test_report_only_trains_nothing(done):
     demo.main(demo.DemoSettings(report_only=True), SourceSettings(), AdaptSettings())
     assert done == ["runs"]

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "cmda_tf"
-ENTRY_POINTS = {"train", "prepare", "evaluate", "select", "demo", "reproduce", "phantom.__main__"}
+ENTRY_POINTS = {
+    "train",
+    "init",
+    "prepare",
+    "evaluate",
+    "select",
+    "demo",
+    "reproduce",
+    "phantom.__main__",
+}
 
 
 def _imports(path: Path) -> set[str]:
@@ -46,7 +55,7 @@ def test_nothing_unpickles_or_evaluates(path):
 def test_importing_the_package_and_its_entry_points_does_not_load_tensorflow():
     code = (
         "import cmda_tf, cmda_tf.train, cmda_tf.prepare, cmda_tf.evaluate, cmda_tf.select, "
-        "cmda_tf.demo, sys;"
+        "cmda_tf.demo, cmda_tf.init, cmda_tf.predict, cmda_tf.export, cmda_tf.convert, sys;"
         "sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent).returncode == 0

@@ -20,7 +20,7 @@ Without `test` the last fifth of a domain's labelled subjects is held out.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,14 +110,14 @@ def find_described(raw: str | Path, dataset: Dataset) -> list[Source]:
     """All subjects of a described raw folder, by domain and name.
 
     Raises:
-      DataError: the folder is missing, a domain has no image, two images have one name, or a
-        subject to hold out is not there.
+      DataError: the folder is missing, a domain has no image, two images or labels have one
+        name, or a subject to hold out is not there.
     """
     raw = Path(raw)
     if not raw.is_dir():
         raise DataError(f"{raw}: no such folder of raw volumes")
-    names = sorted(_walk(raw))
-    return [source for domain in dataset.domains for source in _sources(raw, domain, names)]
+    names = sorted(walk(raw))
+    return [source for domain in dataset.domains for source in subjects(raw, domain, names)]
 
 
 def held_out(dataset: Dataset) -> tuple[str, ...]:
@@ -125,27 +125,41 @@ def held_out(dataset: Dataset) -> tuple[str, ...]:
     return tuple(_subject_id(d.name, name) for d in dataset.domains for name in d.test)
 
 
-def _sources(raw: Path, domain: Domain, names: list[str]) -> Iterator[Source]:
-    """The subjects of a domain."""
-    pattern, seen = _regex(domain.image), {}
-    # Of `{id}.nii.gz` and `{id}_label.nii.gz` the second also fits the first.
-    longer = domain.label is not None and len(domain.label) > len(domain.image)
-    labels = _regex(domain.label) if longer else None
-    for name in names:
-        match = pattern.fullmatch(name)
-        if not match or (labels and labels.fullmatch(name)):
-            continue
-        id = match["id"]
-        if id in seen:
-            raise DataError(f"{raw / name}: {seen[id]} is subject {id!r} of {domain.name} as well")
-        seen[id] = name
-        label = raw / domain.label.replace("{id}", id) if domain.label else None
-        found = label if label is not None and label.exists() else None
-        yield Source(_subject_id(domain.name, id), domain.name, raw / name, found)
-    if not seen:
+def subjects(raw: Path, domain: Domain, names: Sequence[str]) -> list[Source]:
+    """The subjects of a domain among the relative paths of `walk`.
+
+    Raises:
+      DataError: there is no image, two images or two labels have one name, or a subject to hold
+        out is not there.
+    """
+    images = _named(raw, domain, domain.image, domain.label, names)
+    labels = _named(raw, domain, domain.label, domain.image, names) if domain.label else {}
+    if not images:
         raise DataError(f"{raw}: no image of domain {domain.name}; expected {domain.image}")
-    if missing := [name for name in domain.test if name not in seen]:
+    if missing := [name for name in domain.test if name not in images]:
         raise DataError(f"{raw}: subject {missing[0]!r} is to be held out, but is not there")
+    return [
+        Source(_subject_id(domain.name, id), domain.name, image, labels.get(id))
+        for id, image in images.items()
+    ]
+
+
+def _named(
+    raw: Path, domain: Domain, pattern: str, other: str | None, names: Sequence[str]
+) -> dict[str, Path]:
+    """The paths of a domain's images or labels by the subject's name."""
+    # Of `{id}.nii.gz` and `{id}_label.nii.gz` the second also fits the first.
+    longer = pattern_regex(other) if other and len(other) > len(pattern) else None
+    regex, found = pattern_regex(pattern), {}
+    for name in names:
+        match = regex.fullmatch(name)
+        if not match or (longer and longer.fullmatch(name)):
+            continue
+        if (id := match["id"]) in found:
+            first = found[id].relative_to(raw).as_posix()
+            raise DataError(f"{raw / name}: {first} is subject {id!r} of {domain.name} as well")
+        found[id] = raw / name
+    return found
 
 
 def _subject_id(domain: str, name: str) -> str:
@@ -153,8 +167,12 @@ def _subject_id(domain: str, name: str) -> str:
     return f"{domain}_{name.replace('.', '-')}"
 
 
-def _regex(pattern: str) -> re.Pattern:
-    """What the paths of a pattern look like; a second `{id}` must be the same as the first."""
+def pattern_regex(pattern: str) -> re.Pattern:
+    """What the paths of a pattern look like; a second `{id}` must be the same as the first.
+
+    Args:
+      pattern: with at least one `{id}`, the group `id` of a match.
+    """
     parts = re.split(r"(\{id\}|\*)", pattern)
     found, named = [], False
     for part in parts:
@@ -166,7 +184,7 @@ def _regex(pattern: str) -> re.Pattern:
     return re.compile("".join(found), re.ASCII)
 
 
-def _walk(raw: Path) -> Iterator[str]:
+def walk(raw: Path) -> Iterator[str]:
     """Relative paths of all files, and of all folders with a `/` at their end; none hidden."""
     for folder, folders, files in os.walk(raw):
         folders[:] = sorted(f for f in folders if not f.startswith("."))

@@ -7,6 +7,10 @@
 Files may be unpacked (`.nii`), labels may be missing, and `1001` may be any name of letters,
 digits, `_` and `-`. MM-WHS publishes its `_test` folders without labels: what lies there is
 material to train on, not what this package calls test subjects.
+
+Archives unpack into more folders than they hold: each of the four may lie up to two folders
+deeper (`MM-WHS 2017 Dataset/mr_train`, `mr_train/mr_train`), and `x.nii` may be a folder that
+holds one `.nii` file.
 """
 
 import logging
@@ -18,6 +22,7 @@ from pathlib import Path
 from cmda_tf.errors import DataError, UsageError
 
 FOLDERS = ("mr_train", "ct_train", "mr_test", "ct_test")
+ENDINGS = (".nii", ".nii.gz")
 
 # The split that published comparisons on MM-WHS use, for ids 1001 to 1020.
 FIELD_IDS = frozenset(str(n) for n in range(1001, 1021))
@@ -48,19 +53,19 @@ def find_sources(raw: str | Path) -> list[Source]:
     """Finds all subjects of a raw folder.
 
     Args:
-      raw: folder that holds at least one of `FOLDERS`.
+      raw: folder that holds at least one of `FOLDERS`, or has it up to two folders deeper.
 
     Returns:
       Subjects in the order of `FOLDERS`, then by id.
 
     Raises:
-      DataError: the folder is missing, one of its subfolders holds no image, a label has no
-        image, or a file is there both packed and unpacked.
+      DataError: the folder is missing, one of its subfolders holds no image or is there twice,
+        a label has no image, or a file is there both packed and unpacked.
     """
     raw = Path(raw)
     if not raw.is_dir():
         raise DataError(f"{raw}: no such folder of raw volumes")
-    folders = [raw / name for name in FOLDERS if (raw / name).is_dir()]
+    folders = list(filter(None, (_find_folder(raw, name) for name in FOLDERS)))
     if not folders:
         raise DataError(
             f"{raw}: expected a folder {' or '.join(FOLDERS)} with files such as "
@@ -109,6 +114,23 @@ def _default_test_ids(domain: str, members: Sequence[Source]) -> set[str]:
     return set(labelled[-max(1, round(len(labelled) / 5)) :])
 
 
+def _find_folder(raw: Path, name: str) -> Path | None:
+    """The folder of this name that holds volumes and is the least deep; None if there is none.
+
+    If none of them holds volumes it is the first, for an error to name.
+    """
+    empty = []
+    for depth in range(3):
+        found = sorted(p for p in raw.glob("*/" * depth + name) if p.is_dir())
+        full = [p for p in found if any(_is_volume(inner) for inner in p.iterdir())]
+        if len(full) > 1:
+            raise DataError(f"{full[1]}: {full[0]} holds volumes too; keep one of them")
+        if full:
+            return full[0]
+        empty += found
+    return empty[0] if empty else None
+
+
 def _sources_of(folder: Path) -> list[Source]:
     """The subjects of one of `FOLDERS`, by id."""
     pattern = re.compile(rf"({folder.name}_[\w-]+)_(image|label)\.nii(\.gz)?", re.ASCII)
@@ -119,7 +141,7 @@ def _sources_of(folder: Path) -> list[Source]:
             if other := files[kind].get(id):
                 raise DataError(f"{path}: {other.name} is there too; keep one of them")
             files[kind][id] = path
-        elif path.name.endswith((".nii", ".nii.gz")) and not path.name.startswith("."):
+        elif _is_volume(path):
             logging.warning("%s: left out; its name is not %s", path, _expected(folder))
     if orphans := sorted(files["label"].keys() - files["image"].keys()):
         path = files["label"][orphans[0]]
@@ -127,8 +149,23 @@ def _sources_of(folder: Path) -> list[Source]:
     if not files["image"]:
         raise DataError(f"{folder}: no volumes; expected files named {_expected(folder)}")
     domain = folder.name.split("_")[0]
-    images, labels = files["image"], files["label"]
+    images, labels = ({id: _unfolded(p) for id, p in files[k].items()} for k in ("image", "label"))
     return [Source(id, domain, images[id], labels.get(id)) for id in sorted(images)]
+
+
+def _is_volume(path: Path) -> bool:
+    """Whether a path is called like a volume; the Mac's companions (`._x.nii`) are not."""
+    return path.name.endswith(ENDINGS) and not path.name.startswith(".")
+
+
+def _unfolded(path: Path) -> Path:
+    """The file itself, also where it was unpacked into a folder of its own name."""
+    if not path.is_dir():
+        return path
+    inner = [p for p in sorted(path.iterdir()) if _is_volume(p) and p.is_file()]
+    if len(inner) != 1:
+        raise DataError(f"{path}: a folder; expected one NIfTI file in it, found {len(inner)}")
+    return inner[0]
 
 
 def _expected(folder: Path) -> str:

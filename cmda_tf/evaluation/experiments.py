@@ -108,11 +108,16 @@ def test_subjects(manifest: Manifest, domain: str) -> list[Subject]:
     return [load_test_subject(manifest, entry) for entry in entries]
 
 
+def segmenter_title(domain: str) -> str:
+    """The row of the segmenter trained on a domain's labels, as Seg-MRI."""
+    return f"Seg-{TITLES.get(domain, domain.upper())}"
+
+
 def _experiments(run: Run) -> Iterator[Experiment]:
     """The rows of one run: which path is tested on which domain, under which title."""
     settings = run.record["settings"]
     source, target = settings["source"], settings["target"]
-    segmenter = {d: f"Seg-{TITLES.get(d, d.upper())}" for d in (source, target)}
+    segmenter = {d: segmenter_title(d) for d in (source, target)}
     if run.phase == "source":
         domain = run.record["inputs"]["domain"]
         kind = "source" if domain == source else "supervised"

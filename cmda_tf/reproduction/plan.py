@@ -206,7 +206,8 @@ def _phantom_flags(settings: PhaseSettings) -> tuple[list[str], list[str]]:
     raw, prepared = phantom_folders(settings)
     make = [f"--out={raw}", f"--subjects={PHANTOM_SUBJECTS}", f"--seed={settings.phantom_seed}"]
     grid = [f"--size={PHANTOM_SIZE}", f"--spacing_mm={PHANTOM_SPACING_MM}"]
-    return make, [f"--raw={raw}", f"--prepared={prepared}", *grid]
+    centre = f"--centre_on_labels={settings.source}"
+    return make, [f"--raw={raw}", f"--prepared={prepared}", *grid, centre]
 
 
 def _flagfile(folder: str | Path, row: str) -> Path:

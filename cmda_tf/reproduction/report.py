@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cmda_tf import __version__
-from cmda_tf.evaluation.paper import TABLE_1
+from cmda_tf.evaluation.paper import published_rows
 from cmda_tf.evaluation.report import Report, write_report
 from cmda_tf.figures.canvas import save
 from cmda_tf.figures.depths import draw_depths
@@ -64,7 +64,10 @@ def write_seeds_report(
     spread = f"Mean ± {meta['std']}. Seeds: {', '.join(map(str, results))}."
     notes = [spread, published, *map(str, found), *regrets(results)]
     details = {"gains": [vars(gain) for gain in found], "by_seed": results}
-    report = Report(combine(results), meta, TABLE_1, notes=notes, details=details)
+    rows, used = combine(results), steps[0].settings
+    columns = tuple(next(iter(rows.values())).dice)
+    table_1 = published_rows(used.source, used.target, columns)
+    report = Report(rows, meta, table_1, notes=notes, details=details)
     write_report(report, out)
     shown = {}
     if curves := depth_curves(results):

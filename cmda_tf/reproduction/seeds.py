@@ -1,5 +1,6 @@
 """One report from the reports of several seeds: means over seeds, gaps, shares of the way."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -67,9 +68,10 @@ class Gain:
       title: of the row.
       dice: mean Dice.
       above_adabn: its distance from AdaBN at the same depth, from the usual source model.
-      share: of the way from noDA to Seg-CT-STL, 1 being all.
+      share: of the way from noDA to `full`, 1 being all.
       above_own_adabn: its distance from AdaBN at the same depth, from its own source model.
       above_own_start: its distance from its own source model without adaptation.
+      full: row of the segmenter fine-tuned on target labels.
     """
 
     title: str
@@ -78,6 +80,7 @@ class Gain:
     share: list[float | None]
     above_own_adabn: list[float | None]
     above_own_start: list[float | None]
+    full: str = "Seg-CT-STL"
 
     def __str__(self) -> str:
         def show(values: list[float | None], form: str) -> str:
@@ -89,7 +92,7 @@ class Gain:
 
         told = (
             f"{self.title}: {show(self.above_adabn, '+.1f')} points above AdaBN at its depth, "
-            f"{show(self.share, '.0%')} of the way from noDA to Seg-CT-STL"
+            f"{show(self.share, '.0%')} of the way from noDA to {self.full}"
         )
         if self.above_own_adabn == self.above_adabn:
             return told
@@ -112,11 +115,18 @@ def gains(results: Mapping[int, Mapping[str, Any]]) -> list[Gain]:
         for title, run in result["meta"]["runs"].items()
         if run["depth"] is not None and run["phase"] != "adabn"
     )
-    found = {title: [_gain(title, result) for result in results.values()] for title in titles}
-    return [Gain(title, *map(list, zip(*values))) for title, values in found.items()]
+    full = _full(results)
+    found = {title: [_gain(title, full, r) for r in results.values()] for title in titles}
+    return [Gain(title, *map(list, zip(*values)), full) for title, values in found.items()]
 
 
-def _gain(title: str, result: Mapping[str, Any]) -> tuple[float | None, ...]:
+def _full(results: Mapping[int, Mapping[str, Any]]) -> str:
+    """The usual row of the segmenter fine-tuned on target labels: Seg-CT-STL, or of what domain."""
+    titles = [title for result in results.values() for title in result["rows"]]
+    return next((t for t in titles if re.fullmatch(r"Seg-\w+-STL", t)), Gain.full)
+
+
+def _gain(title: str, full: str, result: Mapping[str, Any]) -> tuple[float | None, ...]:
     """One row's gain in one seed's result, as the fields of `Gain`."""
     dice = {name: mean_dice(row) for name, row in result["rows"].items()}
     runs, own = result["meta"]["runs"], dice.get(title)
@@ -133,7 +143,7 @@ def _gain(title: str, result: Mapping[str, Any]) -> tuple[float | None, ...]:
             own_start = dice[name]
         if (run["phase"], run["depth"], _source_model(name, runs)) == ("adabn", depth, start):
             own_adabn = dice[name]
-    low, high = dice.get("noDA"), dice.get("Seg-CT-STL")
+    low, high = dice.get("noDA"), dice.get(full)
     known = low is not None and high is not None and high > low
     share = (own - low) / (high - low) if known else None
     return own, above(dice.get(f"AdaBN d={depth}")), share, above(own_adabn), above(own_start)
@@ -184,7 +194,7 @@ def depth_curves(results: Mapping[int, Mapping[str, Any]]) -> dict[str, dict[int
 def across(results: Mapping[int, Mapping[str, Any]]) -> dict[str, float]:
     """Mean Dice [%] over seeds of the rows without a depth that bound the curves."""
     found = {}
-    for title in ("noDA", "Seg-CT-STL"):
+    for title in ("noDA", _full(results)):
         dice = [mean_dice(r["rows"][title]) for r in results.values() if title in r["rows"]]
         if known := [d for d in dice if d is not None]:
             found[title] = float(np.mean(known))

@@ -36,7 +36,8 @@ def prepared_data(settings: PhaseSettings) -> Manifest:
     raw, prepared = phantom_folders(settings)
     if not (prepared / MANIFEST_NAME).is_file():
         write_phantom(raw, subjects=PHANTOM_SUBJECTS, seed=settings.phantom_seed)
-        prepare(raw, prepared, size=PHANTOM_SIZE, spacing_mm=PHANTOM_SPACING_MM)
+        grid = {"size": PHANTOM_SIZE, "spacing_mm": PHANTOM_SPACING_MM}
+        prepare(raw, prepared, **grid, centre_on_labels=(settings.source,))
     return read_manifest(prepared)
 
 

@@ -27,10 +27,15 @@ PHANTOM_SUBJECTS, PHANTOM_SIZE, PHANTOM_SPACING_MM = 20, 64, 3.5
 
 
 def phantom_folders(settings: PhaseSettings) -> tuple[Path, Path]:
-    """Where the phantom of these settings is kept: raw and prepared."""
-    seed = settings.phantom_seed
+    """Where the phantom of these settings is kept: raw and prepared.
+
+    The source's images are prepared centred on their labels, those of the target must not be:
+    each source has prepared data of its own.
+    """
+    seed, source = settings.phantom_seed, settings.source
     name = f"phantom_seed{seed}" if seed else "phantom"
-    return Path(settings.data) / name, Path(settings.data) / f"{name}_prepared"
+    prepared = f"{name}_prepared" if source == "mr" else f"{name}_prepared_from_{source}"
+    return Path(settings.data) / name, Path(settings.data) / prepared
 
 
 def run_name(phase: str, settings: PhaseSettings) -> str:

@@ -136,3 +136,14 @@ def test_described_data_are_prepared_with_their_own_structures(tmp_path):
     label = load_subject(manifest.path(manifest.select("ct", "test")[0])).label
     assert set(np.unique(label)) == {0, 1, 2}  # 2 and 3 are both kidneys, 1 is background
     assert (label == 2).sum() == (label == 1).sum() == 3 * 12 * 12
+
+
+def test_labels_may_have_a_star_and_are_found_once(tmp_path):
+    touch(tmp_path, "a/1/i.nii", "a/1/truth_x.nii", "a/2/i.nii")
+    domains = {"ct": {"image": "a/{id}/i.nii", "label": "a/{id}/truth_*.nii"}}
+    dataset = Dataset.from_dict(changed(domains=domains))
+    found = {s.id: s.label and s.label.name for s in find_described(tmp_path, dataset)}
+    assert found == {"ct_1": "truth_x.nii", "ct_2": None}
+    touch(tmp_path, "a/1/truth_y.nii")
+    with pytest.raises(DataError, match=r"truth_y\.nii: a/1/truth_x\.nii is subject '1' of ct"):
+        find_described(tmp_path, dataset)

@@ -46,6 +46,46 @@ def test_finds_packed_unpacked_and_unlabelled_subjects(tmp_path):
     assert found[2].image == tmp_path / "ct_train/ct_train_1002_image.nii"
 
 
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("MM-WHS 2017 Dataset/mr_train", "MM-WHS 2017 Dataset/ct_test"),
+        ("mr_train/mr_train", "ct_test"),
+        ("mmwhs/mr_train/mr_train", "mmwhs/ct_test"),
+        ("a/b/mr_train", "c/ct_test"),
+    ],
+)
+def test_folders_may_lie_as_archives_unpack_them(tmp_path, folders):
+    names = (
+        ("mr_train_1001_image.nii.gz", "mr_train_1001_label.nii.gz"),
+        ("ct_test_2001_image.nii",),
+    )
+    files = [f"{folder}/{name}" for folder, group in zip(folders, names) for name in group]
+    touch(tmp_path, *files, "__MACOSX/mr_train/._mr_train_1001_image.nii.gz")
+    found = find_sources(tmp_path)
+    paths = [p.relative_to(tmp_path).as_posix() for s in found for p in (s.image, s.label) if p]
+    assert paths == files and [s.id for s in found] == ["mr_train_1001", "ct_test_2001"]
+
+
+def test_the_least_deep_folder_counts_and_two_of_one_depth_are_refused(tmp_path):
+    touch(tmp_path, *(f"{f}mr_train/mr_train_{n}_image.nii" for n, f in enumerate(("", "old/"))))
+    assert [s.id for s in find_sources(tmp_path)] == ["mr_train_0"]
+    touch(tmp_path, *(f"{f}/ct_train/ct_train_1_image.nii" for f in "ab"))
+    with pytest.raises(DataError, match=r"b/ct_train: .*a/ct_train holds volumes too"):
+        find_sources(tmp_path)
+
+
+def test_a_file_unpacked_into_a_folder_of_its_name(tmp_path):
+    name = "ct_train/ct_train_1_{}.nii"
+    touch(tmp_path, *(f"{name.format(k)}/{f}" for k, f in (("image", "a.nii"), ("label", "b.nii"))))
+    touch(tmp_path, f"{name.format('image')}/._a.nii", f"{name.format('image')}/notes.txt")
+    (source,) = find_sources(tmp_path)
+    assert (source.image.name, source.label.name) == ("a.nii", "b.nii")
+    touch(tmp_path, f"{name.format('label')}/c.nii")
+    with pytest.raises(DataError, match=r"_label\.nii: a folder; expected one .* found 2"):
+        find_sources(tmp_path)
+
+
 def test_volumes_with_other_names_are_pointed_out(tmp_path, caplog):
     touch(tmp_path, "ct_train/ct_train_1_image.nii", "ct_train/mr_train_2_image.nii")
     assert [s.id for s in find_sources(tmp_path)] == ["ct_train_1"]

@@ -7,7 +7,7 @@ import pytest
 
 from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError
-from cmda_tf.evaluation.paper import TABLE_1
+from cmda_tf.evaluation.paper import TABLE_1, published_rows
 from cmda_tf.evaluation.report import Report, write_report
 from cmda_tf.evaluation.scores import Scores, summarise
 
@@ -47,6 +47,13 @@ def test_markdown_is_a_table(report):
     assert lines[0].startswith("| Methods | AA Dice [%] | AA ASD [voxel] | LA-blood Dice [%] |")
     assert lines[4].startswith("| UDA d=13 | 80.0±0.0 | 1.5±0.0 |")
     assert lines[4].endswith("| 40.0±40.0 | 1.5±0.0 (1/2) | 70.0 |")
+
+
+def test_only_rows_that_mean_the_same_are_published():
+    columns = ("AA", "LA-blood", "LV-blood", "LV-myo")
+    assert published_rows("mr", "ct", columns) == TABLE_1
+    assert list(published_rows("ct", "mr", columns)) == ["Seg-MRI", "Seg-CT"]
+    assert published_rows("mr", "ct", ("liver", "kidneys")) == {}
 
 
 def test_published_rows_stand_below_ours(report):

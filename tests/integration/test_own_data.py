@@ -8,17 +8,19 @@ import SimpleITK as sitk
 from helpers_data import centred_geometry, oblique, points_mm, write
 
 import cmda_tf
-from cmda_tf.data.dataset import Dataset
+from cmda_tf import init
+from cmda_tf import prepare as cli_prepare
+from cmda_tf.data.dataset import Dataset, read_dataset
+from cmda_tf.data.manifest import read_manifest
 from cmda_tf.data.preparation import prepare
 from cmda_tf.evaluate import EvaluateSettings, evaluate
+from cmda_tf.files import read_json, write_json
 from cmda_tf.settings import AdaptSettings, SelfTrainSettings, SourceSettings
 from cmda_tf.training.adabn import adapt_statistics
 from cmda_tf.training.adversarial import adapt
 from cmda_tf.training.common import check_domains
 from cmda_tf.training.selftraining import selftrain
 from cmda_tf.training.source import train_segmenter
-
-pytestmark = pytest.mark.slow
 
 DATASET = Dataset.from_dict(
     {
@@ -56,6 +58,43 @@ def write_abdomen(raw, domain, name, seed):
     write(raw / domain / f"{name}_seg.nii.gz", grid, codes)
 
 
+def test_description_is_guessed_then_named_then_used(tmp_path):
+    """What a person does: init, names for the structures, prepare."""
+    for domain in ("t1", "ct"):
+        for n in range(1, 5):
+            write_abdomen(tmp_path / "raw", domain, f"p{n}", n)
+    path = tmp_path / "abdomen.json"
+    init.main(init.InitSettings(raw=str(tmp_path / "raw"), out=str(path)))
+    values = read_json(path)
+    spleen, kidney, other, liver = values["structures"]
+    assert [s["name"] for s in (spleen, kidney, other, liver)] == [
+        "label_1", "label_2", "label_3", "label_6",
+    ]  # fmt: skip
+    liver["name"], kidney["name"], kidney["codes"] = "liver", "kidneys", [2, 3]
+    values["structures"], values["background_codes"] = [liver, kidney], [0, 1]
+    write_json(path, values)
+    found = read_dataset(path)
+    assert {d.name: (d.image, d.label) for d in found.domains} == {
+        d.name: (d.image, d.label) for d in DATASET.domains
+    }
+    assert found.structures.code_to_class == DATASET.structures.code_to_class
+    cli_prepare.main(
+        cli_prepare.PrepareSettings(
+            raw=str(tmp_path / "raw"),
+            prepared=str(tmp_path / "prepared"),
+            dataset=str(path),
+            size=16,
+            spacing_mm=10.0,
+            centre_on_labels=("t1",),
+            workers=1,
+        )
+    )
+    manifest = read_manifest(tmp_path / "prepared")
+    assert manifest.structures.columns == ("liver", "kidneys")
+    held_out = [e.id for e in manifest.entries if e.split == "test"]
+    assert len(manifest.entries) == 8 and held_out == ["ct_p4", "t1_p4"]
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, untraced):
     """A folder of runs: every phase, a few updates each."""
@@ -79,6 +118,7 @@ def trained(tmp_path_factory, untraced):
     return folder
 
 
+@pytest.mark.slow
 def test_table_has_the_structures_and_domains_of_the_data(trained):
     report = evaluate(EvaluateSettings(runs=str(trained / "runs")))
     assert list(report.rows) == ["Seg-T1", "noDA", "AdaBN d=13", "UDA d=13", "Self-training d=13"]
@@ -92,6 +132,7 @@ def test_table_has_the_structures_and_domains_of_the_data(trained):
     assert ("noDA", "ct_p4") in subjects and ("Seg-T1", "t1_p4") in subjects
 
 
+@pytest.mark.slow
 def test_prediction_has_the_codes_of_the_data(trained):
     model = cmda_tf.load_run(trained / "runs" / "selftrain_d13")
     assert model.structures == DATASET.structures

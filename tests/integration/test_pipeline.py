@@ -1,5 +1,6 @@
 """The whole way by the command lines: phantom, preparation, phases, evaluation."""
 
+import csv
 import subprocess
 import sys
 
@@ -49,6 +50,31 @@ def test_all_phases_make_a_table(folder):
     learned = [s["dice_mean"] for s in results["Seg-MRI"].values()]
     assert sum(learned) / 4 > 20  # per cent; an untrained network has about 3
     assert (folder / "runs/figure3.png").stat().st_size > 10_000
+
+
+def test_from_ct_to_mr(folder):
+    """The other direction: CT is centred on its labels, MR must not be."""
+    direction = ("--prepared=from_ct", "--runs=runs_ct", "--source=ct", "--target=mr")
+    grid = ("--size=32", "--spacing_mm=7", "--centre_on_labels=ct")
+    run(folder, "prepare", "--raw=raw", "--prepared=from_ct", *grid)
+    entries = read_json(folder / "from_ct/manifest.json")["entries"]
+    centred = {(e["domain"], e["centred_on"]) for e in entries}
+    assert centred == {("ct", "label"), ("mr", "volume")}
+    train(folder, "source", "--steps=20", "--learning_rate=3e-3", *direction)
+    game = ("--warmup_updates=2", "--joint_updates=2", "--critic_updates=2", "--snapshot_every=1")
+    train(folder, "adapt", *game, *direction)
+    train(folder, "adabn", *direction)
+    run(folder, "evaluate", "--runs=runs_ct", "--published")
+    results = read_json(folder / "runs_ct/results.json")["rows"]
+    assert list(results) == ["Seg-CT", "noDA", "AdaBN d=13", "UDA d=13"]
+    table = (folder / "runs_ct/table.md").read_text()
+    assert "Seg-CT (paper)" in table and "noDA (paper)" not in table
+    with open(folder / "runs_ct/subjects.csv", newline="") as file:
+        subjects = {line["row"]: line["subject"][:2] for line in csv.DictReader(file)}
+    assert subjects == {"Seg-CT": "ct", "noDA": "mr", "AdaBN d=13": "mr", "UDA d=13": "mr"}
+    assert "runs_ct/adapt_d13" in run(folder, "select", "--runs=runs_ct", "--criterion=entropy")
+    selection = read_json(folder / "runs_ct/adapt_d13/selection.json")
+    assert selection["criterion"] == "entropy"
 
 
 def test_source_training_with_xla_and_bfloat16(folder):

@@ -104,7 +104,7 @@ def test_jobs_of_a_seed_wait_for_data_and_origin(tmp_path):
     )
     assert found["seed2/prepare"].arguments == (
         *("--raw=d/phantom_seed2", "--prepared=d/phantom_seed2_prepared"),
-        *("--size=64", "--spacing_mm=3.5"),
+        *("--size=64", "--spacing_mm=3.5", "--centre_on_labels=mr"),
     )
     only = "--only=source_mr,adapt_d13"
     assert found["seed2/report"].arguments == (f"--runs={folder}", only, "--published")
@@ -117,6 +117,17 @@ def test_the_longest_chain_begins_first(tmp_path):
         *("run source_plus", "run source_mr", "run uda_from_plus"),
         *("run source_ct", "run finetune_ct", "run uda_plus", "report"),
     ]
+
+
+def test_the_other_direction_has_prepared_data_of_its_own(tmp_path):
+    base = ["--data=d", "--source=ct", "--target=mr"]
+    found = jobs(tmp_path, base, ("seg_mri", "uda_d13", "seg_ct_stl"))
+    prepare = next(job for name, job in found.items() if name.endswith("prepare"))
+    assert prepare.arguments[:2] == (
+        *("--raw=d/phantom_seed2", "--prepared=d/phantom_seed2_prepared_from_ct"),
+    )
+    assert prepare.arguments[-1] == "--centre_on_labels=ct"
+    assert {"run source_ct", "run finetune_mr"} < {name.split("/")[1] for name in found}
 
 
 def test_only_missing_runs_are_jobs_and_data_of_ones_own_is_not_made(tmp_path):

@@ -62,6 +62,14 @@ def test_gains_are_measured_against_the_row_s_own_source_model_as_well():
     )
 
 
+def test_from_ct_to_mr_all_of_the_way_ends_at_another_row():
+    found = result()
+    found["rows"]["Seg-MRI-STL"] = found["rows"].pop("Seg-CT-STL")
+    gain = by_title({0: found})["UDA+"]
+    assert gain.share == [pytest.approx(0.9)] and "from noDA to Seg-MRI-STL;" in str(gain)
+    assert across({0: found}) == {"noDA": 40, "Seg-MRI-STL": 80}
+
+
 def test_what_is_missing_has_no_value_and_can_be_written():
     results = {0: result(without=("Seg-CT-STL", "AdaBN d=31")), 1: result(without=("UDA+",))}
     found = by_title(results)

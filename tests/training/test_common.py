@@ -15,10 +15,11 @@ from cmda_tf.training import common
 
 def test_phantom_is_made_once_and_only_without_prepared_data(tmp_path, manifest, monkeypatch):
     settings = SourceSettings(data=str(tmp_path))
-    calls = []
+    calls, centred = [], []
 
     def prepare(raw, prepared, **options):
         calls.append(("prepare", raw.name, options["size"]))
+        centred.append(options["centre_on_labels"])
         prepared.mkdir()
         (prepared / "manifest.json").write_bytes((manifest.folder / "manifest.json").read_bytes())
 
@@ -29,11 +30,15 @@ def test_phantom_is_made_once_and_only_without_prepared_data(tmp_path, manifest,
     assert calls == [0, ("prepare", "phantom", 64)]
     common.prepared_data(SourceSettings(data=str(tmp_path), phantom_seed=7))
     assert calls[2:] == [7, ("prepare", "phantom_seed7", 64)]
+    assert centred == [("mr",)] * 2
+    other = SourceSettings(data=str(tmp_path), source="ct", target="mr")
+    assert common.prepared_data(other).folder == tmp_path / "phantom_prepared_from_ct"
+    assert centred[2:] == [("ct",)] and calls[4:] == [0, ("prepare", "phantom", 64)]
     given = SourceSettings(prepared=str(manifest.folder), data=str(tmp_path / "none"))
     assert common.prepared_data(given) == manifest
     with pytest.raises(DataError, match=r"python -m cmda_tf\.prepare"):
         common.prepared_data(SourceSettings(prepared=str(tmp_path / "none")))
-    assert len(calls) == 4
+    assert len(calls) == 6
 
 
 def test_threads_are_limited_before_tensorflow_begins_or_not_at_all():

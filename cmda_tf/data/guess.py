@@ -1,0 +1,216 @@
+"""A first description (`cmda_tf.data.dataset`) of a folder from what `cmda_tf.data.survey` saw."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from cmda_tf.data.dataset import Domain, subjects, walk
+from cmda_tf.data.layout import Source, find_sources
+from cmda_tf.data.patterns import candidates
+from cmda_tf.data.structures import HEART, MAX_CLASSES
+from cmda_tf.data.survey import Volume, same_grid, words
+from cmda_tf.errors import DataError
+
+# Words of a path that name a domain. A path with several belongs to them all: `mr_t1`.
+DOMAIN_WORDS = {
+    **dict.fromkeys(("mr", "mri", "cmr", "mra"), "mr"),
+    **dict.fromkeys(("ct", "cta", "cect", "ccta"), "ct"),
+    **{name: name for name in ("t1", "t2", "flair", "lge", "bssfp", "cbct", "pet")},
+}
+# Words of folders that say nothing of the domain.
+ROLE_WORDS = {
+    *("image", "images", "img", "imgs", "imagestr", "imagests", "volume", "volumes", "data"),
+    *("train", "training", "test", "testing", "val", "validation", "raw", "nifti", "nii"),
+}
+MAX_FOLDERS = 6  # more are rather subjects than domains
+ONE_DOMAIN = "images"  # its name where no path says one
+
+
+def is_mmwhs(raw: Path, volumes: Sequence[Volume]) -> bool:
+    """Whether `cmda_tf.prepare` knows this folder and its codes without a description."""
+    try:
+        find_sources(raw)
+    except DataError:
+        return False
+    return {code for v in _labels(volumes) for code in v.codes} <= HEART.code_to_class.keys()
+
+
+def describe(
+    raw: Path, volumes: Sequence[Volume], colours: Callable[[int], Sequence[str]]
+) -> tuple[dict[str, Any], list[str]]:
+    """Guesses domains, patterns and structures.
+
+    Args:
+      raw: the folder.
+      volumes: all of it, as `survey.classify` gives them.
+      colours: gives that many different colours, `#rrggbb`.
+
+    Returns:
+      The description's JSON values, and a sentence for each thing that it leaves out or that
+      needs a look.
+
+    Raises:
+      DataError: there is no image or no label map, all labels are empty, or they have too many
+        codes.
+    """
+    images, labels = [v for v in volumes if v.kind == "image"], _labels(volumes)
+    if not images:
+        raise DataError(f"{raw}: no description can be guessed: no volume there is an image")
+    if not labels:
+        raise DataError(
+            f"{raw}: no description can be guessed: no volume there is a label map (a few whole "
+            "numbers, on the grid of an image), so there is nothing to learn from"
+        )
+    by_name = {v.name: v for v in images + labels}
+    # What cannot be read has no say in how files are called.
+    names = [n for n in sorted(walk(raw)) if n in by_name or n.endswith("/")]
+    names = [n for n in names if n not in {v.name for v in volumes if v.kind == "unreadable"}]
+    domains, notes, found = {}, [], []
+    folders = _domain_folders(images)
+    for name, members in _by_domain(images, folders).items():
+        own = _labels_of(name, members, labels, folders)
+        domain, sources = _choose(raw, name, members, own, names)
+        if domain is not None:
+            domains[name] = {"image": domain.image}
+            domains[name] |= {"label": domain.label} if domain.label else {}
+            found += sources
+            notes += _gaps_of(name, sources)
+    notes += _left_out(raw, images + labels, found)
+    notes += _off_grid(raw, found, by_name)
+    if len(domains) == 1:
+        notes.append(
+            f"only one domain found, {next(iter(domains))}: adaptation needs a source and a target"
+        )
+    used = [by_name[_name(raw, s.label)] for s in found if s.label]
+    return {"structures": _structures(raw, used, colours), "domains": domains}, notes
+
+
+def _labels(volumes: Sequence[Volume]) -> list[Volume]:
+    return [v for v in volumes if v.kind == "label"]
+
+
+def _by_domain(images: Sequence[Volume], folders: Collection[str]) -> dict[str, list[Volume]]:
+    """The images by their domains."""
+    found: dict[str, list[Volume]] = {}
+    for image in images:
+        found.setdefault(_domain_of(image.name, folders) or ONE_DOMAIN, []).append(image)
+    return found
+
+
+def _domain_folders(images: Sequence[Volume]) -> set[str]:
+    """The first folders that seem to be a domain each: few, of several images that name none."""
+    unnamed = [v.name.split("/") for v in images if not _domain_words(v.name)]
+    counts = Counter(parts[0] for parts in unnamed if len(parts) > 1)
+    counts = {k: n for k, n in counts.items() if not ROLE_WORDS.issuperset(words(k))}
+    several = len(counts) <= MAX_FOLDERS and min(counts.values(), default=0) > 1
+    return set(counts) if several else set()
+
+
+def _domain_of(name: str, folders: Collection[str]) -> str:
+    """The domain that a path names, or else that of its first folder; "" for none."""
+    if known := _domain_words(name):
+        return "_".join(known)
+    first = name.split("/")[0]
+    if first not in folders:
+        return ""
+    slug = re.sub(r"[^a-z0-9]+", "_", first.lower()).strip("_")
+    return slug if slug[:1].isalpha() else f"d{slug}"
+
+
+def _domain_words(name: str) -> list[str]:
+    return list(dict.fromkeys(DOMAIN_WORDS[w] for w in words(name) if w in DOMAIN_WORDS))
+
+
+def _labels_of(
+    name: str, images: Sequence[Volume], labels: Sequence[Volume], folders: Collection[str]
+) -> list[Volume]:
+    """The labels of a domain's own name; without such, those that name no other one and lie on
+    the grid of one of its images."""
+    domains = [(v, _domain_of(v.name, folders)) for v in labels]
+    if own := [v for v, domain in domains if domain == name]:
+        return own
+    general = [v for v, domain in domains if not domain or f"_{domain}_" in f"_{name}_"]
+    return [v for v in general if any(same_grid(v, image) for image in images)]
+
+
+def _choose(
+    raw: Path,
+    name: str,
+    images: Sequence[Volume],
+    labels: Sequence[Volume],
+    names: Sequence[str],
+) -> tuple[Domain | None, list[Source]]:
+    """The first pair of patterns that finds all of a domain's files and no others.
+
+    Without such, the pair that finds most; (None, []) if every pair finds a wrong file.
+    """
+    wanted = {v.name for v in images}, {v.name for v in labels}
+    best, best_count = (None, []), 0
+    label_patterns = candidates(sorted(wanted[1])) if labels else []
+    for image_pattern in candidates(sorted(wanted[0])):
+        for label_pattern in (*label_patterns, None):
+            try:
+                domain = Domain(name, image_pattern, label_pattern)
+                sources = subjects(raw, domain, names)
+            except (DataError, ValueError):
+                continue
+            found = {_name(raw, s.image) for s in sources}
+            found_labels = {_name(raw, s.label) for s in sources if s.label}
+            count = len(found) + len(found_labels)
+            if not (found <= wanted[0] and found_labels <= wanted[1]) or count <= best_count:
+                continue
+            best, best_count = (domain, sources), count
+            if count == len(images) + len(labels):
+                return best
+    return best
+
+
+def _structures(
+    raw: Path, labels: Sequence[Volume], colours: Callable[[int], Sequence[str]]
+) -> list[dict[str, Any]]:
+    """One structure for each code but 0."""
+    codes = sorted({code for v in labels for code in v.codes} - {0})
+    if not 1 <= len(codes) < MAX_CLASSES:
+        raise DataError(
+            f"{raw}: no description can be guessed: expected 1 to {MAX_CLASSES - 1} label codes "
+            f"besides 0 in its {len(labels)} label maps, found {len(codes)}"
+        )
+    return [
+        {"name": f"label_{code}", "codes": [code], "colour": colour}
+        for code, colour in zip(codes, colours(len(codes)))
+    ]
+
+
+def _name(raw: Path, path: Path) -> str:
+    """A path as `walk` gives it."""
+    return path.relative_to(raw).as_posix() + ("/" if path.is_dir() else "")
+
+
+def _gaps_of(name: str, sources: Sequence[Source]) -> list[str]:
+    """A sentence if images of a domain have no label."""
+    missing = sum(s.label is None for s in sources)
+    if missing == len(sources):
+        return [f"{name}: no labels; it can be the target, but not be measured"]
+    return [f"{name}: {missing} of {len(sources)} images have no label"] if missing else []
+
+
+def _left_out(raw: Path, volumes: Sequence[Volume], found: Sequence[Source]) -> list[str]:
+    """A sentence for each readable volume that the description does not find."""
+    there = {_name(raw, path) for s in found for path in (s.image, s.label) if path}
+    return [
+        f"{v.name}: {v.kind}, left out: its name fits no pattern of the others"
+        for v in volumes
+        if v.name not in there
+    ]
+
+
+def _off_grid(raw: Path, found: Sequence[Source], by_name: dict[str, Volume]) -> list[str]:
+    """A sentence for each label that `cmda_tf.prepare` would refuse."""
+    pairs = [(_name(raw, s.image), _name(raw, s.label)) for s in found if s.label]
+    return [
+        f"{label}: not on the grid of {image}"
+        for image, label in pairs
+        if not same_grid(by_name[image], by_name[label])
+    ]

@@ -1,0 +1,98 @@
+"""`python -m cmda_tf.init --raw=DIR`: looks at a folder of volumes and writes a first description.
+
+Prints what each file is (size, spacing, orientation, intensities, label codes), writes the same
+as CSV beside the description, and guesses domains, structures and how files are called: see
+`cmda_tf.data.dataset` for the description, which is yours to edit. Files that cannot be read are
+listed and left out. A folder in the MM-WHS layout needs no description and gets none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from cmda_tf import cli
+from cmda_tf.data.formats import ENDINGS
+from cmda_tf.data.guess import describe, is_mmwhs
+from cmda_tf.data.survey import Volume, classify, find_volumes, survey, to_csv, to_text
+from cmda_tf.errors import DataError, UsageError
+from cmda_tf.files import write_json, write_text
+from cmda_tf.options import Options, setting
+
+
+@dataclass(frozen=True)
+class InitSettings(Options):
+    """The flags of `python -m cmda_tf.init`."""
+
+    raw: str | None = setting(None, "Folder of raw volumes.")
+    out: str = setting(
+        "dataset.json", "Description to write; the report gets its name with _report.csv."
+    )
+    overwrite: bool = setting(False, "Replace a description or report that is there.")
+
+
+def main(settings: InitSettings) -> None:
+    """Looks, prints, writes."""
+    if not settings.raw:
+        raise UsageError("--raw: a folder is required")
+    raw, out = Path(settings.raw), Path(settings.out)
+    report = out.with_name(f"{out.stem}_report.csv")
+    for path in (out, report):
+        if path.exists() and not settings.overwrite:
+            raise UsageError(f"--out: {path} is there already; --overwrite replaces it")
+    volumes = _look(raw)
+    print(to_text(volumes))
+    write_text(report, to_csv(volumes))
+    print(f"\nreport: {report}")
+    unreadable = [v for v in volumes if v.kind == "unreadable"]
+    for volume in unreadable:
+        print(f"cannot be read: {volume.name}: {volume.error}")
+    if len(unreadable) == len(volumes):
+        raise DataError(f"{raw}: none of its {len(volumes)} volumes can be read")
+    if unreadable:
+        print("note: cmda_tf.prepare stops at what cannot be read; mend or remove it")
+    if is_mmwhs(raw, volumes):
+        print(
+            f"{raw} is in the MM-WHS layout: no description is needed, go on with\n"
+            f"  python -m cmda_tf.prepare --raw={raw} --prepared=DIR"
+        )
+    else:
+        _write_description(raw, out, volumes)
+
+
+def _look(raw: Path) -> list[Volume]:
+    """All volumes of the folder."""
+    if not raw.is_dir():
+        raise DataError(f"{raw}: no such folder of raw volumes")
+    names = find_volumes(raw)
+    if not names:
+        raise DataError(
+            f"{raw}: no volumes; expected files that end in {', '.join(ENDINGS)}, or folders of "
+            "DICOM slices"
+        )
+    return classify(list(survey(raw, tqdm(names, desc="looking", unit="volume", disable=None))))
+
+
+def _write_description(raw: Path, out: Path, volumes: Sequence[Volume]) -> None:
+    """Guesses the description and says what to do with it."""
+    from cmda_tf.figures.palette import distinct
+
+    values, notes = describe(raw, volumes, distinct)
+    write_json(out, values)
+    for name, domain in values["domains"].items():
+        print(f"domain {name}: {', labels '.join(domain.values())}")
+    print(f"structures: {', '.join(s['name'] for s in values['structures'])}")
+    for note in notes:
+        print(f"note: {note}")
+    labelled = " or ".join(n for n, d in values["domains"].items() if "label" in d)
+    print(
+        f"description: {out}; name its structures, look it through, and go on with\n"
+        f"  python -m cmda_tf.prepare --raw={raw} --prepared=DIR --dataset={out} "
+        f"--centre_on_labels=SOURCE\nwhere SOURCE is the domain whose labels are to be learned "
+        f"from ({labelled})"
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, InitSettings)
