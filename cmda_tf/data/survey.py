@@ -156,7 +156,10 @@ def to_text(volumes: Sequence[Volume]) -> str:
 
 def _holds_slices(folder: Path) -> bool:
     """Whether a folder holds nothing but DICOM slices: `.dcm`, or no ending and DICOM's mark."""
-    files = [p for p in sorted(folder.iterdir()) if not p.name.startswith(".")]
+    try:
+        files = [p for p in sorted(folder.iterdir()) if not p.name.startswith(".")]
+    except OSError:  # a folder that may not be read holds nothing for us
+        return False
     if not files or any(p.is_dir() for p in files):
         return False
     # Slices are often called by their number or UID, whose dots begin no ending.
