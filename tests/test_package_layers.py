@@ -22,7 +22,7 @@ ENTRY_POINTS = {
 
 def _imports(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -43,7 +43,7 @@ def test_lower_layers_import_neither_training_nor_entry_points(part):
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.stem)
 def test_nothing_unpickles_or_evaluates(path):
     assert not {"pickle", "dill", "joblib"} & {i.split(".")[0] for i in _imports(path)}
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             assert name not in {"eval", "exec", "Lambda"}, f"{path.name}:{node.lineno}"
