@@ -6,7 +6,9 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "cmda_tf/__init__.py").read_text())[1]
+VERSION = re.search(
+    r'__version__ = "(.+?)"', (HERE / "cmda_tf/__init__.py").read_text(encoding="utf-8")
+)[1]
 
 TEST = ["pytest>=8", "pytest-xdist>=3", "hypothesis>=6", "medpy>=0.5", "ruff>=0.6"]
 NOTEBOOKS = ["nbclient>=0.10", "nbformat>=5", "ipykernel>=6"]

@@ -35,6 +35,9 @@ def run(main: Callable[..., None], *settings: type[Options], arguments: str | No
         there are to be none.
     """
     define_flags(*settings, Debugging)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a bare locale prints "?" where it has no character
+            stream.reconfigure(errors="replace")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
 
     def body(argv: list[str]) -> None:

@@ -59,7 +59,7 @@ def locked(folder: str | Path) -> Iterator[None]:
     """
     folder = make_folder(folder)
     path = folder / ".lock"
-    with open(path, "a") as lock:
+    with open(path, "a", encoding="utf-8") as lock:
         try:
             if fcntl is not None:
                 fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -74,3 +74,11 @@ def test_help_lists_flags_with_their_sentence(tmp_path):
     text = done.stdout
     assert "--depth: Adaptation depth d, the last layer the DAM replaces." in text
     assert "--[no]resume" in text
+
+
+def test_a_locale_without_the_character_does_not_end_the_work(tmp_path):
+    program = "from cmda_tf import cli; cli.run(lambda: print('90.0 \\u00b1 1.5'))"
+    bare = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command, environment = [sys.executable, "-c", program], {**ENVIRONMENT, **bare}
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment)
+    assert done.stdout == b"90.0 ? 1.5\n" and done.returncode == 0

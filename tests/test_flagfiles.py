@@ -34,7 +34,7 @@ def parse(monkeypatch):
 @pytest.mark.parametrize("path", FLAGFILES, ids=lambda path: path.stem)
 def test_every_flagfile_parses_and_begins_with_its_command(parse, path):
     assert parse(f"--flagfile={path}")[AdaptSettings].depth in (13, 21, 31)
-    first = path.read_text().splitlines()[0]
+    first = path.read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith(("# python -m cmda_tf.", "# make "))
 
 
@@ -42,7 +42,7 @@ def test_phantom_states_the_defaults(parse):
     assert parse("--flagfile=flags/phantom.cfg") == parse()
     stated = {
         line.split("=")[0].lstrip("-")
-        for line in (ROOT / "flags/phantom.cfg").read_text().splitlines()
+        for line in (ROOT / "flags/phantom.cfg").read_text(encoding="utf-8").splitlines()
         if line.startswith("--")
     }
     assert {"steps", "joint_updates", "critic_updates", "clip", "width", "batch"} <= stated

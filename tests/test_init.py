@@ -42,7 +42,7 @@ def test_description_report_and_what_to_do_next(raw, tmp_path, capsys):
     ]  # fmt: skip
     names = [s.name for s in read_dataset(tmp_path / "own.json").structures]
     assert names == ["label_205", "label_420", "label_500", "label_600", "label_820"]
-    lines = (tmp_path / "own_report.csv").read_text().splitlines()
+    lines = (tmp_path / "own_report.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 7 and lines[0].startswith("file,kind,size,spacing_mm,orientation,minimum")
     assert lines[6].startswith("mr/q2.nii,unreadable,,")
 
@@ -52,7 +52,7 @@ def test_nothing_is_replaced_without_being_asked(raw, tmp_path):
     settings = InitSettings(raw=str(raw), out=str(tmp_path / "d.json"))
     with pytest.raises(UsageError, match=r"--out: .*d\.json is there already; --overwrite"):
         main(settings)
-    assert (tmp_path / "d.json").read_text() == "mine"
+    assert (tmp_path / "d.json").read_text(encoding="utf-8") == "mine"
     assert not (tmp_path / "d_report.csv").exists()
     main(InitSettings(raw=str(raw), out=str(tmp_path / "d.json"), overwrite=True))
     read_dataset(tmp_path / "d.json")

@@ -89,7 +89,7 @@ def test_every_seed_is_trained_and_evaluated_then_all_reported(jobs, tmp_path, c
     assert gain["share"] == [pytest.approx(20 / 40), pytest.approx(30 / 50)]
     printed = capsys.readouterr().out
     assert "UDA d=13: +10.0 (+10.0 to +10.0) points above AdaBN at its depth, 55%" in printed
-    assert "UDA d=13 (paper)" in (tmp_path / "table.md").read_text()
+    assert "UDA d=13 (paper)" in (tmp_path / "table.md").read_text(encoding="utf-8")
     assert (tmp_path / "depths.png").is_file() and (tmp_path / "depths.pdf").is_file()
     assert "UDA d=13: the snapshot chosen by `last` is 1.5 (1.0 to 2.0) Dice below" in printed
 
@@ -99,7 +99,7 @@ def test_report_tells_how_it_was_made_and_what_it_shows(jobs, tmp_path):
     options = {"rows": ("uda_d13", "seg_mri"), "seeds": (1,), "out": str(out)}
     settings = ReproduceSettings(**options, report=str(report))
     reproduce.main(settings, SourceSettings(), AdaptSettings(joint_updates=3))
-    text = (report / "report.md").read_text()
+    text = (report / "report.md").read_text(encoding="utf-8")
     assert text.startswith("# Table 1 on the phantom\n\n`python -m cmda_tf.reproduce --seeds=0,1`")
     assert "| UDA d=13 | 70.0±0.0 |" in text and "not show how well it does on patients" in text
     assert "python -m cmda_tf.train --phase=adapt --joint_updates=3\n" in text
@@ -109,7 +109,7 @@ def test_report_tells_how_it_was_made_and_what_it_shows(jobs, tmp_path):
     assert not (out / "results.json").exists()
     own = {"prepared": "d"}
     reproduce.main(settings, SourceSettings(**own), AdaptSettings(**own))
-    text = (report / "report.md").read_text()
+    text = (report / "report.md").read_text(encoding="utf-8")
     assert text.startswith("# Table 1\n") and "phantom" not in text
 
 

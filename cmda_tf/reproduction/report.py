@@ -105,7 +105,8 @@ def machine() -> str:
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")  # platform knows no more than the architecture on Linux
     if info.is_file():
-        names = [x for x in info.read_text().splitlines() if x.startswith("model name")]
+        lines = info.read_text(encoding="utf-8").splitlines()
+        names = [line for line in lines if line.startswith("model name")]
         cpu = names[0].split(":")[1].strip() if names else cpu
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{cpu}, {cores} cores, {platform.system()}, Python {platform.python_version()}"

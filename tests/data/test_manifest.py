@@ -45,7 +45,7 @@ def test_a_manifest_comes_back(manifest):
 
 def test_a_prepared_folder_may_be_moved(manifest, tmp_path):
     write_manifest(manifest)
-    text = (tmp_path / "manifest.json").read_text()
+    text = (tmp_path / "manifest.json").read_text(encoding="utf-8")
     assert str(tmp_path) not in text
     (tmp_path / "moved").mkdir()
     (tmp_path / "manifest.json").rename(tmp_path / "moved/manifest.json")
@@ -86,7 +86,7 @@ def test_a_missing_manifest_says_which_command_makes_it(tmp_path):
 def test_damaged_manifests_are_refused(manifest, change):
     write_manifest(manifest)
     path = manifest.folder / "manifest.json"
-    values = json.loads(path.read_text())
+    values = json.loads(path.read_text(encoding="utf-8"))
     change(values)
     path.write_text(json.dumps(values))
     with pytest.raises(DataError, match=r"manifest\.json: not a readable manifest"):

@@ -143,7 +143,7 @@ def test_one_process_and_several_agree(make_raw, tmp_path):
 def test_a_failure_names_the_file_and_keeps_what_is_done(make_raw, tmp_path, workers):
     raw, out = make_raw("mr_train_1", "mr_train_2"), tmp_path / "out"
     first = prepare(raw, out, **SMALL)
-    before, text = stores(out), (out / "manifest.json").read_text()
+    before, text = stores(out), (out / "manifest.json").read_text(encoding="utf-8")
     write_subject(raw, "ct_train_1")
     write_subject(raw, "ct_train_2")
     broken = raw / "ct_train/ct_train_2_image.nii.gz"
@@ -153,7 +153,7 @@ def test_a_failure_names_the_file_and_keeps_what_is_done(make_raw, tmp_path, wor
         prepare(raw, out, **{**SMALL, "workers": workers})
     after = stores(out)
     assert before.items() <= after.items()
-    assert (out / "manifest.json").read_text() == text
+    assert (out / "manifest.json").read_text(encoding="utf-8") == text
     assert all(name.startswith(("mr", "ct_train_1")) for name in after)
     broken.write_bytes(whole)
     mended = prepare(raw, out, **SMALL)
@@ -187,7 +187,7 @@ def test_an_output_that_is_a_file_is_refused(make_raw, tmp_path):
     (tmp_path / "out").write_text("mine")
     with pytest.raises(DataError, match="out: cannot make this output folder"):
         prepare(raw, tmp_path / "out", **SMALL)
-    assert (tmp_path / "out").read_text() == "mine"
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
 
 
 def test_bad_raw_folders_and_ids_make_no_output(make_raw, tmp_path):
@@ -220,7 +220,7 @@ def test_the_command(make_raw, tmp_path):
     run["env"] = {**os.environ, "PYTHONPATH": str(root)}
     done = subprocess.run(command, **run)
     assert (done.returncode, done.stderr) == (0, "")
-    values = json.loads((out / "manifest.json").read_text())
+    values = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
     assert [e["centred_on"] for e in values["entries"]] == ["volume", "volume"]
     assert [e["split"] for e in values["entries"]] == ["test", "test"]
     shutil.rmtree(raw / "ct_train")
@@ -229,7 +229,7 @@ def test_the_command(make_raw, tmp_path):
     assert failed.returncode == 1
     assert failed.stderr.count("\n") == 1
     assert failed.stderr.startswith(f"error: {raw}/ct_train: no volumes")
-    assert json.loads((out / "manifest.json").read_text()) == values
+    assert json.loads((out / "manifest.json").read_text(encoding="utf-8")) == values
 
 
 def test_importing_preparation_loads_no_tensorflow():

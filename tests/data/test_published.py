@@ -94,10 +94,12 @@ def test_other_folders_name_both_that_could_be_there(tmp_path):
 def test_prepared_data_goes_there_and_back(manifest, tmp_path):
     out, back = str(tmp_path / "release"), str(tmp_path / "back")
     main(ConvertSettings(prepared=str(manifest.folder), out=out))
-    names = (tmp_path / "release/ct_train_list.txt").read_text().splitlines()
+    names = (tmp_path / "release/ct_train_list.txt").read_text(encoding="utf-8").splitlines()
     assert len(names) == 3 * SIZE
     assert names[10] == "ct_train_tfs/ct_train_slice10.tfrecords"
-    assert (tmp_path / "release/ct_test_list.txt").read_text() == "ct_test/ct_1004.npz\n"
+    assert (tmp_path / "release/ct_test_list.txt").read_text(
+        encoding="utf-8"
+    ) == "ct_test/ct_1004.npz\n"
     main(ConvertSettings(release=out, out=back))
     found = read_manifest(back)
     for domain in ("mr", "ct"):

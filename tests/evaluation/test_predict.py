@@ -43,7 +43,7 @@ def evaluated(tiny, manifest, untraced, tmp_path_factory):
     untraced(adapt_statistics, tiny(AdaptSettings, runs=str(runs)), manifest)
     (runs / "adapt_d13").mkdir()  # begun, not finished
     (runs / "adapt_d13" / "settings.json").write_text(
-        (runs / "adabn_d13/settings.json").read_text()
+        (runs / "adabn_d13/settings.json").read_text(encoding="utf-8")
     )
     return evaluate(EvaluateSettings(runs=str(runs), out=str(out))), runs, out
 

@@ -85,9 +85,9 @@ def test_files_are_written_and_read_back(report, tmp_path):
     assert {p.name for p in folder.iterdir()} == {
         *("results.json", "table.md", "table.csv", "subjects.csv")
     }
-    assert json.loads((folder / "results.json").read_text()) == report.to_results()
+    assert json.loads((folder / "results.json").read_text(encoding="utf-8")) == report.to_results()
     assert (folder / "table.md").read_text(encoding="utf-8") == report.to_markdown()
-    with open(folder / "table.csv", newline="") as file:
+    with open(folder / "table.csv", encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
     assert len(table) == 3 * 4
     assert table[-1] == {
@@ -95,7 +95,7 @@ def test_files_are_written_and_read_back(report, tmp_path):
         **{"dice_subjects": "2", "asd_mean": "1.5", "asd_std": "0.0", "asd_subjects": "1"},
         "subjects": "2",
     }
-    with open(folder / "subjects.csv", newline="") as file:
+    with open(folder / "subjects.csv", encoding="utf-8", newline="") as file:
         subjects = list(csv.DictReader(file))
     assert len(subjects) == 3 * 2 * 4
     assert subjects[0] == {

@@ -71,7 +71,7 @@ def test_a_fresh_process_predicts_the_same(run, tmp_path, form, program):
             expected = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
             np.testing.assert_allclose(found[role], expected, atol=1e-4)
         assert np.abs(found["source"] - found["target"]).max() > 1e-3
-    about = json.loads((tmp_path / "out" / "cmda_tf.json").read_text())
+    about = json.loads((tmp_path / "out" / "cmda_tf.json").read_text(encoding="utf-8"))
     assert (about["size"], about["spacing_mm"], about["source"]) == (16, 9.0, "mr")
     assert Structures.from_dict(about) == HEART
     assert [p.name for p in tmp_path.glob(".tmp*")] == []

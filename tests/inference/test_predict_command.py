@@ -53,15 +53,15 @@ def test_outputs_lie_on_the_grid_of_the_image(run, image, tmp_path, capsys):
             np.testing.assert_allclose(getattr(found, get)(), getattr(original, get)(), atol=1e-4)
     codes = sitk.GetArrayFromImage(label(out))
     assert set(np.unique(codes)) <= {0, 205, 420, 500, 820}
-    with open(out / "volumes.csv", newline="") as file:
+    with open(out / "volumes.csv", encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["structure"] for line in lines] == list(HEART.columns)
     voxel_mm3 = np.prod(original.GetSpacing())
     for line in lines:
         expected = (codes == HEART[line["structure"]].codes[0]).sum() * voxel_mm3
         assert float(line["volume_mm3"]) == pytest.approx(expected, abs=0.1)
-    assert "820 AA 255 210 31 255" in (out / "labels.ctbl").read_text()
-    assert '420 232 48 42 1 1 1 "LA-blood"' in (out / "labels.txt").read_text()
+    assert "820 AA 255 210 31 255" in (out / "labels.ctbl").read_text(encoding="utf-8")
+    assert '420 232 48 42 1 1 1 "LA-blood"' in (out / "labels.txt").read_text(encoding="utf-8")
     assert Image.open(out / "patient_overlay.png").size[0] > 500
     assert "patient_label.nii.gz (AA " in capsys.readouterr().out
 

@@ -123,11 +123,11 @@ def test_table_has_the_structures_and_domains_of_the_data(trained):
     report = evaluate(EvaluateSettings(runs=str(trained / "runs")))
     assert list(report.rows) == ["Seg-T1", "noDA", "AdaBN d=13", "UDA d=13", "Self-training d=13"]
     assert report.columns == ["kidneys", "liver"]
-    head = (trained / "runs" / "table.md").read_text().splitlines()[0]
+    head = (trained / "runs" / "table.md").read_text(encoding="utf-8").splitlines()[0]
     assert head.startswith("| Methods | kidneys Dice [%] |") and "AA" not in head
     for name in ("figure1.png", "figure3.png", "figure4.png", "results.json"):
         assert (trained / "runs" / name).is_file()
-    with open(trained / "runs" / "subjects.csv", newline="") as file:
+    with open(trained / "runs" / "subjects.csv", encoding="utf-8", newline="") as file:
         subjects = {(line["row"], line["subject"]) for line in csv.DictReader(file)}
     assert ("noDA", "ct_p4") in subjects and ("Seg-T1", "t1_p4") in subjects
 

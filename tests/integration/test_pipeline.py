@@ -67,9 +67,9 @@ def test_from_ct_to_mr(folder):
     run(folder, "evaluate", "--runs=runs_ct", "--published")
     results = read_json(folder / "runs_ct/results.json")["rows"]
     assert list(results) == ["Seg-CT", "noDA", "AdaBN d=13", "UDA d=13"]
-    table = (folder / "runs_ct/table.md").read_text()
+    table = (folder / "runs_ct/table.md").read_text(encoding="utf-8")
     assert "Seg-CT (paper)" in table and "noDA (paper)" not in table
-    with open(folder / "runs_ct/subjects.csv", newline="") as file:
+    with open(folder / "runs_ct/subjects.csv", encoding="utf-8", newline="") as file:
         subjects = {line["row"]: line["subject"][:2] for line in csv.DictReader(file)}
     assert subjects == {"Seg-CT": "ct", "noDA": "mr", "AdaBN d=13": "mr", "UDA d=13": "mr"}
     assert "runs_ct/adapt_d13" in run(folder, "select", "--runs=runs_ct", "--criterion=entropy")

@@ -31,7 +31,7 @@ def test_files_are_in_the_layout_of_mm_whs(phantom):
         for m in ("mr", "ct") for n in (1, 2) for kind in ("image", "label")
     }  # fmt: skip
     assert found == volumes | {"phantom.json", "contact_sheet.png"}
-    record = json.loads((phantom / "phantom.json").read_text())
+    record = json.loads((phantom / "phantom.json").read_text(encoding="utf-8"))
     assert record["settings"]["seed"] == 3 and len(record["subjects"]) == 4
 
 
@@ -92,7 +92,7 @@ def test_same_seed_same_files_whatever_the_workers(phantom, tmp_path):
 
 
 def test_subjects_and_modalities_are_different_people(phantom):
-    record = json.loads((phantom / "phantom.json").read_text())["subjects"]
+    record = json.loads((phantom / "phantom.json").read_text(encoding="utf-8"))["subjects"]
     sizes = {id: entry["anatomy"]["heart"]["size"] for id, entry in record.items()}
     assert len(set(sizes.values())) == 4  # unpaired: mr_train_1001 is not ct_train_1001
 
@@ -115,7 +115,7 @@ def test_another_seed_gives_other_people_and_replaces_the_files(phantom, tmp_pat
     shutil.copytree(phantom, out)
     extra = out / "ct_train" / "ct_train_1003_image.nii.gz"
     extra.write_bytes(b"a third subject's")
-    record = json.loads((out / "phantom.json").read_text())
+    record = json.loads((out / "phantom.json").read_text(encoding="utf-8"))
     record["subjects"]["ct_train_1003"] = {}
     (out / "phantom.json").write_text(json.dumps(record))
     write_phantom(out, subjects=2, seed=4, workers=1)
@@ -137,7 +137,9 @@ def test_a_failed_write_leaves_nothing_half_written(tmp_path, monkeypatch):
         with pytest.raises(OSError, match="No space left"):
             write_phantom(tmp_path, subjects=2, workers=1)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["phantom.json"]
-    record = json.loads((tmp_path / "phantom.json").read_text())  # the next run goes on from here
+    record = json.loads(
+        (tmp_path / "phantom.json").read_text(encoding="utf-8")
+    )  # the next run goes on from here
     assert record["subjects"]["ct_train_1002"] == {}
 
 

@@ -51,7 +51,7 @@ def job(folder, name, *needs, seconds=0.0, code=0):
 
 def notes(folder):
     path = folder / "notes"
-    return path.read_text().splitlines() if path.exists() else []
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 def test_jobs_wait_for_what_they_need(tmp_path, capfd):
@@ -68,7 +68,7 @@ def test_workers_work_side_by_side_and_write_logs(tmp_path, capfd):
     run_jobs(jobs, 2)
     found = notes(tmp_path)
     assert sorted(found[:2]) == ["start a", "start b"] and found[-2:] == ["start c", "end c"]
-    assert (tmp_path / "logs/a.log").read_text() == "fine\n"
+    assert (tmp_path / "logs/a.log").read_text(encoding="utf-8") == "fine\n"
     assert "fine" not in capfd.readouterr().out
 
 

@@ -36,7 +36,7 @@ def test_every_flagfile_is_a_row():
         names
     )
     for path in FOLDER.glob("*.cfg"):
-        assert path.read_text().startswith("# ")
+        assert path.read_text(encoding="utf-8").startswith("# ")
 
 
 def test_self_training_waits_for_its_adaptation():
