@@ -15,6 +15,7 @@ from cmda_tf.data.voxel_stream import (
     check_spacing,
     check_voxels,
     count_voxels,
+    field,
     local_file,
     numbers,
     readable,
@@ -51,9 +52,9 @@ def check_file(path: Path) -> list[Path]:
     """
     with readable(path), open(path, "rb") as stream:
         fields = _read_header(stream, path)
-        sizes = numbers(_field(fields, "DimSize", path), int, "DimSize", path)
+        sizes = numbers(field(fields, "DimSize", path), int, "DimSize", path)
         voxels = count_voxels(sizes, path)
-        if _field(fields, "NDims", path) != "3" or len(sizes) != 3:
+        if field(fields, "NDims", path) != "3" or len(sizes) != 3:
             raise DataError(f"{path}: expected a 3-D volume, found {fields['NDims'][:8]} axes")
         _check_geometry(fields, path)
         dtype, packed = _voxel_type(fields, path), _flag(fields, "CompressedData", False)
@@ -84,18 +85,12 @@ def _read_header(stream: BinaryIO, path: Path) -> dict[str, str]:
     return fields
 
 
-def _field(fields: dict[str, str], name: str, path: Path) -> str:
-    if name not in fields:
-        raise DataError(f"{path}: its header has no field {name!r}")
-    return fields[name]
-
-
 def _flag(fields: dict[str, str], name: str, default: bool) -> bool:
     return fields.get(name, str(default)).lower() in ("true", "1")
 
 
 def _voxel_type(fields: dict[str, str], path: Path) -> np.dtype:
-    name = _field(fields, "ElementType", path)
+    name = field(fields, "ElementType", path)
     channels = fields.get("ElementNumberOfChannels", "1")
     if name not in TYPES or channels != "1":
         raise DataError(

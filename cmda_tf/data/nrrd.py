@@ -16,6 +16,7 @@ from cmda_tf.data.voxel_stream import (
     check_spacing,
     check_voxels,
     count_voxels,
+    field,
     local_file,
     numbers,
     readable,
@@ -56,8 +57,8 @@ def check_file(path: Path) -> list[Path]:
     """
     with readable(path), open(path, "rb") as stream:
         fields = _read_header(stream, path)
-        rank = numbers(_field(fields, "dimension", path), int, "dimension", path)
-        sizes = numbers(_field(fields, "sizes", path), int, "sizes", path)
+        rank = numbers(field(fields, "dimension", path), int, "dimension", path)
+        sizes = numbers(field(fields, "sizes", path), int, "sizes", path)
         voxels = count_voxels(sizes, path)
         if rank != [3] or len(sizes) != 3:
             raise DataError(f"{path}: expected a 3-D volume, found dimension {rank}, sizes {sizes}")
@@ -91,14 +92,8 @@ def _read_header(stream: BinaryIO, path: Path) -> dict[str, str]:
     return fields
 
 
-def _field(fields: dict[str, str], name: str, path: Path) -> str:
-    if name not in fields:
-        raise DataError(f"{path}: its header has no field {name!r}")
-    return fields[name]
-
-
 def _voxel_type(fields: dict[str, str], path: Path) -> np.dtype:
-    name = _field(fields, "type", path)
+    name = field(fields, "type", path)
     if name not in TYPES:
         raise DataError(f"{path}: expected scalar voxels, found NRRD type {name[:40]!r}")
     order = {"little": "<", "big": ">"}.get(fields.get("endian", "little"))
@@ -111,7 +106,7 @@ def _voxel_type(fields: dict[str, str], path: Path) -> np.dtype:
 
 def _encoding(fields: dict[str, str], path: Path) -> str:
     """`raw` or `gzip`."""
-    encoding = _field(fields, "encoding", path)
+    encoding = field(fields, "encoding", path)
     for name in ("line skip", "lineskip", "byte skip", "byteskip"):
         if fields.get(name, "0") != "0":
             raise DataError(f"{path}: expected voxels right behind the header, found a {name}")

@@ -1,15 +1,10 @@
 """TFRecord files in the form of the authors' preprocessed release: slice triples with labels.
 
-One record is one `tf.train.Example`: `data_vol`, three neighbouring slices, and `label_vol`,
-both raw little-endian float32, with their dimensions in `dsize_dim0..2` and `lsize_dim0..2`.
-The release documents one channel of labels, but its files hold those of all three slices; the
-sample's is the middle one, as the middle slice is the sample. Extra keys are ignored. Records
-do not tell their subject. Record numbers in messages count from 1.
-
-The release's folders and test volumes are in `cmda_tf.data.release`.
+Here is how records lie in a file; what one holds is in `cmda_tf.data.examples`, the release's
+folders and test volumes in `cmda_tf.data.release`. Records do not tell their subject. Their numbers
+in messages count from 1.
 """
 
-import math
 import os
 import struct
 from collections.abc import Iterator, Sequence
@@ -17,16 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError
 
+from cmda_tf.data.examples import CHANNELS, decoded, encoded, is_triple
 from cmda_tf.data.release import (
-    class_indices,
     file_size,
     find_records,
     read_test_volume,
     write_test_volume,
 )
-from cmda_tf.data.store import MAX_SIZE
 from cmda_tf.data.structures import MAX_CLASSES
 from cmda_tf.errors import DataError
 from cmda_tf.files import replacing
@@ -37,7 +30,6 @@ __all__ = ["find_records", "read_records", "read_test_volume", "write_records", 
 _HEADER_BYTES, _CHECKSUM_BYTES = 12, 4
 _MIN_RECORD_BYTES = 100  # the keys' names alone take more
 _MAX_RECORD_BYTES = 1 << 24  # two triples of 512x512 take 6 MB, extra keys perhaps as much
-_CHANNELS = 3
 
 
 def read_records(
@@ -72,12 +64,12 @@ def read_records(
     images = labels = None
     for row, ((path, number, _), data) in enumerate(zip(places, _records(paths, places))):
         try:
-            image, label = _decoded(data, classes, size, with_labels)
+            image, label = decoded(data, classes, size, with_labels)
         except ValueError as error:
             raise DataError(f"{path}: record {number}: {error}") from error
         if images is None:
             size = len(image)
-            _check_lengths(places, size, _CHANNELS + with_labels)
+            _check_lengths(places, size, CHANNELS + with_labels)
             images = np.empty((len(places), *image.shape), np.float16)
             labels = np.empty((len(places), size, size), np.uint8) if with_labels else None
         images[row] = image
@@ -98,7 +90,7 @@ def first_size(path: str | Path) -> int:
         raise DataError(f"{path}: holds no record")
     data = next(_records([path], [(path, 1, lengths[0])]))
     try:
-        return len(_decoded(data, MAX_CLASSES, None, with_labels=False)[0])
+        return len(decoded(data, MAX_CLASSES, None, with_labels=False)[0])
     except ValueError as error:
         raise DataError(f"{path}: record 1: {error}") from error
 
@@ -117,14 +109,14 @@ def write_records(path: str | Path, images: np.ndarray, labels: np.ndarray) -> N
     """
     images, labels = np.asarray(images), np.asarray(labels)
     if labels.ndim == 3:
-        labels = np.broadcast_to(labels[..., None], (*labels.shape, _CHANNELS))
+        labels = np.broadcast_to(labels[..., None], (*labels.shape, CHANNELS))
     count, *shape = images.shape if images.ndim == 4 else (0,)
-    if labels.shape != images.shape or not count or not _is_triple(shape):
+    if labels.shape != images.shape or not count or not is_triple(shape):
         raise DataError(f"{path}: images {images.shape}, labels {labels.shape} are no triples")
     try:
         with replacing(path) as temporary, tf.io.TFRecordWriter(os.fspath(temporary)) as writer:
             for image, label in zip(images, labels):
-                writer.write(_encoded(image, label))
+                writer.write(encoded(image, label))
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise DataError(f"{path}: cannot be written ({_reason(error)})") from error
 
@@ -196,82 +188,6 @@ def _check_lengths(places: list[tuple[Path, int, int]], size: int, slices: int) 
     for path, number, length in places:
         if length < least:
             raise DataError(f"{path}: record {number}: {length} bytes, too few for {size}x{size}")
-
-
-def _decoded(
-    data: bytes, classes: int, size: int | None, with_labels: bool
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Image float16 [H, W, 3] and label uint8 [H, W] of a record; without labels only the former.
-
-    Raises:
-      ValueError: it is no such record.
-    """
-    try:
-        example = tf.train.Example.FromString(data)
-    except DecodeError as error:
-        raise ValueError("no tf.train.Example") from error
-    image = _array(example, "data_vol", "dsize", (_CHANNELS,))
-    if not with_labels:
-        if size not in (None, len(image)):
-            raise ValueError(f"image {image.shape}, expected {size}x{size}")
-        return _half(image), None
-    label = _array(example, "label_vol", "lsize", (1, _CHANNELS))
-    if image.shape[:2] != label.shape[:2] or size not in (None, len(image)):
-        expected = f", expected {size}x{size}" if size else ""
-        raise ValueError(f"image {image.shape}, label {label.shape}{expected}")
-    return _half(image), class_indices(label[..., label.shape[2] // 2], classes)
-
-
-def _half(image: np.ndarray) -> np.ndarray:
-    """The image as float16; ValueError where that is not finite."""
-    with np.errstate(over="ignore"):
-        image = image.astype(np.float16)
-    if not np.isfinite(image).all():
-        raise ValueError("the image holds NaN or values that float16 cannot hold")
-    return image
-
-
-def _array(
-    example: tf.train.Example, key: str, dims_key: str, channels: tuple[int, ...]
-) -> np.ndarray:
-    """The float32 array of a key, of the shape that the record declares for it."""
-    shape = tuple(_only_value(example, f"{dims_key}_dim{axis}", "int64") for axis in range(3))
-    if not _is_triple((*shape[:2], _CHANNELS)) or shape[2] not in channels:
-        raise ValueError(f"{dims_key} {shape} are no dimensions of slices up to {MAX_SIZE}")
-    data = _only_value(example, key, "bytes")
-    if len(data) != 4 * math.prod(shape):
-        raise ValueError(f"{key} holds {len(data)} bytes, not float32 {shape}")
-    return np.frombuffer(data, "<f4").reshape(shape)
-
-
-def _only_value(example: tf.train.Example, key: str, kind: str) -> int | bytes:
-    """The single value, "int64" or "bytes", of a record's key."""
-    if key not in example.features.feature:
-        raise ValueError(f"key {key} is missing")
-    values = getattr(example.features.feature[key], f"{kind}_list").value
-    if len(values) != 1:
-        raise ValueError(f"key {key} holds {len(values)} {kind} values, not one")
-    return values[0]
-
-
-def _is_triple(shape: Sequence[int]) -> bool:
-    """Whether the shape is [S, S, 3] with a side that is allowed."""
-    return len(shape) == 3 and 1 <= shape[0] == shape[1] <= MAX_SIZE and shape[2] == _CHANNELS
-
-
-def _encoded(image: np.ndarray, label: np.ndarray) -> bytes:
-    """The record of an image and a label, both [S, S, 3]; ValueError if none could read it."""
-    _half(image)
-    class_indices(label, MAX_CLASSES)
-    features = {}
-    for key, dims_key, array in (("data_vol", "dsize", image), ("label_vol", "lsize", label)):
-        data = tf.train.BytesList(value=[array.astype("<f4").tobytes()])
-        features[key] = tf.train.Feature(bytes_list=data)
-        for axis, length in enumerate(array.shape):
-            dim = tf.train.Int64List(value=[length])
-            features[f"{dims_key}_dim{axis}"] = tf.train.Feature(int64_list=dim)
-    example = tf.train.Example(features=tf.train.Features(feature=features))
-    return example.SerializeToString()
 
 
 def _reason(error: Exception) -> str:

@@ -114,6 +114,13 @@ def local_file(name: str, header: Path) -> Path:
     return header.with_name(name)
 
 
+def field(fields: dict[str, str], name: str, path: Path) -> str:
+    """A field of a text header; DataError if it is not there."""
+    if name not in fields:
+        raise DataError(f"{path}: its header has no field {name!r}")
+    return fields[name]
+
+
 def numbers(text: str, kind: type, what: str, path: Path) -> list:
     """The numbers in a header's field.
 
