@@ -82,6 +82,11 @@ class Options:
         return found
 
     @classmethod
+    def completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """`to_dict` of an older version: settings that came since get their defaults."""
+        return {**cls().to_dict(), **values}
+
+    @classmethod
     def from_dict(cls: type[OptionsType], values: dict[str, Any]) -> OptionsType:
         """Inverse of `to_dict`; a name it does not know is a UsageError."""
         names = {f.name for f in dataclasses.fields(cls)}

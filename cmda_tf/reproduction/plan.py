@@ -122,7 +122,8 @@ def check_finished(steps: Sequence[Step]) -> None:
     for step in filter(lambda step: step.finished, steps):
         folder, origin = step.weights.parent, by_name.get(step.origin)
         record = read_json(folder / SETTINGS)
-        before, now = {"phase": record["phase"], **record["settings"]}, _recorded(step)
+        before = {"phase": record["phase"], **step.settings.completed(record["settings"])}
+        now = _recorded(step)
         for name in ("phase", *sorted(now.keys() - FREE | {"title"})):
             if before.get(name) != now[name]:
                 raise UsageError(

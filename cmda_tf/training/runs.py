@@ -90,7 +90,9 @@ def start_run(
         "versions": {"cmda_tf": cmda_tf.__version__, "tensorflow": tf.__version__},
     }
     if settings.resume and (folder / SETTINGS).is_file():
-        _check_same(folder, read_json(folder / SETTINGS), record)
+        before = read_json(folder / SETTINGS)
+        before["settings"] = settings.completed(before.get("settings", {}))
+        _check_same(folder, before, record)
     else:
         _empty(folder)
     write_json(folder / SETTINGS, record)

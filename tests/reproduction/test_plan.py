@@ -180,6 +180,12 @@ def test_finished_runs_of_other_flags_are_refused(tmp_path):
         check_finished(changed)
     free = ["--log_every=3", "--data=elsewhere"]
     check_finished([with_seed(s, 0, tmp_path) for s in make_plan(free, FOLDER, ["uda_d13"], [])])
+    older = tmp_path / "adapt_d13/settings.json"  # of a version without this setting
+    record = json.loads(older.read_text(encoding="utf-8"))
+    del record["settings"]["critic_norm"]
+    older.write_text(json.dumps(record), encoding="utf-8")
+    plan = make_plan([], FOLDER, ["uda_d13"], [])
+    check_finished([with_seed(step, 0, tmp_path) for step in plan])
     titled = [with_seed(s, 0, tmp_path) for s in make_plan(["--title=T"], FOLDER, ["uda_d13"], [])]
     with pytest.raises(UsageError, match="made with title=None, now it is 'T'"):
         check_finished(titled)

@@ -87,6 +87,18 @@ def test_other_settings_are_refused_by_name(settings, config, change, message):
     assert (run.folder / "settings.json").read_bytes() == before
 
 
+def test_a_setting_that_came_later_had_its_default(settings, config):
+    run = start_run("adapt", settings, config, INPUTS)
+    record = read_json(run.folder / "settings.json")
+    del record["settings"]["critic_norm"]
+    write_json(run.folder / "settings.json", record)
+    changed = dataclasses.replace(settings, critic_norm="layer")
+    with pytest.raises(UsageError, match="critic_norm='batch', now it is 'layer'"):
+        start_run("adapt", changed, config, INPUTS)
+    start_run("adapt", settings, config, INPUTS)
+    assert read_json(run.folder / "settings.json")["settings"]["critic_norm"] == "batch"
+
+
 @pytest.mark.parametrize("name", ["prepared_sha256", "origin_sha256"])
 def test_other_data_or_another_source_model_is_refused(settings, config, name):
     start_run("adapt", settings, config, INPUTS)
