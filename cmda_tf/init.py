@@ -13,12 +13,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cmda_tf import cli
-from cmda_tf.data.formats import ENDINGS
-from cmda_tf.data.guess import describe, is_mmwhs
-from cmda_tf.data.survey import Volume, classify, find_volumes, survey, to_csv, to_text
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.files import write_json, write_text
+from cmda_tf.formats.table import ENDINGS
 from cmda_tf.options import Options, setting
+from cmda_tf.survey.guess import describe, is_mmwhs
+from cmda_tf.survey.volumes import Volume, classify, find_volumes, survey, to_csv, to_text
 
 
 @dataclass(frozen=True)

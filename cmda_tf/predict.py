@@ -77,7 +77,7 @@ def _predict(model, path: str, prefix: Path, centre, settings: PredictSettings) 
 
 def _names(images: list[str]) -> dict[str, str]:
     """What each image's files are called, to its path."""
-    from cmda_tf.data.formats import stem
+    from cmda_tf.formats.table import stem
 
     if not images:
         raise UsageError("expected at least one IMAGE, found none")

@@ -30,7 +30,7 @@ def _imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("part", ["data", "models", "losses", "phantom"])
+@pytest.mark.parametrize("part", ["formats", "survey", "data", "models", "losses", "phantom"])
 def test_lower_layers_import_neither_training_nor_entry_points(part):
     above = {"cmda_tf.training", "cmda_tf.evaluation", *(f"cmda_tf.{e}" for e in ENTRY_POINTS)}
     files = [p for p in (PACKAGE / part).glob("*.py") if p.name != "__main__.py"]

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-# A full-body CT has 2**29 voxels; what claims more than this is a damaged or hostile header.
-MAX_VOXELS = 2**31
+from cmda_tf.formats.voxel_stream import MAX_VOXELS
 
 # Columns: the physical directions of i (left), j (inferior) and k (posterior).
 LIP_DIRECTION = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0)

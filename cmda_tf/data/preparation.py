@@ -22,7 +22,6 @@ import SimpleITK as sitk
 from tqdm import tqdm
 
 from cmda_tf.data.dataset import Dataset, find_described, held_out
-from cmda_tf.data.formats import volume_files
 from cmda_tf.data.layout import Source, find_sources, split_subjects
 from cmda_tf.data.manifest import Entry, Manifest, write_manifest
 from cmda_tf.data.preprocess import PREPROCESSING_VERSION, preprocess
@@ -31,6 +30,7 @@ from cmda_tf.data.structures import HEART, Structures
 from cmda_tf.data.volume import check_same_geometry, read_label, read_volume, to_classes
 from cmda_tf.errors import DataError
 from cmda_tf.files import make_folder
+from cmda_tf.formats.table import volume_files
 
 # Stores, and what a killed process leaves of one that it was writing.
 _STORE_NAME = re.compile(r"(\.tmp\d+_)?[\w-]+\.[0-9a-f]{16}\.npz", re.ASCII)

@@ -1,4 +1,4 @@
-"""Reading images and label maps, in any of `cmda_tf.data.formats`, refusing what cannot be right.
+"""Reading images and label maps, in any of `cmda_tf.formats.table`, refusing what cannot be right.
 
 Images are SimpleITK images: index order (i, j, k), physical space LPS in millimetres.
 """
@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from cmda_tf.data.formats import make_reader
 from cmda_tf.data.geometry import Geometry
 from cmda_tf.data.structures import Structures
 from cmda_tf.errors import DataError
+from cmda_tf.formats.table import make_reader
 
 # Legal voxel spacings; a header in metres or micrometres without its unit falls outside.
 MIN_SPACING_MM, MAX_SPACING_MM = 0.01, 100.0

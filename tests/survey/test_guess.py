@@ -4,11 +4,11 @@ import pytest
 
 from cmda_tf.data.dataset import Dataset, find_described
 from cmda_tf.data.geometry import Geometry
-from cmda_tf.data.guess import describe
-from cmda_tf.data.patterns import candidates
-from cmda_tf.data.survey import Volume, find_volumes, words
 from cmda_tf.errors import DataError
 from cmda_tf.figures.palette import distinct
+from cmda_tf.survey.guess import describe
+from cmda_tf.survey.patterns import candidates
+from cmda_tf.survey.volumes import Volume, find_volumes, words
 
 AXIAL = (1, 0, 0, 0, 1, 0, 0, 0, 1)
 

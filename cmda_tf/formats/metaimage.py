@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from cmda_tf.data.voxel_stream import (
+from cmda_tf.errors import DataError
+from cmda_tf.formats.voxel_stream import (
     MAX_HEADER_BYTES,
     ZlibStream,
     check_spacing,
@@ -20,7 +21,6 @@ from cmda_tf.data.voxel_stream import (
     numbers,
     readable,
 )
-from cmda_tf.errors import DataError
 
 TYPES = {
     "MET_CHAR": "i1",

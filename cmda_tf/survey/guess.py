@@ -1,4 +1,4 @@
-"""A first description (`cmda_tf.data.dataset`) of a folder from what `cmda_tf.data.survey` saw."""
+"""A first description (`cmda_tf.data.dataset`) of a folder, from what `volumes` saw in it."""
 
 import re
 from collections import Counter
@@ -8,10 +8,10 @@ from typing import Any
 
 from cmda_tf.data.dataset import Domain, subjects, walk
 from cmda_tf.data.layout import Source, find_sources
-from cmda_tf.data.patterns import candidates
 from cmda_tf.data.structures import HEART, MAX_CLASSES
-from cmda_tf.data.survey import Volume, same_grid, words
 from cmda_tf.errors import DataError
+from cmda_tf.survey.patterns import candidates
+from cmda_tf.survey.volumes import Volume, same_grid, words
 
 # Words of a path that name a domain. A path with several belongs to them all: `mr_t1`.
 DOMAIN_WORDS = {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from cmda_tf.data import dicom, metaimage, nifti, nrrd
 from cmda_tf.errors import DataError
+from cmda_tf.formats import dicom, metaimage, nifti, nrrd
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from cmda_tf.data.geometry import MAX_VOXELS
 from cmda_tf.errors import DataError
 
+# A full-body CT has 2**29 voxels; what claims more than this is a damaged or hostile header.
+MAX_VOXELS = 2**31
 MAX_HEADER_BYTES = 1 << 16
 _PIECE_BYTES = 1 << 20
 # What may follow the voxels; a stream that goes on is no volume but meant to keep us busy.

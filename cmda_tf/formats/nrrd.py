@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from cmda_tf.data.voxel_stream import (
+from cmda_tf.errors import DataError
+from cmda_tf.formats.voxel_stream import (
     MAX_HEADER_BYTES,
     check_spacing,
     check_voxels,
@@ -21,7 +22,6 @@ from cmda_tf.data.voxel_stream import (
     numbers,
     readable,
 )
-from cmda_tf.errors import DataError
 
 _NAMES = {
     "i1": ("signed char", "int8", "int8_t"),

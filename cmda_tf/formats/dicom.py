@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cmda_tf.data.dicom_tags import read_tags
-from cmda_tf.data.voxel_stream import check_spacing, count_voxels, numbers
 from cmda_tf.errors import DataError
+from cmda_tf.formats.dicom_tags import read_tags
+from cmda_tf.formats.voxel_stream import check_spacing, count_voxels, numbers
 
 MAX_FILES = 10000
 GAP_TOLERANCE = 0.01  # share of the slice spacing

@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from cmda_tf.data.voxel_stream import check_spacing, check_voxels, count_voxels, readable
 from cmda_tf.errors import DataError
+from cmda_tf.formats.voxel_stream import check_spacing, check_voxels, count_voxels, readable
 
 # NIfTI's scalar data types; RGB, complex and 128-bit types are not listed.
 SCALAR_TYPES = {

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from cmda_tf.data.voxel_stream import readable
 from cmda_tf.errors import DataError
+from cmda_tf.formats.voxel_stream import readable
 
 PIXEL_DATA = (0x7FE0, 0x0010)
 TRANSFER_SYNTAX = (0x0002, 0x0010)

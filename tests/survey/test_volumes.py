@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from helpers_data import centred_geometry, oblique, write
 
-from cmda_tf.data import survey
-from cmda_tf.data.survey import Volume, classify, find_volumes, to_csv, to_text
+from cmda_tf.survey import volumes
+from cmda_tf.survey.volumes import Volume, classify, find_volumes, to_csv, to_text
 
 GRID = centred_geometry((8, 6, 5), (2.0, 2.5, 3.0))
 RAMP = np.arange(GRID.size_ijk[0] * 30, dtype=np.int16).reshape(GRID.shape_kji) - 100  # -100..139
@@ -17,7 +17,7 @@ BLOCK[:2], BLOCK[2, 0, 0] = 7, 205  # 96 voxels; 1 voxel; 143 remain
 
 
 def look(raw):
-    return {v.name: v for v in classify(list(survey.survey(raw, find_volumes(raw))))}
+    return {v.name: v for v in classify(list(volumes.survey(raw, find_volumes(raw))))}
 
 
 def test_images_and_labels_are_described(tmp_path):
@@ -59,14 +59,14 @@ def test_labels_are_known_by_name_and_values_or_by_values_and_grid(tmp_path):
 
 def test_too_many_or_impossible_values_are_no_codes():
     planes = np.arange(40, dtype=np.float32).reshape(2, 4, 5)
-    assert survey._count_codes(planes, 40) == dict.fromkeys(range(40), 1)
-    assert survey._count_codes(planes, 39) is None
+    assert volumes._count_codes(planes, 40) == dict.fromkeys(range(40), 1)
+    assert volumes._count_codes(planes, 39) is None
     for value in (-1, 65536, 0.5):
-        assert survey._count_codes(np.where(planes == 7, value, 0), 40) is None
+        assert volumes._count_codes(np.where(planes == 7, value, 0), 40) is None
 
 
 def test_of_large_volumes_a_part_decides_the_percentiles(tmp_path, monkeypatch):
-    monkeypatch.setattr(survey, "MAX_SAMPLE", 100)
+    monkeypatch.setattr(volumes, "MAX_SAMPLE", 100)
     write(tmp_path / "a.nii", GRID, RAMP)
     minimum, low, middle, high, maximum = look(tmp_path)["a.nii"].intensities
     assert (minimum, maximum) == (-100, 139)

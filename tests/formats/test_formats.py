@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cmda_tf.data.dataset import Dataset
-from cmda_tf.data.formats import ENDINGS, check_files, stem, volume_files
 from cmda_tf.data.geometry import Geometry
 from cmda_tf.data.preparation import prepare
 from cmda_tf.data.volume import read_label, read_volume
 from cmda_tf.errors import DataError
+from cmda_tf.formats.table import ENDINGS, check_files, stem, volume_files
 
 GEOMETRY = centred_geometry((7, 6, 5), (0.7, 0.9, 1.6), oblique(10, -20, 30), (5, -300, 12))
 

@@ -1,0 +1,1 @@
+"""Volume files of others: NIfTI, NRRD, MetaImage, DICOM, each checked before anything is read."""
