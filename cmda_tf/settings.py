@@ -84,6 +84,9 @@ class SegmentationSettings(PhaseSettings):
         0.0, "Random monotone intensity curves (about 1).", minimum=0, maximum=3
     )
     bias_field: float = setting(0.0, "Random smooth bias (about 0.3).", minimum=0, maximum=1)
+    random_networks: float = setting(
+        0.0, "Largest share of a random shallow network's output (about 1).", minimum=0, maximum=1
+    )
     contrast: float = setting(0.0, "Largest change of contrast (0.2).", minimum=0, maximum=0.9)
     blur: float = setting(0.0, "Largest blur in pixels (about 0.7).", minimum=0, maximum=5)
     noise: float = setting(0.0, "Largest noise added (about 0.2).", minimum=0, maximum=2)

@@ -2,13 +2,14 @@
 
 A segmenter that has seen many appearances of its source relies less on the one it has (Billot
 et al., "SynthSeg", Medical Image Analysis 2023; Zhou et al., "Models Genesis", 2019, for random
-monotone intensity curves). Labels do not change.
+monotone intensity curves; Ouyang et al., "Causality-inspired single-source domain generalization
+for medical image segmentation", TMI 2022, for random networks). Labels do not change.
 
 Images are `[B, H, W, C]` float32, standardised by volume (mean 0, standard deviation 1) and cut
 at a percentile: most values lie in -1..3. The C channels are neighbouring slices of one volume
 and share all but the noise. Every draw is a function of a stateless seed. Padding, which holds
 the smallest value, stays as constant as it is in the prepared volumes: curves and bias fields
-have it as their fixed point and the noise leaves it out.
+have it as their fixed point, networks map a constant to a constant, the noise leaves it out.
 """
 
 import math
@@ -20,6 +21,7 @@ import tensorflow as tf
 
 CURVE_DEGREE = 6
 FIELD_FREQUENCIES = 3  # constant, half a period and a whole one along each axis
+NETWORK_WIDTHS = (2, 2, 2, 1)  # output channels of a random network's layers
 _PADDING = 1e-3  # share of the range above the minimum that still counts as padding
 _TINY = 1e-6
 
@@ -32,6 +34,8 @@ class Appearance:
       intensity_curves: monotone curves; deviation of the logarithm of their slopes. At 1 the
         middle of the range is mapped to 0.50 +- 0.13 of it.
       bias_field: smooth multiplicative fields; root mean square of their logarithm.
+      random_networks: largest share of a random shallow network's output, which may swap dark and
+        bright and emphasise edges; uniform from 0.
       contrast: factor and shift of all intensities, uniform in 1 +- contrast and +- contrast.
       blur: largest standard deviation of a Gaussian, in pixels; uniform from 0.
       noise: largest standard deviation of Gaussian noise; uniform from 0.
@@ -39,6 +43,7 @@ class Appearance:
 
     intensity_curves: float = 0.0
     bias_field: float = 0.0
+    random_networks: float = 0.0
     contrast: float = 0.0
     blur: float = 0.0
     noise: float = 0.0
@@ -53,12 +58,12 @@ def randomise(images: tf.Tensor, seed: tf.Tensor, strengths: Appearance | None) 
       strengths: of the effects; None, or 0 for all, returns the very same images.
 
     Returns:
-      The images, without a gradient. Curve and bias leave the mean and the standard deviation
-      of each image as they were, since volumes are standardised; only contrast moves them.
+      The images, without a gradient. Volumes are standardised, so curve, bias and network leave
+      mean and standard deviation of each image as they were; only contrast moves them.
     """
     if strengths is None or not any(astuple(strengths)):
         return images
-    seeds = [tf.random.experimental.stateless_fold_in(seed, k) for k in range(6)]
+    seeds = [tf.random.experimental.stateless_fold_in(seed, k) for k in range(8)]
     low = tf.reduce_min(images, [1, 2, 3], keepdims=True)
     extent = tf.reduce_max(images, [1, 2, 3], keepdims=True) - low
     x = (images - low) / tf.maximum(extent, _TINY)
@@ -70,6 +75,10 @@ def randomise(images: tf.Tensor, seed: tf.Tensor, strengths: Appearance | None) 
         x *= tf.exp(strengths.bias_field * fields[..., tf.newaxis])
     if strengths.intensity_curves or strengths.bias_field:
         images = _standardised_as(x, images)
+    if strengths.random_networks:
+        shares = _up_to(strengths.random_networks, seeds[6], [tf.shape(images)[0], 1, 1, 1])
+        x = images + shares * (random_network(images, seeds[7]) - images)
+        images = _standardised_as(x, images)
     if strengths.contrast:
         unit = tf.random.stateless_uniform([2, tf.shape(x)[0], 1, 1, 1], seeds[2], -1.0, 1.0)
         images = images * (1.0 + strengths.contrast * unit[0]) + strengths.contrast * unit[1]
@@ -79,6 +88,48 @@ def randomise(images: tf.Tensor, seed: tf.Tensor, strengths: Appearance | None) 
         sigmas = _up_to(strengths.noise, seeds[4], [tf.shape(images)[0], 1, 1, 1])
         images += seen * sigmas * tf.random.stateless_normal(tf.shape(images), seeds[5])
     return tf.stop_gradient(images)
+
+
+def random_network(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Each image through a shallow convolutional network of its own, with random weights.
+
+    Layers of `NETWORK_WIDTHS` channels; half of their kernels see 3x3 pixels, half of them one.
+
+    Args:
+      images: `[B, H, W, C]`, C slices that share a network.
+      seed: `[2]`.
+
+    Returns:
+      `[B, H, W, C]` with the mean and the standard deviation of each image.
+    """
+    fold_in, count = tf.random.experimental.stateless_fold_in, tf.shape(images)[0]
+    x = tf.transpose(images, [0, 3, 1, 2])[..., tf.newaxis]  # slices beside the batch
+    for index, (inputs, outputs) in enumerate(pairwise((1, *NETWORK_WIDTHS))):
+        draws = [fold_in(fold_in(seed, index), k) for k in range(3)]
+        kernels = tf.random.stateless_normal([count, 9, inputs, outputs], draws[0])
+        wide = tf.random.stateless_uniform([count, 1, 1, 1], draws[1]) < 0.5
+        kernels *= tf.where(wide, 1.0, tf.one_hot(4, 9)[:, tf.newaxis, tf.newaxis])
+        shifts = tf.random.stateless_normal([count, outputs], draws[2])
+        x = own_convolution(tf.nn.leaky_relu(x, 0.01) if index else x, kernels, shifts)
+    return _standardised_as(tf.transpose(x[..., 0], [0, 2, 3, 1]), images)
+
+
+def own_convolution(x: tf.Tensor, kernels: tf.Tensor, shifts: tf.Tensor) -> tf.Tensor:
+    """A 3x3 convolution with kernels of each image's own; the borders are mirrored.
+
+    Args:
+      x: `[B, C, H, W, I]`.
+      kernels: `[B, 9, I, O]`, row by row.
+      shifts: `[B, O]`.
+
+    Returns:
+      `[B, C, H, W, O]`.
+    """
+    height, width = tf.shape(x)[2], tf.shape(x)[3]
+    padded = tf.pad(x, [[0, 0], [0, 0], [1, 1], [1, 1], [0, 0]], mode="SYMMETRIC")
+    places = [padded[:, :, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    found = tf.einsum("bchwki,bkio->bchwo", tf.stack(places, axis=4), kernels)
+    return found + shifts[:, tf.newaxis, tf.newaxis, tf.newaxis]
 
 
 def random_increments(seed: tf.Tensor, count: tf.Tensor, strengths: Appearance) -> tf.Tensor:

@@ -1,19 +1,24 @@
 """Randomised appearance: what it keeps, what it changes, and by how much."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import ndimage
 
 from cmda_tf.data.appearance import (
     Appearance,
     blurred,
     monotone_curve,
+    own_convolution,
     random_increments,
+    random_network,
     randomise,
     smooth_fields,
 )
 
-ALL = Appearance(intensity_curves=1.0, bias_field=0.3, contrast=0.2, blur=0.7, noise=0.2)
+ALL = Appearance(1.0, 0.3, random_networks=1.0, contrast=0.2, blur=0.7, noise=0.2)
 SEED = tf.constant([5, 6], tf.int64)
 
 
@@ -31,7 +36,7 @@ def test_off_is_the_very_same_image(images):
     assert randomise(images, SEED, Appearance()) is images
 
 
-@pytest.mark.parametrize("name", ["intensity_curves", "bias_field", "contrast", "blur", "noise"])
+@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Appearance)])
 def test_each_effect_is_a_function_of_the_seed_alone(images, name):
     one = Appearance(**{name: 0.9})
     first, again, other = (randomise(images, [1, n], one).numpy() for n in (0, 0, 1))
@@ -43,7 +48,7 @@ def test_each_effect_is_a_function_of_the_seed_alone(images, name):
 
 def test_effects_differ_between_images_and_agree_between_slices():
     same = tf.tile(tf.random.stateless_uniform([1, 16, 16, 1], [0, 0]), [3, 1, 1, 3])
-    found = randomise(same, SEED, Appearance(1.0, 0.3, 0.2, 0.7)).numpy()
+    found = randomise(same, SEED, dataclasses.replace(ALL, noise=0.0)).numpy()
     np.testing.assert_array_equal(found[..., 0], found[..., 2])
     assert np.abs(found[0] - found[1]).max() > 0.05
     noisy = randomise(same, SEED, Appearance(noise=0.5)).numpy()
@@ -78,6 +83,36 @@ def test_curves_have_the_documented_spread():
     assert (np.diff(curves, axis=1) > 0).all()
     assert curves[:, 2].mean() == pytest.approx(0.5, abs=0.01)
     assert curves[:, 2].std() == pytest.approx(0.13, abs=0.01)
+
+
+def test_network_keeps_mean_deviation_and_what_is_constant(images):
+    found = random_network(images, SEED).numpy()
+    np.testing.assert_allclose(found.mean(axis=(1, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(found.std(axis=(1, 2, 3)), 1, atol=1e-4)
+    # Padding is 5 columns wide, and 4 layers see as many pixels aside.
+    assert (np.ptp(found[:, :, :1], axis=(1, 2, 3)) < 1e-5).all()
+    flat = tf.fill([2, 16, 16, 3], -0.8)
+    np.testing.assert_allclose(random_network(flat, SEED), flat, atol=1e-5)
+
+
+def test_networks_turn_some_images_dark_to_bright():
+    ramp = tf.tile(tf.reshape(tf.linspace(-1.0, 3.0, 256), [1, 16, 16, 1]), [400, 1, 1, 1])
+    found = random_network(ramp, SEED).numpy().reshape(400, -1)
+    rises = found[:, -40] > found[:, 40]
+    assert 0.4 < rises.mean() < 0.6
+
+
+def test_own_convolution_is_scipys():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 3, 7, 5, 2)).astype(np.float32)
+    kernels, shifts = rng.normal(size=(2, 9, 2, 4)), rng.normal(size=(2, 4))
+    found = own_convolution(x, kernels.astype(np.float32), shifts.astype(np.float32)).numpy()
+    for b, c, o in np.ndindex(2, 3, 4):
+        parts = [
+            ndimage.correlate(x[b, c, ..., i], kernels[b, :, i, o].reshape(3, 3), mode="reflect")
+            for i in range(2)
+        ]
+        np.testing.assert_allclose(found[b, c, ..., o], sum(parts) + shifts[b, o], atol=1e-4)
 
 
 def test_padding_stays_constant_unless_blurred(images):

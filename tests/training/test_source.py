@@ -138,7 +138,7 @@ def test_staircase():
 def test_appearance_reaches_the_images_of_the_step(tiny, train, undisturbed):
     """Off by default: `undisturbed` is as it was; each strength is a setting of its own."""
     strengths = {"intensity_curves": 1.0, "bias_field": 0.3, "contrast": 0.2, "noise": 0.1}
-    strengths["blur"] = 0.7
+    strengths |= {"blur": 0.7, "random_networks": 0.5}
     assert appearance(tiny(SourceSettings)) == Appearance()
     settings = tiny(SourceSettings, steps=2, name="appearances", **strengths)
     assert appearance(settings) == Appearance(**strengths)
