@@ -77,11 +77,12 @@ def _read_header(stream: BinaryIO, path: Path) -> dict[str, str]:
         line = stream.readline(left)
         left -= len(line)
         name, equals, value = line.decode("utf-8", "replace").partition("=")
-        if not equals or left <= 0 or not name.strip().isidentifier():
+        name = name.strip()  # of what others have noted perhaps "dim[1]" or "Patient's Name"
+        if not equals or left <= 0 or not name or not (name.isascii() and name.isprintable()):
             raise DataError(f"{path}: expected a MetaImage file, found something else")
-        if name.strip() in fields:
-            raise DataError(f"{path}: its header has two fields {name.strip()!r}")
-        fields[name.strip()] = value.strip()
+        if name in fields:
+            raise DataError(f"{path}: its header has two fields {name!r}")
+        fields[name] = value.strip()
     return fields
 
 

@@ -54,6 +54,17 @@ def test_files_come_back_as_they_were_written(tmp_path, noise, ending, dtype, co
     assert len(check_files(path)) == len(volume_files(path)) == 1 + detached
 
 
+@pytest.mark.parametrize("ending", [".nrrd", ".mha"])
+def test_notes_of_other_programs_do_not_matter(tmp_path, noise, ending):
+    image = GEOMETRY.apply(noise)
+    for key in ("dim[1]", "ITK_original_spacing", "Patient's Name", "0008|0060"):
+        image.SetMetaData(key, "3 = 4: 5")
+    path = tmp_path / f"noted{ending}"
+    sitk.WriteImage(image, str(path))
+    assert path.read_bytes().count(b"3 = 4: 5") == 4
+    assert_same(read_volume(path), GEOMETRY, noise)
+
+
 @pytest.mark.parametrize("compress", [False, True], ids=["raw", "packed"])
 def test_a_dicom_series_is_a_volume(tmp_path, noise, compress):
     folder = write_series(tmp_path / "scan.1", GEOMETRY, noise, compress=compress)
