@@ -25,6 +25,7 @@ DOMAINS = ("mr", "ct")
 RECORD_SPLITS = ("train", "val")
 RECORD_ENDINGS = (".tfrecords", ".tfrecord")
 VOLUME_ENDING = ".npz"
+_PREPARED = re.compile(r"\.[0-9a-f]{16}\.npz$")  # left by a cmda_tf.prepare that was stopped
 PULMONARY_ARTERY = 5  # labelled in some of the release's files, but no class of the paper
 _MAX_NUMBER_BYTES = 8  # of a voxel in a test volume: float64 at most
 
@@ -36,7 +37,8 @@ def find_records(folder: str | Path) -> dict[str, dict[str, list[Path]]]:
     signs than letters and digits (`ct_train_slice0`, `CT-1003`); where its name holds none, to
     the one in the name of its own folder within `folder`. Record files (`.tfrecords`,
     `.tfrecord`) tell their split, "train" or "val", in the same way; volumes (`.npz`) are of
-    the split "test". Other files, and names with a leading dot, are left out.
+    the split "test". Other files, prepared subjects of our own among them, and names with a
+    leading dot are left out.
 
     Args:
       folder: to be searched. Its own name plays no part.
@@ -58,7 +60,7 @@ def find_records(folder: str | Path) -> dict[str, dict[str, list[Path]]]:
         parent = path.parent.name if path.parent != folder else ""
         if path.suffix in RECORD_ENDINGS:
             split = _word_of(path, parent, RECORD_SPLITS, "split")
-        elif path.suffix == VOLUME_ENDING:
+        elif path.suffix == VOLUME_ENDING and not _PREPARED.search(path.name):
             split = "test"
         else:
             continue

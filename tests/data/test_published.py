@@ -77,6 +77,7 @@ def test_the_checksum_follows_the_files(tmp_path, manifest):
 def test_other_folders_name_both_that_could_be_there(tmp_path):
     with pytest.raises(DataError, match=r"no such file; python -m cmda_tf\.prepare"):
         open_prepared(tmp_path / "none")
+    (tmp_path / "ct_1001.0123456789abcdef.npz").touch()  # of a preparation that was stopped
     with pytest.raises(DataError, match=r"manifest\.json .*nor published records"):
         open_prepared(tmp_path)
     (tmp_path / "ct_val_0.tfrecords").touch()
