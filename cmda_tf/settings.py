@@ -147,7 +147,7 @@ class AdaptSettings(PhaseSettings):
     refresh_statistics: bool = setting(
         True, "Re-estimate the DAM's BatchNorm statistics on target slices when done."
     )
-    snapshot_every: int = setting(5, "Joint updates between kept snapshots.", minimum=1)
+    snapshot_every: int = setting(10, "Joint updates between kept snapshots.", minimum=1)
     select: str = setting(
         "source_shapes",
         "Which snapshot becomes the final DAM; no target label.",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from cmda_tf.models.layers import ChannelPad, PixelShuffle, SymmetricPad
+from cmda_tf.models.layers import BatchNorm, ChannelPad, PixelShuffle, SymmetricPad
 from cmda_tf.models.topology import UPSAMPLING, Unit
 
 SLOPE = 0.2  # LeakyReLU
@@ -109,8 +109,7 @@ def normalise(x, bank, name):
     if bank.norm == "none":
         return x
     if bank.norm == "batch":
-        norm = tf.keras.layers.BatchNormalization
-        return bank(f"{name}_norm", norm, momentum=NORM_DECAY, epsilon=NORM_EPSILON)(x)
+        return bank(f"{name}_norm", BatchNorm, momentum=NORM_DECAY, epsilon=NORM_EPSILON)(x)
     # Layer normalisation of an image is group normalisation with one group.
     groups = 1 if bank.norm == "layer" else math.gcd(GROUPS, x.shape[-1])
     norm = tf.keras.layers.GroupNormalization

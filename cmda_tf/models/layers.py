@@ -3,6 +3,7 @@
 All tensors are `[B, H, W, C]`.
 """
 
+import functools
 from typing import Any
 
 import tensorflow as tf
@@ -76,6 +77,34 @@ class PixelShuffle(tf.keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {**super().get_config(), "factor": self.factor}
+
+
+@_register
+class BatchNorm(tf.keras.layers.BatchNormalization):
+    """Batch normalisation by TensorFlow's fused kernel, which Keras 2 uses as well.
+
+    Keras 3 writes it as separate operations: the same numbers (but for the moving variance, which
+    is here that of a sample, as in Keras 2) in a critic update that takes an eighth longer.
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """`[B, H, W, C]` to the same; statistics of the batch if it is trained, else the moving."""
+        kind = inputs.dtype
+        scale, offset = (tf.cast(v, tf.float32) for v in (self.gamma, self.beta))
+        fused = functools.partial(
+            tf.compat.v1.nn.fused_batch_norm,
+            tf.cast(inputs, tf.float32),
+            scale,
+            offset,
+            epsilon=self.epsilon,
+        )
+        if not (training and self.trainable):
+            mean, variance = map(tf.convert_to_tensor, (self.moving_mean, self.moving_variance))
+            return tf.cast(fused(mean=mean, variance=variance, is_training=False)[0], kind)
+        outputs, mean, variance = fused(is_training=True)
+        for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
+        return tf.cast(outputs, kind)
 
 
 @_register

@@ -26,6 +26,7 @@ from cmda_tf.training.common import (
 from cmda_tf.training.runs import Run, start_run
 
 SLICES_A_BATCH = 32
+MEASURED_SLICES = 256  # some 16 of each training subject; more of them hardly differ
 
 
 def adapt_statistics(settings: AdaptSettings, manifest: Manifest) -> Run:
@@ -67,8 +68,9 @@ def make_refresh(
 ) -> Callable[[tf.keras.Model], None]:
     """`refresh_statistics` as a function of the DAM alone, traced once for any number of calls.
 
-    One pass over all usable slices in batches of 32, each layer seeing inputs normalised by
-    their own batch below it; means over batches, the variance by the law of total variance.
+    One pass over up to `MEASURED_SLICES` usable slices, drawn at random, in batches of 32, each
+    layer seeing inputs normalised by their own batch below it; means over batches, the variance
+    by the law of total variance.
     """
     twin = build_dam(config, depth, segmenter)  # its layers have one node each, the DAM's several
     norms = [x for x in twin.layers if isinstance(x, tf.keras.layers.BatchNormalization)]
@@ -82,7 +84,7 @@ def make_refresh(
         inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
         return [tf.nn.moments(tf.cast(x, tf.float32), axes=[0, 1, 2]) for x in inputs]
 
-    number = max(1, len(stack.usable) // SLICES_A_BATCH)
+    number = max(1, min(MEASURED_SLICES, len(stack.usable)) // SLICES_A_BATCH)
     size = min(SLICES_A_BATCH, len(stack.usable))
 
     def refresh(dam: tf.keras.Model) -> None:

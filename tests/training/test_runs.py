@@ -72,7 +72,7 @@ def test_what_does_not_decide_the_result_may_change(settings, config):
         ({"taps": (13, 33)}, r"taps=\[13, 21, 25, 31, 33\], now it is \[13, 33\]"),
         ({"width": 0.25}, r"width=0\.0625, now it is 0\.25"),
         ({"seed": 7}, r"seed=0, now it is 7"),
-        ({"snapshot_every": 2}, r"snapshot_every=5, now it is 2"),
+        ({"snapshot_every": 2}, r"snapshot_every=10, now it is 2"),
         ({"select": "entropy"}, r"select='source_shapes', now it is 'entropy'"),
         ({"depth": 21, "name": "adapt_d13"}, r"depth=13, now it is 21"),
     ],
