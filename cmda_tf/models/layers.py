@@ -3,7 +3,6 @@
 All tensors are `[B, H, W, C]`.
 """
 
-import functools
 from typing import Any
 
 import tensorflow as tf
@@ -89,22 +88,25 @@ class BatchNorm(tf.keras.layers.BatchNormalization):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """`[B, H, W, C]` to the same; statistics of the batch if it is trained, else the moving."""
-        kind = inputs.dtype
+        x = tf.cast(inputs, tf.float32)
         scale, offset = (tf.cast(v, tf.float32) for v in (self.gamma, self.beta))
-        fused = functools.partial(
-            tf.compat.v1.nn.fused_batch_norm,
-            tf.cast(inputs, tf.float32),
-            scale,
-            offset,
-            epsilon=self.epsilon,
-        )
-        if not (training and self.trainable):
-            mean, variance = map(tf.convert_to_tensor, (self.moving_mean, self.moving_variance))
-            return tf.cast(fused(mean=mean, variance=variance, is_training=False)[0], kind)
-        outputs, mean, variance = fused(is_training=True)
-        for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
-        return tf.cast(outputs, kind)
+        fused, options = tf.compat.v1.nn.fused_batch_norm, {"epsilon": self.epsilon}
+        if training and self.trainable:
+            outputs, mean, variance = fused(x, scale, offset, is_training=True, **options)
+            for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
+            return tf.cast(outputs, inputs.dtype)
+        mean, variance = map(tf.convert_to_tensor, (self.moving_mean, self.moving_variance))
+        if on_gpu():  # whose kernel has no deterministic gradient in this mode
+            x = tf.nn.batch_normalization(x, mean, variance, offset, scale, self.epsilon)
+        else:
+            x = fused(x, scale, offset, mean, variance, is_training=False, **options)[0]
+        return tf.cast(x, inputs.dtype)
+
+
+def on_gpu() -> bool:
+    """Whether TensorFlow sees a GPU."""
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 @_register
