@@ -116,7 +116,12 @@ def test_report_tells_how_it_was_made_and_what_it_shows(jobs, tmp_path):
     assert "(figure1.png)" in text and "(depths.png)" in text and "figure4" not in text
     for name in ("figure1.png", "figure1.pdf"):
         assert (report / name).read_bytes() == b"figure of seed 1"
-    assert "cores, " in read_json(report / "results.json")["meta"]["machine"]
+    meta = read_json(report / "results.json")["meta"]
+    assert "cores, " in meta["machine"]
+    decided = meta["settings"]["adapt_d13"]
+    assert decided["phase"] == "adapt" and decided["origin"] == "source_mr"
+    assert decided["joint_updates"] == 3 and decided["clip"] == 0.03
+    assert not {"seed", "runs", "prepared", "data"} & decided.keys()
     assert not (out / "results.json").exists()
     own = {"prepared": "d"}
     reproduce.main(settings, SourceSettings(**own), AdaptSettings(**own))

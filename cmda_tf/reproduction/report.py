@@ -24,6 +24,7 @@ from cmda_tf.figures.depths import draw_depths
 from cmda_tf.files import replacing, write_text
 from cmda_tf.reproduction.plan import Step
 from cmda_tf.reproduction.seeds import across, combine, depth_curves, gains, regrets
+from cmda_tf.training.names import FREE
 
 FIGURES = {
     "figure1": "Figure 1: the same structures in MR and CT, and their intensities.",
@@ -64,7 +65,7 @@ def write_seeds_report(
     Returns:
       The report, of which the table is to be printed.
     """
-    meta = _meta(command, results)
+    meta = _meta(command, results, steps)
     found = gains(results)
     notes = [f"Mean ± {meta['std']}. Seeds: {', '.join(map(str, results))}."]
     details = {"gains": [vars(gain) for gain in found], "by_seed": results}
@@ -81,7 +82,7 @@ def write_seeds_report(
     shown = {}
     if curves := depth_curves(results):
         save(draw_depths(curves, across(results)), out / "depths")
-        shown["depths"] = "Adaptation depth d against mean Dice; a dot a seed."
+        shown["depths"] = "Adaptation depth d against mean Dice; a small mark a seed."
     seed, folder = next(iter(folders.items()))
     for name in _copy_figures(folder, out):
         shown[name] = f"{FIGURES[name]} Seed {seed}."
@@ -101,12 +102,15 @@ def _copy_figures(folder: Path, out: Path) -> list[str]:
     return found
 
 
-def _meta(command: Sequence[str], results: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
-    """Where, when and how the numbers were made."""
+def _meta(
+    command: Sequence[str], results: Mapping[int, Mapping[str, Any]], steps: Sequence[Step]
+) -> dict[str, Any]:
+    """Where, when and how the numbers were made; of each run all settings that decide them."""
     first = next(iter(results.values()))["meta"]
     return {
         "command": portable(command),
         "seeds": list(results),
+        "settings": {step.name: _deciding(step) for step in steps},
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
         "versions": {**first["versions"], "cmda_tf": __version__},
@@ -115,6 +119,12 @@ def _meta(command: Sequence[str], results: Mapping[int, Mapping[str, Any]]) -> d
         "std": "population standard deviation over "
         + ("seeds of each seed's mean over test subjects" if len(results) > 1 else "test subjects"),
     }
+
+
+def _deciding(step: Step) -> dict[str, Any]:
+    """Phase and settings of a run but its seed and what is `FREE`, such as folders."""
+    decide = {k: v for k, v in step.settings.to_dict().items() if k not in FREE | {"seed"}}
+    return {"phase": step.phase, "origin": step.origin, **decide}
 
 
 def machine() -> str:
