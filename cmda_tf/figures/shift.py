@@ -56,7 +56,7 @@ def figure1(subjects: Mapping[str, Sequence[LabelledVolume]], structures: Struct
     panels = histograms.subplots(1, len(structures.columns), sharex=True, squeeze=False)[0]
     _draw_histograms(panels, subjects, structures)
     histograms.supxlabel(
-        "intensity of the prepared volumes (mean 0, deviation 1); spikes: where the brightest were cut",
+        "intensity of the prepared volumes (mean 0, deviation 1); spikes: the brightest, cut off",
         fontsize=9,
     )
     handles = _modality_handles(*subjects)
