@@ -31,7 +31,7 @@ class EvaluateSettings(Options):
     measure_snapshots: bool = setting(
         True, "Measure each adaptation's snapshots, to say how far the chosen one is from the best."
     )
-    published: bool = setting(False, "Print the paper's own numbers below each row.")
+    published: bool = setting(False, "Print the paper's own numbers beside ours.")
     threads: int = setting(0, "CPU threads; 0: one a core.", minimum=0)
 
 
@@ -53,7 +53,7 @@ def evaluate(settings: EvaluateSettings):
     """
     from cmda_tf.data.published import open_prepared
     from cmda_tf.evaluation.experiments import find_experiments, measure, test_subjects
-    from cmda_tf.evaluation.paper import published_rows
+    from cmda_tf.evaluation.paper import cited_rows, published_rows
     from cmda_tf.evaluation.report import Report, write_report
     from cmda_tf.evaluation.snapshots import look_back
     from cmda_tf.figures.palette import in_palette
@@ -82,7 +82,8 @@ def evaluate(settings: EvaluateSettings):
         _draw_figures(out, target, shown, maps, coloured)
     domains, columns = (record["settings"][d] for d in ("source", "target")), coloured.columns
     published = published_rows(*domains, columns) if settings.published else {}
-    report = Report(rows, meta, published, selection)
+    cited = cited_rows(columns) if settings.published else {}
+    report = Report(rows, meta, published, cited, selection)
     write_report(report, out)  # last: who finds it finds all
     return report
 
@@ -104,6 +105,7 @@ def _draw_figures(
 ) -> None:
     """Figure 3: a row a test subject of the target; slice, truth, a column for a method of
     each kind. Figure 4: the adapted models, if there is more than one."""
+    from cmda_tf.evaluation.experiments import of_figure3, of_figure4
     from cmda_tf.figures.canvas import save
     from cmda_tf.figures.segmentation import Example, figure3
 
@@ -116,12 +118,8 @@ def _draw_figures(
         ]
         save(figure3(examples, structures, f"{domain} slice"), out / name)
 
-    # In the paper's order: fine-tuned, from scratch, without adaptation, adapted.
-    order = {"finetuned": 0, "supervised": 1}
-    first = {e.kind: e for e in reversed(experiments)}.values()
-    draw("figure3", sorted(reversed(list(first)), key=lambda e: order.get(e.kind, 2)))
-    adapted = [e for e in experiments if e.kind not in (*order, "noDA", "AdaBN")]
-    if len(adapted) > 1:
+    draw("figure3", of_figure3(experiments))
+    if len(adapted := of_figure4(experiments)) > 1:
         draw("figure4", adapted)
 
 

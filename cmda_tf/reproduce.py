@@ -77,7 +77,7 @@ def _report(settings: ReproduceSettings, folders: dict[int, Path], plan: list[St
     from cmda_tf.reproduction.report import write_seeds_report
 
     out = Path(settings.report or settings.out)
-    command = shlex.join(["python", "-m", "cmda_tf.reproduce", *sys.argv[1:]])
+    command = ["python", "-m", "cmda_tf.reproduce", *sys.argv[1:]]
     results = {seed: read_json(f / RESULTS) for seed, f in folders.items()}
     report = write_seeds_report(out, command, results, folders, plan)
     print(f"\n{report.to_text()}\nwritten to {out}")
@@ -105,7 +105,7 @@ def _show_plan(steps: dict[int, list[Step]], workers: int) -> None:
     print(
         f"{_duration(total / workers):>10s}  in all, --workers={workers} at a time, on "
         f"{size}x{size} slices, at the {speed / 1e9:.0f} GFLOP/s measured here in a 3x3 "
-        "convolution; evaluation comes on top"
+        "convolution; evaluation and, in memory, the images come on top"
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from cmda_tf.files import read_json
 from cmda_tf.reproduce import ReproduceSettings
 from cmda_tf.settings import AdaptSettings, SourceSettings
 
+ROWS = Path(__file__).parents[1] / "flags/rows"
 NAMES = ("AA", "LA-blood", "LV-blood", "LV-myo")
 DICE = {"Seg-CT-STL": 80.0, "noDA": 40.0, "AdaBN d=13": 50.0, "UDA d=13": 60.0}
 
@@ -60,7 +62,8 @@ def jobs(monkeypatch):
                 folder.mkdir(parents=True, exist_ok=True)
                 seed = int(folder.name.removeprefix("seed"))
                 (folder / "results.json").write_text(json.dumps(result(10 * seed)))
-                (folder / "figure1.png").write_bytes(b"figure of seed %d" % seed)
+                for name in ("figure1.png", "figure1.pdf"):
+                    (folder / name).write_bytes(b"figure of seed %d" % seed)
 
     monkeypatch.setattr(reproduce, "run_jobs", run)
     monkeypatch.setattr(sys, "argv", ["reproduce", "--seeds=0,1"])
@@ -82,6 +85,11 @@ def test_every_seed_is_trained_and_evaluated_then_all_reported(jobs, tmp_path, c
     found = read_json(tmp_path / "results.json")
     assert found["rows"]["UDA d=13"]["AA"]["dice_mean"] == 65
     assert found["rows"]["UDA d=13"]["AA"]["dice_std"] == 5
+    assert found["rows"]["UDA d=13"]["AA"]["dice_seeds"] == 2
+    lines = (tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0].endswith("dice_seeds,asd_mean,asd_std,asd_seeds,seeds")
+    assert lines[1].startswith("Seg-CT-STL,AA,85.0,5.0,2,") and lines[1].endswith(",2,2")
+    assert not (tmp_path / "subjects.csv").exists()
     assert found["meta"]["seeds"] == [0, 1] and list(found["by_seed"]) == ["0", "1"]
     assert found["meta"]["command"] == "python -m cmda_tf.reproduce --seeds=0,1"
     gain = found["gains"][0]
@@ -89,7 +97,9 @@ def test_every_seed_is_trained_and_evaluated_then_all_reported(jobs, tmp_path, c
     assert gain["share"] == [pytest.approx(20 / 40), pytest.approx(30 / 50)]
     printed = capsys.readouterr().out
     assert "UDA d=13: +10.0 (+10.0 to +10.0) points above AdaBN at its depth, 55%" in printed
-    assert "UDA d=13 (paper)" in (tmp_path / "table.md").read_text(encoding="utf-8")
+    table = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert "UDA d=13 (paper)" in table and "DL-CT, Payer 2017 (paper)" in table
+    assert "DL-MR and DL-CT as the paper cites them" in table
     assert (tmp_path / "depths.png").is_file() and (tmp_path / "depths.pdf").is_file()
     assert "UDA d=13: the snapshot chosen by `last` is 1.5 (1.0 to 2.0) Dice below" in printed
 
@@ -104,13 +114,36 @@ def test_report_tells_how_it_was_made_and_what_it_shows(jobs, tmp_path):
     assert "| UDA d=13 | 70.0±0.0 |" in text and "not show how well it does on patients" in text
     assert "python -m cmda_tf.train --phase=adapt --joint_updates=3\n" in text
     assert "(figure1.png)" in text and "(depths.png)" in text and "figure4" not in text
-    assert (report / "figure1.png").read_bytes() == b"figure of seed 1"
-    assert "cores, " in read_json(report / "results.json")["meta"]["machine"]
+    for name in ("figure1.png", "figure1.pdf"):
+        assert (report / name).read_bytes() == b"figure of seed 1"
+    meta = read_json(report / "results.json")["meta"]
+    assert "cores, " in meta["machine"]
+    decided = meta["settings"]["adapt_d13"]
+    assert decided["phase"] == "adapt" and decided["origin"] == "source_mr"
+    assert decided["joint_updates"] == 3 and decided["clip"] == 0.03
+    assert not {"seed", "runs", "prepared", "data"} & decided.keys()
     assert not (out / "results.json").exists()
     own = {"prepared": "d"}
     reproduce.main(settings, SourceSettings(**own), AdaptSettings(**own))
     text = (report / "report.md").read_text(encoding="utf-8")
     assert text.startswith("# Table 1\n") and "phantom" not in text
+
+
+def test_report_tells_nothing_of_where_it_was_made(jobs, tmp_path, monkeypatch):
+    out, report, data = (str(tmp_path / name) for name in ("out", "results", "deep/prepared"))
+    monkeypatch.chdir(tmp_path)
+    argv = ["reproduce", f"--out={out}", f"--report={report}", "--prepared", data, "--seeds=0"]
+    monkeypatch.setattr(sys, "argv", argv)
+    folders = {"rows_folder": str(ROWS), "out": out, "report": report}
+    settings = ReproduceSettings(rows=("uda_d13", "seg_mri"), **folders)
+    own = {"prepared": data, "runs": "/elsewhere/runs"}
+    reproduce.main(settings, SourceSettings(**own), AdaptSettings(**own))
+    text = (tmp_path / "results/report.md").read_text(encoding="utf-8")
+    assert "reproduce --out=out --report=results --prepared deep/prepared --seeds=0`" in text
+    assert "train --phase=source --prepared=deep/prepared --runs=runs\n" in text
+    for path in (tmp_path / "results").iterdir():
+        content = path.read_bytes()
+        assert str(tmp_path).encode() not in content and b"elsewhere" not in content, path.name
 
 
 def test_at_least_one_seed():

@@ -1,7 +1,7 @@
 """Which rows of Table 1 the finished runs of a folder make, and their predictions and scores."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,26 @@ def find_experiments(runs: Path, only: Collection[str] = ()) -> list[Experiment]
             f"{runs}: more than one run makes the row {twice[0]!r}; --title tells them apart"
         )
     return sorted(found, key=_place)
+
+
+def of_figure3(experiments: Sequence[Experiment]) -> list[Experiment]:
+    """The columns of Figure 3: the first of each kind, as the paper orders them.
+
+    Args:
+      experiments: tested on the target, in the order of the table.
+
+    Returns:
+      Fine-tuned, from scratch, without adaptation, then the adapted ones.
+    """
+    first = {e.kind: e for e in reversed(experiments)}
+    order = ("finetuned", "supervised", "noDA", *ADAPTED.values())
+    return [first[kind] for kind in order if kind in first]
+
+
+def of_figure4(experiments: Sequence[Experiment]) -> list[Experiment]:
+    """The columns of Figure 4: every adapted model, AdaBN's apart."""
+    kinds = [kind for phase, kind in ADAPTED.items() if phase != "adabn"]
+    return [e for e in experiments if e.kind in kinds]
 
 
 def measure(

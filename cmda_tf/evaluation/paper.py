@@ -37,6 +37,14 @@ TABLE_1 = {
     "UDA d=31": _row(      (71.9, 0.5), (25.8, 12.5),   (55.2, 22.9), (15.2, 8.2),
                            (39.2, 21.8), (21.2, 3.9),   (34.3, 19.1), (24.7, 10.5)),
 }
+
+# Supervised by others (Payer et al., 2017); the paper has no ASD of them.
+CITED = {
+    "DL-MR, Payer 2017": _row((76.6, 13.8), None, (81.1, 13.8), None,
+                              (87.7, 7.7), None,  (75.2, 12.1), None),
+    "DL-CT, Payer 2017": _row((91.1, 18.4), None, (92.4, 3.6), None,
+                              (92.4, 3.3), None,  (87.2, 3.9), None),
+}
 # fmt: on
 
 
@@ -50,3 +58,8 @@ def published_rows(source: str, target: str, columns: Sequence[str]) -> dict[str
     if (source, target) == ("mr", "ct"):
         return TABLE_1
     return {title: row for title, row in TABLE_1.items() if title in ("Seg-MRI", "Seg-CT")}
+
+
+def cited_rows(columns: Sequence[str]) -> dict[str, Row]:
+    """The rows of others in the paper's table; with other structures none."""
+    return CITED if tuple(columns) == HEART.columns else {}

@@ -28,17 +28,21 @@ class Report:
       rows: by method, in the order of the table.
       meta: JSON-ready facts (settings, seeds, machine), copied to `results.json`.
       published: published rows; one whose name is among `rows` is printed below it.
+      cited: published rows of other methods, printed first; `-` where they have no value.
       selection: for rows whose model was chosen among snapshots, how good that choice was.
       notes: sentences below the table.
       details: more JSON-ready values for `results.json`.
+      counted: what means and counts are of, `subjects` or `seeds`.
     """
 
     rows: Mapping[str, Row]
     meta: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, Row] = field(default_factory=dict)
+    cited: Mapping[str, Row] = field(default_factory=dict)
     selection: Mapping[str, Hindsight] = field(default_factory=dict)
     notes: Sequence[str] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    counted: str = "subjects"
 
     @property
     def columns(self) -> list[str]:
@@ -65,12 +69,14 @@ class Report:
 
     def to_csv(self) -> str:
         """One line for each row and structure, at full precision."""
-        head = ["row", "structure", "dice_mean", "dice_std", "dice_subjects"]
-        lines = [[*head, "asd_mean", "asd_std", "asd_subjects", "subjects"]]
+        columns = [f"{m}_{x}" for m in ("dice", "asd") for x in ("mean", "std", self.counted)]
+        lines = [["row", "structure", *columns, self.counted]]
         for method, row in self.rows.items():
             for name in row.dice:
                 dice, asd = _numbers(row.dice[name]), _numbers(row.asd[name])
-                lines.append([method, name, *dice, *asd, len(row.subjects)])
+                known = row.dice[name] or row.asd[name]
+                total = known.total if known else len(row.subjects)
+                lines.append([method, name, *dice, *asd, total])
         return _csv(lines)
 
     def to_subjects_csv(self) -> str:
@@ -88,12 +94,24 @@ class Report:
         """Rows, `meta` and `selection` as JSON-ready values; None for what is not available."""
         return {
             "rows": {
-                method: {name: _result(row, name) for name in row.dice}
+                method: {name: self._result(row, name) for name in row.dice}
                 for method, row in self.rows.items()
             },
             "meta": dict(self.meta),
             "selection": {title: h.to_result() for title, h in self.selection.items()},
             **self.details,
+        }
+
+    def _result(self, row: Row, name: str) -> dict[str, float | int | None]:
+        """One structure's entry in `results.json`."""
+        dice, asd = row.dice[name], row.asd[name]
+        return {
+            "dice_mean": dice and dice.mean,
+            "dice_std": dice and dice.std,
+            f"dice_{self.counted}": dice.count if dice else 0,
+            "asd_mean": asd and asd.mean,
+            "asd_std": asd and asd.std,
+            f"asd_{self.counted}": asd.count if asd else 0,
         }
 
     def _lines_below(self) -> list[str]:
@@ -103,6 +121,8 @@ class Report:
 
     def _cells(self) -> Iterator[list[str]]:
         """The lines of the table below its head."""
+        for method, row in self.cited.items():
+            yield _line(f"{method} (paper)", row, missing="-")
         for method, row in self.rows.items():
             yield _line(method, row)
             if method in self.published:
@@ -111,6 +131,8 @@ class Report:
 
 def write_report(report: Report, folder: str | Path) -> None:
     """Writes `table.md`, `table.csv`, `subjects.csv`, then `results.json`, each atomically.
+
+    Without scores of single subjects there is no `subjects.csv`.
 
     Args:
       report: what to write.
@@ -122,19 +144,20 @@ def write_report(report: Report, folder: str | Path) -> None:
     folder = Path(folder)
     write_text(folder / "table.md", report.to_markdown())
     write_text(folder / "table.csv", report.to_csv())
-    write_text(folder / "subjects.csv", report.to_subjects_csv())
+    if any(row.subjects for row in report.rows.values()):
+        write_text(folder / "subjects.csv", report.to_subjects_csv())
     write_json(folder / "results.json", report.to_results())
 
 
-def _line(title: str, row: Row) -> list[str]:
-    cells = [_cell(measure[name]) for name in row.dice for measure in (row.dice, row.asd)]
+def _line(title: str, row: Row, missing: str = NOT_AVAILABLE) -> list[str]:
+    cells = [_cell(measure[name], missing) for name in row.dice for measure in (row.dice, row.asd)]
     mean = NOT_AVAILABLE if row.mean_dice is None else f"{row.mean_dice:.1f}"
     return [title, *cells, mean]
 
 
-def _cell(statistic: Statistic | None) -> str:
+def _cell(statistic: Statistic | None, missing: str) -> str:
     if statistic is None:
-        return NOT_AVAILABLE
+        return missing
     some = statistic.count < statistic.total
     part = f" ({statistic.count}/{statistic.total})" if some else ""
     return f"{statistic.mean:.1f}±{statistic.std:.1f}{part}"
@@ -145,18 +168,6 @@ def _numbers(statistic: Statistic | None) -> list[float | int | str]:
     if statistic is None:
         return [NOT_AVAILABLE, NOT_AVAILABLE, 0]
     return [statistic.mean, statistic.std, statistic.count]
-
-
-def _result(row: Row, name: str) -> dict[str, float | int | None]:
-    """One structure's entry in `results.json`."""
-    dice, asd = row.dice[name], row.asd[name]
-    return {
-        "dice_mean": dice and dice.mean,
-        "dice_std": dice and dice.std,
-        "asd_mean": asd and asd.mean,
-        "asd_std": asd and asd.std,
-        "asd_subjects": asd.count if asd else 0,
-    }
 
 
 def _csv(lines: list[list[Any]]) -> str:

@@ -1,10 +1,13 @@
 """Learning curves of a run, read from its TensorBoard logs."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from cmda_tf.errors import DataError
 from cmda_tf.figures.canvas import Canvas
+
+_PANELS_A_ROW = 3
 
 Curve = tuple[list[int], list[float]]
 
@@ -39,7 +42,7 @@ def read_curves(run_folder: str | Path) -> dict[str, Curve]:
 
 
 def draw_curves(curves: Mapping[str, Curve], labels: Mapping[str, str]) -> Canvas:
-    """One panel a curve.
+    """One panel a curve, three in a row.
 
     Args:
       curves: from `read_curves`.
@@ -50,10 +53,11 @@ def draw_curves(curves: Mapping[str, Curve], labels: Mapping[str, str]) -> Canva
     """
     if missing := [tag for tag in labels if tag not in curves]:
         raise ValueError(f"no curve {missing[0]!r} among {', '.join(sorted(curves))}")
-    figure = Canvas(3.4 * len(labels), 2.6, layout="constrained")
-    for panel, (tag, title) in zip(
-        figure.subplots(1, len(labels), squeeze=False)[0], labels.items()
-    ):
+    columns = min(_PANELS_A_ROW, len(labels))
+    rows = math.ceil(len(labels) / columns)
+    figure = Canvas(3.4 * columns, 2.6 * rows, layout="constrained")
+    for number, (tag, title) in enumerate(labels.items(), 1):
+        panel = figure.add_subplot(rows, columns, number)
         panel.plot(*curves[tag], color="#0072B2", linewidth=1.2)
         panel.set_title(title, fontsize=10)
         panel.set_xlabel("update", fontsize=9)

@@ -55,7 +55,10 @@ def figure1(subjects: Mapping[str, Sequence[LabelledVolume]], structures: Struct
     )
     panels = histograms.subplots(1, len(structures.columns), sharex=True, squeeze=False)[0]
     _draw_histograms(panels, subjects, structures)
-    histograms.supxlabel("intensity of the prepared volumes (mean 0, deviation 1)", fontsize=9)
+    histograms.supxlabel(
+        "intensity of the prepared volumes (mean 0, deviation 1); spikes: the brightest, cut off",
+        fontsize=9,
+    )
     handles = _modality_handles(*subjects)
     histograms.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=9)
     return figure
@@ -88,12 +91,15 @@ def _draw_histograms(
         for item in structures
     }
     edges = _bin_edges(np.concatenate([v for pair in values.values() for v in pair]))
+    brightest = [np.float32(s.image.max()) for members in subjects.values() for s in members]
     for panel, item in zip(panels, structures.in_columns):
         filled, line = values[item.index]
         if filled.size:
             panel.hist(filled, edges, density=True, color=item.colour, edgecolor="none")
         if line.size:
             panel.hist(line, edges, density=True, histtype="step", color="black", linewidth=1.2)
+        if top := max(_tallest(found, brightest, edges) for found in (filled, line)):
+            panel.set_ylim(0, 1.1 * top)
         spreads = [_spread(name, found) for name, found in zip(subjects, (filled, line))]
         panel.set_title("\n".join([item.name, *spreads]), fontsize=8)
         panel.tick_params(labelsize=8)
@@ -105,6 +111,15 @@ def _bin_edges(values: np.ndarray) -> np.ndarray:
     """Equal bins over all but the most extreme values."""
     low, high = np.percentile(values, (0.1, 99.9)) if values.size else (0.0, 1.0)
     return np.linspace(low, high if high > low else low + 1.0, BINS + 1)
+
+
+def _tallest(values: np.ndarray, brightest: Sequence[float], edges: np.ndarray) -> float:
+    """The tallest bin's density, but for the subjects' brightest intensities.
+
+    There the preparation gathers all that was brighter: spikes beside which nothing can be seen.
+    """
+    counts, _ = np.histogram(values[~np.isin(values, brightest)], edges)
+    return counts.max() / max(1, len(values)) / (edges[1] - edges[0])
 
 
 def _spread(modality: str, values: np.ndarray) -> str:

@@ -23,7 +23,7 @@ class Cost:
     Attributes:
       flop: floating-point operations of all its updates.
       memory: bytes of weights, their gradients and optimizer slots, and of the activations that
-        a backward pass keeps.
+        a backward pass keeps; the images, held in memory as well, are not in it.
     """
 
     flop: float
@@ -50,15 +50,19 @@ def estimate(step: Step, size: int) -> Cost:
         flop = settings.selftrain_steps * settings.batch * forward * (2 + BACKWARD)
         return Cost(flop, _memory([segmenter, dam, dam], [dam], settings.batch))
     paths = build_feature_paths(config, settings.depth, settings.taps, segmenter, dam)
-    critic = build_critic(config, paths.channels)
-    judge = forward_flop(critic)
-    # The critic sees both domains; its own backward pass is all there is. The DAM's goes through
-    # critic, frozen layers and DAM once.
-    critic_update = 2 * forward + 2 * judge * (1 + BACKWARD)
-    dam_update = (forward + judge) * (1 + BACKWARD)
+    critics = [build_critic(config, paths.channels)]
+    if settings.mask_critic_weight:  # it rests in the warm-up
+        critics.append(build_critic(config, config.classes, prefix="mask_"))
+    judges = [forward_flop(critic) for critic in critics]
+    # A critic sees both domains; its own backward pass is all there is. The DAM's goes through
+    # critics, frozen layers and DAM once.
+    warmup_update, critic_update = (
+        2 * forward + 2 * judge * (1 + BACKWARD) for judge in (judges[0], sum(judges))
+    )
+    dam_update = (forward + sum(judges)) * (1 + BACKWARD)
     joint = settings.critic_updates * critic_update + dam_update
-    flop = settings.warmup_updates * critic_update + settings.joint_updates * joint
-    memory = _memory([segmenter, dam, critic], [dam, critic], settings.batch)
+    flop = settings.warmup_updates * warmup_update + settings.joint_updates * joint
+    memory = _memory([segmenter, dam, *critics], [dam, *critics], settings.batch)
     return Cost(settings.batch * flop, memory)
 
 

@@ -1,8 +1,10 @@
 """The report over seeds: table, gains, choices among snapshots, figures, commands.
 
 report.md                  all of it, to be read
-table.md table.csv results.json depths.png depths.pdf
-figure1.png figure3.png figure4.png    of the first seed
+table.md table.csv results.json
+depths figure1 figure3 figure4     as PNG and PDF; the paper's figures of the first seed
+
+Nothing in it tells where on a machine it was made.
 """
 
 import datetime
@@ -15,19 +17,24 @@ from pathlib import Path
 from typing import Any
 
 from cmda_tf import __version__
-from cmda_tf.evaluation.paper import published_rows
+from cmda_tf.evaluation.paper import cited_rows, published_rows
 from cmda_tf.evaluation.report import Report, write_report
 from cmda_tf.figures.canvas import save
 from cmda_tf.figures.depths import draw_depths
 from cmda_tf.files import replacing, write_text
 from cmda_tf.reproduction.plan import Step
 from cmda_tf.reproduction.seeds import across, combine, depth_curves, gains, regrets
+from cmda_tf.training.names import FREE
 
 FIGURES = {
     "figure1": "Figure 1: the same structures in MR and CT, and their intensities.",
     "figure3": "Figure 3: test subjects of the target; truth, and one method of each kind.",
     "figure4": "Figure 4: all adapted models.",
 }
+PAPER_ROWS = (
+    "(paper): MM-WHS at 256x256, mean ± std over its four test subjects; DL-MR and DL-CT as the "
+    "paper cites them."
+)
 ON_PHANTOM = (
     "These are numbers of a phantom: simulated volumes whose modalities differ by imaging physics "
     "alone. They show that the program does what it is meant to do and what each part of it is "
@@ -41,7 +48,7 @@ ON_PHANTOM = (
 
 def write_seeds_report(
     out: Path,
-    command: str,
+    command: Sequence[str],
     results: Mapping[int, Mapping[str, Any]],
     folders: Mapping[int, Path],
     steps: Sequence[Step],
@@ -50,7 +57,7 @@ def write_seeds_report(
 
     Args:
       out: folder for it.
-      command: that makes it.
+      command: that makes it, as words.
       results: `results.json` of each seed's report.
       folders: of each seed's report.
       steps: the rows' runs, of any seed.
@@ -58,38 +65,52 @@ def write_seeds_report(
     Returns:
       The report, of which the table is to be printed.
     """
-    meta = _meta(command, results)
+    meta = _meta(command, results, steps)
     found = gains(results)
-    published = "(paper): MM-WHS at 256x256, mean ± std over its four test subjects."
-    spread = f"Mean ± {meta['std']}. Seeds: {', '.join(map(str, results))}."
-    notes = [spread, published, *map(str, found), *regrets(results)]
+    notes = [f"Mean ± {meta['std']}. Seeds: {', '.join(map(str, results))}."]
     details = {"gains": [vars(gain) for gain in found], "by_seed": results}
     rows, used = combine(results), steps[0].settings
     columns = tuple(next(iter(rows.values())).dice)
-    table_1 = published_rows(used.source, used.target, columns)
-    report = Report(rows, meta, table_1, notes=notes, details=details)
+    table_1, cited = published_rows(used.source, used.target, columns), cited_rows(columns)
+    if cited:
+        notes.append(PAPER_ROWS)
+    notes += [*map(str, found), *regrets(results)]
+    counted = "seeds" if len(results) > 1 else "subjects"
+    facts = {"notes": notes, "details": details, "counted": counted}
+    report = Report(rows, meta, table_1, cited, **facts)
     write_report(report, out)
     shown = {}
     if curves := depth_curves(results):
         save(draw_depths(curves, across(results)), out / "depths")
-        shown["depths"] = "Adaptation depth d against mean Dice; a dot a seed."
-    first = next(iter(results))
-    for name, caption in FIGURES.items():
-        source = folders[first] / f"{name}.png"
-        if source.is_file():
-            with replacing(out / source.name) as temporary:
-                shutil.copyfile(source, temporary)
-            shown[name] = f"{caption} Seed {first}."
+        shown["depths"] = "Adaptation depth d against mean Dice; a small mark a seed."
+    seed, folder = next(iter(folders.items()))
+    for name in _copy_figures(folder, out):
+        shown[name] = f"{FIGURES[name]} Seed {seed}."
     write_text(out / "report.md", _to_markdown(report, shown, steps))
     return report
 
 
-def _meta(command: str, results: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
-    """Where, when and how the numbers were made."""
+def _copy_figures(folder: Path, out: Path) -> list[str]:
+    """Copies those of `FIGURES` that a seed's report has; returns their names."""
+    found = []
+    for name in FIGURES:
+        files = [p for kind in ("png", "pdf") if (p := folder / f"{name}.{kind}").is_file()]
+        for path in files:
+            with replacing(out / path.name) as temporary:
+                shutil.copyfile(path, temporary)
+        found += [name] if files else []
+    return found
+
+
+def _meta(
+    command: Sequence[str], results: Mapping[int, Mapping[str, Any]], steps: Sequence[Step]
+) -> dict[str, Any]:
+    """Where, when and how the numbers were made; of each run all settings that decide them."""
     first = next(iter(results.values()))["meta"]
     return {
-        "command": command,
+        "command": portable(command),
         "seeds": list(results),
+        "settings": {step.name: _deciding(step) for step in steps},
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
         "versions": {**first["versions"], "cmda_tf": __version__},
@@ -98,6 +119,12 @@ def _meta(command: str, results: Mapping[int, Mapping[str, Any]]) -> dict[str, A
         "std": "population standard deviation over "
         + ("seeds of each seed's mean over test subjects" if len(results) > 1 else "test subjects"),
     }
+
+
+def _deciding(step: Step) -> dict[str, Any]:
+    """Phase and settings of a run but its seed and what is `FREE`, such as folders."""
+    decide = {k: v for k, v in step.settings.to_dict().items() if k not in FREE | {"seed"}}
+    return {"phase": step.phase, "origin": step.origin, **decide}
 
 
 def machine() -> str:
@@ -133,4 +160,26 @@ def _to_markdown(report: Report, shown: Mapping[str, str], steps: Sequence[Step]
 
 
 def _command(step: Step) -> str:
-    return shlex.join(["python", "-m", "cmda_tf.train", *step.arguments])
+    return portable(["python", "-m", "cmda_tf.train", *step.arguments])
+
+
+def portable(command: Sequence[str]) -> str:
+    """A command line without this machine's folders.
+
+    Args:
+      command: its words; a path is a word or what follows a flag's `=`.
+
+    Returns:
+      The words quoted for a shell. An absolute path is told from the working folder if it lies
+      there, else by its last name alone.
+    """
+
+    def told(word: str) -> str:
+        flag, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+        path, here = Path(value), Path.cwd()
+        if not path.is_absolute():
+            return word
+        shown = path.relative_to(here) if path.is_relative_to(here) else path.name
+        return f"{flag}{equals}{shown}"
+
+    return shlex.join(map(told, command))

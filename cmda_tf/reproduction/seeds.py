@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cmda_tf.evaluation.experiments import ADAPTED
 from cmda_tf.evaluation.scores import Row, Statistic
 
 
@@ -179,15 +180,18 @@ def mean_dice(row: Mapping[str, Mapping[str, float | None]]) -> float | None:
 
 
 def depth_curves(results: Mapping[int, Mapping[str, Any]]) -> dict[str, dict[int, list[float]]]:
-    """Method to depth to the mean Dice [%] of each seed, of the runs that have the usual name."""
+    """Method to depth to the mean Dice [%] of each seed, of the runs that have the usual name.
+
+    Methods are called as usual, whatever titles their rows have.
+    """
     curves: dict[str, dict[int, list[float]]] = {}
     for result in results.values():
         for title, run in result["meta"]["runs"].items():
             dice, depth = mean_dice(result["rows"][title]), run["depth"]
             usual = depth is not None and run["run"] == f"{run['phase']}_d{depth}"
             if usual and dice is not None:
-                kind = title.partition(" d=")[0]
-                curves.setdefault(kind, {}).setdefault(depth, []).append(dice)
+                by_depth = curves.setdefault(ADAPTED[run["phase"]], {})
+                by_depth.setdefault(depth, []).append(dice)
     return curves
 
 

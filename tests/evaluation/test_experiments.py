@@ -6,7 +6,7 @@ from cmda_tf.data.manifest import Manifest
 from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError
 from cmda_tf.evaluation import experiments
-from cmda_tf.evaluation.experiments import find_experiments
+from cmda_tf.evaluation.experiments import find_experiments, of_figure3, of_figure4
 from cmda_tf.settings import AdaptSettings, SelfTrainSettings, SourceSettings
 from cmda_tf.training.names import training_domain
 from cmda_tf.training.runs import start_run
@@ -54,6 +54,24 @@ def test_all_rows_in_the_papers_order(make, tmp_path):
         ("UDA d=31", "target", "ct"),
         ("Self-training d=13", "target", "ct"),
         ("Self-training d=21", "target", "ct"),
+    ]
+
+
+def test_columns_of_the_figures(make, tmp_path):
+    for depth in (13, 21):
+        make("adapt", depth=depth)
+        make("adabn", depth=depth)
+    make("adapt", depth=13, name="tuned", title="tuned")
+    make("selftrain", depth=13)
+    make("finetune")
+    make("source", domain="ct")
+    make("source")
+    target = [e for e in find_experiments(tmp_path) if e.domain == "ct"]
+    assert [e.title for e in of_figure3(target)] == [
+        *("Seg-CT-STL", "Seg-CT", "noDA", "AdaBN d=13", "UDA d=13", "Self-training d=13"),
+    ]
+    assert [e.title for e in of_figure4(target)] == [
+        *("UDA d=13", "UDA d=21", "tuned", "Self-training d=13"),
     ]
 
 

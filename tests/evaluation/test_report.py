@@ -1,13 +1,14 @@
 """The report's four forms, from rows whose numbers are known."""
 
 import csv
+import io
 import json
 
 import pytest
 
 from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError
-from cmda_tf.evaluation.paper import TABLE_1, published_rows
+from cmda_tf.evaluation.paper import CITED, TABLE_1, cited_rows, published_rows
 from cmda_tf.evaluation.report import Report, write_report
 from cmda_tf.evaluation.scores import Scores, summarise
 
@@ -67,12 +68,36 @@ def test_published_rows_stand_below_ours(report):
     assert both.to_results() == report.to_results()
 
 
+def test_rows_of_others_stand_first_and_have_no_asd(report):
+    columns = ("AA", "LA-blood", "LV-blood", "LV-myo")
+    assert cited_rows(columns) == CITED and cited_rows(("liver",)) == {}
+    lines = Report(report.rows, cited=CITED).to_markdown().splitlines()[2:]
+    assert lines[0].startswith("| DL-MR, Payer 2017 (paper) | 76.6±13.8 | - | 81.1±13.8 | - |")
+    payer = ["91.1±18.4", "92.4±3.6", "92.4±3.3", "87.2±3.9"]  # mean 90.775
+    assert lines[1] == f"| DL-CT, Payer 2017 (paper) | {' | - | '.join(payer)} | - | 90.8 |"
+    assert lines[2].startswith("| Seg-MRI | ")
+
+
+def test_counts_are_of_subjects_that_have_a_value():
+    missing = {name: Scores(NAN, NAN) for name in HEART.columns}
+    good = {name: Scores(80.0, 1.5) for name in HEART.columns}
+    report = Report({"some": summarise([good, missing]), "none": summarise([missing, missing])})
+    cell = report.to_results()["rows"]["some"]["AA"]
+    assert cell["dice_subjects"] == cell["asd_subjects"] == 1
+    table = list(csv.DictReader(io.StringIO(report.to_csv())))
+    assert [line["subjects"] for line in table] == ["2"] * 8
+    assert table[0]["dice_subjects"] == "1" and table[4]["dice_subjects"] == "0"
+
+
 def test_results_follow_the_contract(report):
     results = report.to_results()
     assert list(results["rows"]) == ["Seg-MRI", "noDA", "UDA d=13"]
     assert results["meta"] == {"seed": 0}
     assert results["rows"]["Seg-MRI"]["AA"] == pytest.approx(
-        {"dice_mean": 85.0, "dice_std": 5.0, "asd_mean": 1.0, "asd_std": 0.5, "asd_subjects": 2}
+        {
+            **{"dice_mean": 85.0, "dice_std": 5.0, "dice_subjects": 2},
+            **{"asd_mean": 1.0, "asd_std": 0.5, "asd_subjects": 2},
+        }
     )
     never = results["rows"]["noDA"]["LV-blood"]
     assert never["dice_mean"] == 0.0

@@ -1,5 +1,7 @@
 """Figures: what is drawn, not how it looks."""
 
+from types import SimpleNamespace
+
 import matplotlib.colors as colors
 import numpy as np
 import pytest
@@ -105,6 +107,17 @@ def test_figure1_draws_both_modalities(manifest):
         figure1({"MR": mr}, HEART)
 
 
+def test_histograms_show_what_is_beside_the_cut_of_the_brightest():
+    """Of 100 intensities 80 are cut at the maximum, 20 lie evenly in two bins below."""
+    values = np.repeat([0.0, 0.25, 1.0], [10, 10, 80]).reshape(1, 10, 10)
+    label = np.full(values.shape, HEART["AA"].index)
+    one = SimpleNamespace(id="a", image=values, label=label)
+    axis = figure1({"MR": [one], "CT": [one]}, HEART).axes[2]
+    width = 1 / 60  # bins over 0..1
+    assert max(p.get_height() for p in axis.patches[:60]) == pytest.approx(0.8 / width)
+    assert axis.get_ylim() == (0, pytest.approx(1.1 * 0.1 / width))
+
+
 def test_architecture_is_that_of_the_table():
     texts = " ".join(_texts(draw(13)))
     assert "layers 10-13" in texts and "layers 14-17" in texts and "512, dilation 2" in texts
@@ -123,6 +136,9 @@ def test_curves_of_a_run(tiny, tmp_path):
     assert steps == [1, 2, 3] and np.isfinite(values).all()
     figure = draw_curves(curves, {"train/loss": "Loss", "train/dice": "Dice"})
     assert [axis.get_title() for axis in figure.axes] == ["Loss", "Dice"]
+    five = draw_curves({n: ([0, 1], [0.0, 1.0]) for n in "abcde"}, {n: n for n in "abcde"})
+    grid = [axis.get_subplotspec().get_geometry()[:2] for axis in five.axes]
+    assert grid == [(2, 3)] * 5
     with pytest.raises(ValueError, match="no curve 'x'"):
         draw_curves(curves, {"x": ""})
     with pytest.raises(DataError, match="expected TensorBoard logs"):

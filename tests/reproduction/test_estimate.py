@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from cmda_tf.models.blocks import ModelConfig
+from cmda_tf.models.critic import build_critic
 from cmda_tf.models.segmenter import build_segmenter
 from cmda_tf.reproduction.estimate import estimate, forward_flop, measured_throughput
 from cmda_tf.reproduction.plan import Step
@@ -39,6 +40,9 @@ def test_updates_scale_what_is_counted():
     joint = {"warmup_updates": 0, "critic_updates": 4}
     one = cost("adapt", AdaptSettings(joint_updates=1, **joint, **small))
     assert cost("adapt", AdaptSettings(joint_updates=3, **joint, **small)).flop == 3 * one.flop
+    masked = cost("adapt", AdaptSettings(joint_updates=1, mask_critic_weight=0.3, **joint, **small))
+    mask = forward_flop(build_critic(ModelConfig(size=16, width=0.0625), 5))
+    assert masked.flop - one.flop == pytest.approx(2 * (4 * 2 * 3 + 3) * mask)
     segmenter = build_segmenter(ModelConfig(size=16, width=0.0625))
     kept = sum(int(tf.reduce_prod(x.output.shape[1:])) for x in segmenter.layers)
     more = cost("source", SourceSettings(width=0.0625, batch=5)).memory

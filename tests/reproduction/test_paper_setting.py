@@ -1,9 +1,20 @@
-"""The first steps of the paper's full setting, on a tiny network and tiny slices."""
+"""The first steps of the paper's full setting: its flags on tiny slices, and its full size."""
 
 from pathlib import Path
 
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cmda_tf.models.blocks import ModelConfig
+from cmda_tf.models.segmenter import build_dam, build_segmenter
 from cmda_tf.reproduction.plan import make_plan, with_seed
+from cmda_tf.reproduction.sizes import PAPER_SIZE
 from cmda_tf.train import train
+from cmda_tf.training.adversarial import make_players
+from cmda_tf.training.common import augmentation
+from cmda_tf.training.players import make_joint_update
+from cmda_tf.training.steps import make_source_step
 
 FLAGS = Path(__file__).parents[2] / "flags"
 SHORT = ("--width=0.0625", "--steps=2", "--finetune_steps=1", "--warmup_updates=1")
@@ -21,6 +32,32 @@ def test_first_steps_of_the_papers_setting(manifest, tmp_path, untraced):
         assert run.finished and run.folder == tmp_path / step.name
         done.append(step.name)
     assert done == ["source_mr", "adapt_d13", "adabn_d13", "finetune_ct"]
+
+
+@pytest.mark.slow
+def test_first_updates_at_the_papers_size(untraced):
+    """256x256, full width, batch 5: one source step, then one update of critic and DAM each."""
+    plan = make_plan(
+        [f"--flagfile={FLAGS / 'paper.cfg'}"], FLAGS / "rows", ["seg_mri", "uda_d13"], []
+    )
+    source, adapt = (step.settings for step in plan)
+    segmenter = build_segmenter(ModelConfig(size=PAPER_SIZE, width=source.width))
+    generator = np.random.default_rng(0)
+    shape = (source.batch, PAPER_SIZE, PAPER_SIZE)
+    images = tf.constant(generator.normal(size=(2, *shape, 3)), tf.float32)
+    labels = tf.constant(generator.integers(0, 5, shape), tf.uint8)
+    adam, rate = tf.keras.optimizers.Adam(), lambda number: source.learning_rate
+    step = make_source_step(segmenter, adam, rate, source.dice_weight, augmentation(source), 0)
+    metrics = untraced(step, tf.constant(0, tf.int64), {"images": images[0], "labels": labels})
+    assert np.isfinite(float(metrics["loss"])) and segmenter.count_params() > 2e7
+    config = ModelConfig(size=PAPER_SIZE, width=adapt.width)
+    players = make_players(adapt, config, segmenter, build_dam(config, adapt.depth, segmenter))
+    rates = adapt.critic_learning_rate, adapt.dam_learning_rate
+    joint = make_joint_update(players, lambda number: rates, 1, augmentation(adapt), 0)
+    before = [np.array(v) for v in players.dam.trainable_variables]
+    metrics = untraced(joint, tf.constant(0, tf.int64), {"source": images, "target": images + 1})
+    assert all(np.isfinite(float(value)) for value in metrics.values())
+    assert all((np.array(v) != b).any() for v, b in zip(players.dam.trainable_variables, before))
 
 
 def test_step_is_finished_when_its_weights_are_there(manifest, tmp_path):

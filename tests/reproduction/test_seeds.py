@@ -105,6 +105,10 @@ def test_curves_hold_the_usual_runs_alone():
     assert curves == {"AdaBN": {31: [50, 54]}, "UDA": {31: [65, 69]}}
     assert across({0: result(), 1: result(4.0)}) == {"noDA": 40, "Seg-CT-STL": 80}
     assert across({0: result(without=("noDA",))}) == {"Seg-CT-STL": 80}
+    titled = result()
+    for part in (titled["rows"], titled["meta"]["runs"]):
+        part["Ours"] = part.pop("UDA d=31")
+    assert depth_curves({0: titled}) == {"AdaBN": {31: [50]}, "UDA": {31: [65]}}
 
 
 def test_regrets_and_mean_dice():
