@@ -75,7 +75,8 @@ class PhaseSettings(Options):
 class SegmentationSettings(PhaseSettings):
     """What the phases share that minimise Eq. 1: its weight, and the appearance of the images.
 
-    The adversarial phase has no random appearance: its critic is to know the source as it is.
+    The adversarial phase has no random appearance: its critic is to know the source as it is. In
+    self-training it is that of the source images (`source_weight`).
     """
 
     dice_weight: float = setting(1.0, "Lambda of Eq. 1.", minimum=0)
@@ -185,6 +186,9 @@ class SelfTrainSettings(SegmentationSettings):
     )
     thresholds_every: int = setting(
         100, "Steps between two measurements of the classes' thresholds.", minimum=1
+    )
+    source_weight: float = setting(
+        0.0, "Weight of Eq. 1 on labelled source images beside the pseudo labels.", minimum=0
     )
     align_classes: bool = setting(
         False,

@@ -18,7 +18,8 @@ IGNORED = 255  # the pseudo label of a pixel that does not teach
 MEASURED_SLICES = 256  # evenly spaced over all: some 16 of each training subject
 _SLICES_A_BATCH = 16
 _ALIGNMENT_ROUNDS = 50
-_LARGEST_FACTOR = 1e3
+_LARGEST_FACTOR = np.float32(1e3)
+_SMALLEST_SHARE = 1e-6  # of a class that is not predicted
 
 Predict = Callable[[tf.Tensor], tf.Tensor]
 
@@ -109,7 +110,11 @@ def class_shares(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def class_factors(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Factors that give the mean probabilities the wanted shares.
+    """Factors with which the likeliest classes have the wanted shares.
+
+    The predicted labels are what teaches. With factors that give the mean probabilities the shares
+    instead, what the model is unsure of still goes to the background, and structures come out
+    too small.
 
     Args:
       probabilities: `[N, C]`.
@@ -118,12 +123,14 @@ def class_factors(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
     Returns:
       `[C]` float32 within 1/1000..1000, the first being 1.
     """
-    factors = np.ones(len(shares))
+    factors = np.ones(len(shares), np.float32)
     for _ in range(_ALIGNMENT_ROUNDS):
-        means = aligned(probabilities, factors.astype(np.float32)).mean(axis=0, dtype=np.float64)
-        factors *= shares / np.maximum(means, 1e-12)
+        labels = (probabilities * factors).argmax(axis=-1)
+        found = np.bincount(labels, minlength=len(shares)) / len(labels)
+        # The root damps: a share may answer to its factor more than in proportion.
+        factors *= np.sqrt(shares / np.maximum(found, _SMALLEST_SHARE)).astype(np.float32)
         factors = np.clip(factors / factors[0], 1 / _LARGEST_FACTOR, _LARGEST_FACTOR)
-    return factors.astype(np.float32)
+    return factors
 
 
 def aligned(probabilities, factors):

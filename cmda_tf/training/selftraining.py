@@ -2,10 +2,13 @@
 
 The teacher is an exponential average of the student's weights (Tarvainen and Valpola, "Mean
 teachers are better role models", NeurIPS 2017). Its predictions become pseudo labels where they
-are confident (`pseudo_labels`). Only the DAM learns; the layers above it stay as they are. Target
-labels are not read.
+are confident (`pseudo_labels`). Labelled source images of random appearance may be learned from
+beside them: what is known for certain keeps the structures' outlines in place while the pseudo
+labels move the rest. Only the DAM learns; the layers above it stay as they are. Target labels are
+not read.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,6 +68,11 @@ class Pair:
         """The student's logits; its BatchNorm uses the batch, the layers above do not."""
         return self.upper(self.student(images, training=True), training=False)
 
+    def source_logits(self, images: tf.Tensor) -> tf.Tensor:
+        """The student's logits for source images, all layers in inference mode: the moving
+        statistics stay the target's, to which the DAM belongs."""
+        return self.upper(self.student(images, training=False), training=False)
+
 
 def selftrain(settings: SelfTrainSettings, manifest: Manifest) -> Run:
     """`--phase=selftrain`: goes on from an adapted run, or with a self-training stopped earlier.
@@ -77,12 +85,16 @@ def selftrain(settings: SelfTrainSettings, manifest: Manifest) -> Run:
     run = start_run("selftrain", settings, config, run_inputs(manifest, settings.target, origin))
     if run.finished:
         return run
+    _check_appearance(settings)
     seed_everything(settings)
     segmenter = trained_segmenter(config, origin)
     pair = make_pair(settings, config, segmenter, origin)
     router = build_router(config, settings.depth, segmenter, pair.teacher)
-    target = target_slices(settings, manifest)
-    _learn(run, settings, pair, router, target, _rule(settings, manifest))
+    target, source = target_slices(settings, manifest), None
+    if settings.source_weight or settings.align_classes:
+        source = load_slices(manifest, settings.source, "train", with_labels=True)
+    rule = _rule(settings, manifest.structures.classes, source)
+    _learn(run, settings, pair, router, target, source, rule)
     if settings.refresh_statistics:
         refresh_statistics(config, settings.depth, segmenter, pair.teacher, target)
     run.finish(router)
@@ -127,24 +139,27 @@ def make_selftrain_step(
 ) -> Callable[[tf.Tensor, dict[str, tf.Tensor]], Metrics]:
     """One update of the student on the teacher's pseudo labels; then the teacher follows.
 
-    The teacher sees the image as it is. Its labels are warped with the student's image, whose
-    appearance may be randomised besides.
+    The teacher sees the image as it is. Its labels are warped with the student's image.
 
     Returns:
-      A function of (step number, batch of `images`) to metrics.
+      A function of (step number, batch) to metrics. The batch holds target `images` and, where
+      `settings.source_weight` is not 0, `source` with `images` and `labels`.
     """
     warps, looks, seed = augmentation(settings), appearance(settings), settings.seed
     variables = pair.student.trainable_variables
+    terms = {"dice_weight": settings.dice_weight, "class_weights": settings.class_weights}
 
     @tf.function(jit_compile=settings.jit_compile)
-    def update(images: tf.Tensor, labels: tf.Tensor) -> Metrics:
+    def update(images: tf.Tensor, labels: tf.Tensor, source: tuple | None) -> Metrics:
         kept = labels != IGNORED
         with tf.GradientTape() as tape:
-            logits = pair.student_logits(images)
-            metrics = hybrid_loss(
-                logits, labels, settings.dice_weight, kept, settings.class_weights
-            )
-        minimise(metrics["loss"], tape, pair.optimizer, variables)
+            metrics = hybrid_loss(pair.student_logits(images), labels, mask=kept, **terms)
+            loss = metrics["loss"]
+            if source is not None:
+                known = hybrid_loss(pair.source_logits(source[0]), source[1], **terms)["loss"]
+                metrics["source_loss"] = known
+                loss += settings.source_weight * known
+        minimise(loss, tape, pair.optimizer, variables)
         follow(pair.teacher, pair.student, settings.teacher_decay)
         return {**metrics, "kept": tf.reduce_mean(tf.cast(kept, tf.float32))}
 
@@ -152,16 +167,30 @@ def make_selftrain_step(
     def step(number: tf.Tensor, batch: dict[str, tf.Tensor]) -> Metrics:
         labels = rule.labels(pair.predict(batch["images"]))
         images, labels = augment(batch["images"], labels, fold(seed, number), warps)
-        return update(randomise(images, fold(seed, number, 1), looks), labels)
+        source = None
+        if settings.source_weight:
+            known = batch["source"]["images"], batch["source"]["labels"]
+            seen, truth = augment(*known, fold(seed, number, 2), warps)
+            source = randomise(seen, fold(seed, number, 3), looks), truth
+        return update(images, labels, source)
 
     return step
 
 
-def _rule(settings: SelfTrainSettings, manifest: Manifest) -> Rule:
+def _check_appearance(settings: SelfTrainSettings) -> None:
+    """Refuses a random appearance without the images that would get it."""
+    for name, strength in dataclasses.asdict(appearance(settings)).items():
+        if strength and not settings.source_weight:
+            raise UsageError(
+                f"--{name}: in self-training for source images alone; expected --source_weight "
+                "above 0"
+            )
+
+
+def _rule(settings: SelfTrainSettings, classes: int, source: SliceStack | None) -> Rule:
     """How the teacher's predictions become labels; of the source's labels the shares alone."""
-    shares, classes = None, manifest.structures.classes
+    shares = None
     if settings.align_classes:
-        source = load_slices(manifest, settings.source, "train", with_labels=True)
         shares = class_shares(source.labels[source.usable], classes)
     return Rule.of(classes, settings.confidence_quantile, settings.confidence, shares)
 
@@ -172,6 +201,7 @@ def _learn(
     pair: Pair,
     router: tf.keras.Model,
     target: SliceStack,
+    source: SliceStack | None,
     rule: Rule,
 ) -> None:
     """The training loop."""
@@ -193,7 +223,22 @@ def _learn(
         factors=rule.factors,
     )
     loop.restore("selftrain")
-    draw = functools.partial(batches, target, settings.batch, settings.seed)
+    draw = functools.partial(_draw, settings, target, source)
     show = previews(path(router, "target"), target)
     every = settings.log_every, settings.checkpoint_every
     loop.run("selftrain", settings.selftrain_steps, draw, update, *every, show)
+
+
+def _draw(
+    settings: SelfTrainSettings,
+    target: SliceStack,
+    source: SliceStack | None,
+    start: int,
+    stop: int,
+) -> tf.data.Dataset:
+    """Batches of target images and, where they are learned from, of labelled source images."""
+    drawn = batches(target, settings.batch, settings.seed, start, stop)
+    if not settings.source_weight:
+        return drawn
+    known = batches(source, settings.batch, settings.seed + 1, start, stop)
+    return tf.data.Dataset.zip((drawn, known)).map(lambda own, other: {**own, "source": other})

@@ -11,6 +11,7 @@ from cmda_tf.data.slices import load_slices
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.evaluation.experiments import ADAPTED
 from cmda_tf.evaluation.predict import load_model
+from cmda_tf.losses.hybrid import hybrid_loss
 from cmda_tf.models.segmenter import build_segmenter
 from cmda_tf.settings import AdaptSettings, SelfTrainSettings
 from cmda_tf.training.adabn import adapt_statistics
@@ -201,7 +202,16 @@ def images(manifest):
 
 
 @pytest.fixture(scope="module")
-def once(make, short, images, untraced):
+def known(manifest):
+    """A batch of labelled source images."""
+    stack = load_slices(manifest, "mr", "train", with_labels=True)
+    triples = stack.images[stack.triples(np.arange(22, 26))]
+    images = np.moveaxis(triples.astype(np.float32), 1, -1)
+    return {"images": tf.constant(images), "labels": tf.constant(stack.labels[22:26])}
+
+
+@pytest.fixture(scope="module")
+def once(make, short, images, known, untraced):
     """`once(**changes)`: the teacher's weights after one update under changed settings."""
     rule = Rule.of(5, 0.5, 0.9, None)
     rule.thresholds.assign(tf.fill([5], 0.25))
@@ -210,7 +220,8 @@ def once(make, short, images, untraced):
         settings = short(**changes)
         pair, _ = make(settings)
         step = make_selftrain_step(pair, rule, settings)
-        untraced(step, tf.constant(1, tf.int64), {"images": images})
+        batch = {"images": images, **({"source": known} if settings.source_weight else {})}
+        untraced(step, tf.constant(1, tf.int64), batch)
         return get_weights(pair.teacher)
 
     return update
@@ -228,7 +239,7 @@ def usual(once):
         ("teacher_decay", 0.5),
         ("dice_weight", 0.0),
         ("class_weights", False),
-        ("intensity_curves", 1.0),
+        ("source_weight", 1.0),
         ("augment", False),
         ("seed", 1),
     ],
@@ -236,6 +247,55 @@ def usual(once):
 def test_settings_of_the_update_have_an_effect(once, usual, name, value):
     found = once(**{name: value})
     assert any((found[key] != usual[key]).any() for key in usual if key.endswith("/kernel"))
+
+
+def test_source_images_alone_get_a_random_appearance(once):
+    plain, random = once(source_weight=1.0), once(source_weight=1.0, intensity_curves=1.0)
+    assert any((random[key] != plain[key]).any() for key in plain if key.endswith("/kernel"))
+    # What follows the target's batches does not see the source's.
+    first = "dam_conv1_conv"  # before any weight has moved, so is the input of the first norm
+    statistics = [n for n in plain if n.endswith("moving_mean") and n.startswith("dam_rm1_")]
+    assert first + "/kernel" in plain and statistics
+    np.testing.assert_array_equal(plain[statistics[0]], random[statistics[0]])
+
+
+def test_random_appearance_without_source_images_is_refused(short, manifest):
+    message = r"--noise: in self-training for source images alone; expected --source_weight above 0"
+    with pytest.raises(UsageError, match=message):
+        selftrain(short(noise=0.1, name="noisy"), manifest)
+
+
+def test_source_images_alone_lower_the_loss_on_them(make, short, images, known):
+    """No pixel of the target teaches: what the DAM learns it learns from the source."""
+    settings = short(selftrain_learning_rate=3e-3, augment=False, source_weight=2.0)
+    players, segmenter = make(settings)
+    rule = Rule.of(5, 0.0, 0.9, None)
+    rule.thresholds.assign(tf.fill([5], 2.0))
+    step, frozen = make_selftrain_step(players, rule, settings), get_weights(segmenter)
+    batch = {"images": images, "source": known}
+    found = [step(tf.constant(n, tf.int64), batch) for n in range(8)]
+    expected = hybrid_loss(players.source_logits(known["images"]), known["labels"])["loss"]
+    assert float(found[-1]["source_loss"]) < float(found[0]["source_loss"])
+    assert float(expected) < float(found[0]["source_loss"])
+    assert all(float(metrics["loss"]) == 0 for metrics in found)
+    assert_equal(get_weights(segmenter), frozen)
+
+
+def test_labels_of_the_source_alone_are_learned_from(
+    short, manifest_without_target_labels, untraced, monkeypatch
+):
+    load, read = store.load_subject, []
+
+    def watched(path, with_label=True, classes=255):
+        if with_label:
+            read.append(path.name)
+        return load(path, with_label, classes)
+
+    monkeypatch.setattr(slices, "load_subject", watched)
+    unlabelled = manifest_without_target_labels
+    changes = {"source_weight": 1.0, "noise": 0.1, "name": "with_source"}
+    untraced(selftrain, short(**changes, prepared=str(unlabelled.folder)), unlabelled)
+    assert read and all(name.startswith("mr_train_") for name in read), read
 
 
 @pytest.fixture(scope="module")
