@@ -11,9 +11,8 @@ from cmda_tf import __version__
 from cmda_tf.data.geometry import LIP_DIRECTION
 from cmda_tf.data.preprocess import CUT_PERCENTILE
 from cmda_tf.errors import UsageError
-from cmda_tf.evaluation.predict import load_model
 from cmda_tf.files import make_folder, write_json
-from cmda_tf.inference.trained import ROLES, TrainedModel
+from cmda_tf.inference.trained import TrainedModel
 
 ABOUT = "cmda_tf.json"
 
@@ -23,10 +22,10 @@ class Paths(tf.Module):
 
     def __init__(self, model: TrainedModel):
         super().__init__()
-        self.networks = {role: load_model(model.run, role) for role in ROLES}
+        self.networks = model.networks
         shape = [None, model.size, model.size, 3]
         spec = tf.TensorSpec(shape, tf.float32, name="images")
-        self.functions = {role: self._function(role, spec) for role in ROLES}
+        self.functions = {role: self._function(role, spec) for role in self.networks}
 
     def _function(self, role: str, spec: tf.TensorSpec) -> tf.types.experimental.GenericFunction:
         @tf.function(input_signature=[spec])
@@ -54,7 +53,9 @@ def write_onnx(model: TrainedModel, out: Path) -> None:
     try:
         import tf2onnx
     except ImportError as error:
-        raise UsageError(f"--format=onnx: needs the package tf2onnx ({error})") from error
+        raise UsageError(
+            f'--format=onnx: needs the package tf2onnx, pip install "cmda_tf[onnx]" ({error})'
+        ) from error
     paths = Paths(model)
     with _new_folder(out) as folder:
         for role, function in paths.functions.items():
