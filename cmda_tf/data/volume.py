@@ -49,6 +49,8 @@ def check_image(image: sitk.Image, name: str) -> sitk.Image:
     Raises:
       DataError: it is no 3-D scalar image with sane spacing and finite voxels, or it is constant.
     """
+    if image.GetDimension() != 3:
+        raise DataError(f"{name}: expected a 3-D image, found {image.GetDimension()}-D data")
     try:
         image = sitk.Cast(image, sitk.sitkFloat32)
     except RuntimeError as error:

@@ -51,4 +51,5 @@ def _show(panel: Axes, plane: np.ndarray, low: float, high: float) -> None:
 def _letter(panel: Axes, letter: str) -> None:
     """Says which side of the patient is on the left-hand side."""
     place = {"transform": panel.transAxes, "ha": "left", "va": "center"}
-    panel.text(0.02, 0.5, letter, color="white", fontsize=11, fontweight="bold", **place)
+    on_black = {"facecolor": "black", "alpha": 0.6, "linewidth": 0, "pad": 1.5}
+    panel.text(0.02, 0.5, letter, color="white", fontsize=11, bbox=on_black, **place)

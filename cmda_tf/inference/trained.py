@@ -38,11 +38,9 @@ class TrainedModel:
         self.structures = Structures.from_dict(run.record["inputs"]["structures"])
         self.spacing_mm = float(run.record["inputs"]["spacing_mm"])
         self.size = run.config.size
-        if self.structures.classes != run.config.classes:
-            raise ValueError(
-                f"{self.structures.classes - 1} structures, a network of {run.config.classes} "
-                "classes with the background"
-            )
+        found, expected = len(self.structures.members), run.config.classes - 1
+        if found != expected:
+            raise ValueError(f"expected {expected} structures, found {found}")
         prepared_grid((0.0, 0.0, 0.0), self.size, self.spacing_mm)  # refuses what is no grid
         self.networks = load_paths(run)
 

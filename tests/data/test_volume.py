@@ -62,8 +62,8 @@ def test_reads_every_scalar_type_with_its_geometry(tmp_path, noise, name, dtype)
 @pytest.mark.parametrize(
     ("image", "words"),
     [
-        (sitk.Image([8, 8], sitk.sitkInt16), "cannot be read as a 3-D image"),
-        (sitk.Image([4, 4, 4, 4], sitk.sitkFloat32), "cannot be read as a 3-D image"),
+        (sitk.Image([8, 8], sitk.sitkInt16), "expected a 3-D image, found 2-D"),
+        (sitk.Image([4, 4, 4, 4], sitk.sitkFloat32), "expected a 3-D image, found 4-D"),
         (sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3), "expected scalar voxels, found vector"),
         (sitk.Image([4, 4, 4], sitk.sitkComplexFloat32), "expected scalar voxels, found complex"),
         (sitk.Image([4, 4, 4], sitk.sitkInt16), "found the constant 0"),

@@ -156,8 +156,9 @@ def test_labels_beside_the_image_are_safe(run, image, monkeypatch):
 
 def test_output_folder_is_tried_before_anything_is_computed(run, image, tmp_path, monkeypatch):
     monkeypatch.setattr("cmda_tf.predict._predict", None)
-    with pytest.raises(DataError, match=r"patient\.nii\.gz: cannot make this output folder"):
-        main([str(image)], PredictSettings(str(run.folder), out=str(image)))
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="file: cannot make this output folder"):
+        main([str(image)], PredictSettings(str(run.folder), out=str(tmp_path / "file")))
     monkeypatch.setattr("fcntl.lockf", mock.Mock(side_effect=BlockingIOError))
     with pytest.raises(UsageError, match="another process is working in this folder"):
         main([str(image)], PredictSettings(str(run.folder), out=str(tmp_path / "out")))
@@ -205,7 +206,7 @@ def test_no_run_or_one_without_structures(run, tmp_path):
 @pytest.mark.parametrize(
     ("part", "changes", "message"),
     [
-        ("inputs", {"structures": LIVER}, "1 structures, a network of 5 classes"),
+        ("inputs", {"structures": LIVER}, "expected 4 structures, found 1"),
         ("inputs", {"spacing_mm": 0}, "spacing is not positive"),
         ("inputs", {"spacing_mm": "far"}, "could not convert string"),
         ("model", {"size": "16"}, "'str'"),
