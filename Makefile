@@ -50,7 +50,7 @@ $(VENV)/.demo: setup.py
 
 $(VENV)/.test: setup.py
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --editable ".[test,notebooks]"
+	$(VENV)/bin/python -m pip install --quiet --editable ".[test,notebooks,onnx]"
 	touch $@ $(VENV)/.demo
 
 $(VENV_ADDONS)/.test: setup.py

@@ -11,6 +11,7 @@ VERSION = re.search(
 )[1]
 
 TEST = ["pytest>=8", "pytest-xdist>=3", "hypothesis>=6", "medpy>=0.5", "ruff>=0.6"]
+ONNX = ["tf2onnx>=1.17", "onnxruntime>=1.20"]
 NOTEBOOKS = ["nbclient>=0.10", "nbformat>=5", "ipykernel>=6"]
 
 setup(
@@ -35,6 +36,7 @@ setup(
     extras_require={
         "test": TEST,
         "notebooks": NOTEBOOKS,
+        "onnx": ONNX,
         "gpu": ["tensorflow[and-cuda]>=2.15,<2.22"],
         "addons": ["tensorflow==2.15.*", "tensorflow-addons==0.23.0; python_version < '3.12'"],
     },

@@ -23,7 +23,9 @@ class ExportSettings(Options):
 
     model: str | None = setting(None, "Folder of a finished run, such as runs/adapt_d13.")
     out: str | None = setting(None, "Folder to write; it must not exist.")
-    format: str = setting("saved_model", "What to write; onnx needs tf2onnx.", choices=FORMATS)
+    format: str = setting(
+        "saved_model", "What to write; onnx needs the extra [onnx].", choices=FORMATS
+    )
 
 
 def main(settings: ExportSettings) -> None:

@@ -20,7 +20,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it is renamed to `path`.
 
     The temporary name keeps all suffixes (`.nii.gz`), since writers choose the format by
-    them. On any exception the temporary file is removed and `path` is as it was.
+    them. On any exception the temporary file is removed and `path` is as it was; an OSError that
+    names no file, as that of a full disk, gets its name.
     """
     path = Path(path)
     make_folder(path.parent)
@@ -28,6 +29,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

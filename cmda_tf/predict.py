@@ -1,16 +1,19 @@
 """`python -m cmda_tf.predict --model=runs/adapt_d13 --out=DIR IMAGE...`: segments images.
 
-Each image gets a label map on its own grid, with the data set's own codes, and an overlay as PNG;
-all share `volumes.csv` (mm3) and colour tables for 3D Slicer and ITK-SNAP. One image that cannot be
-read does not keep the others from being done; the exit code is then 1.
+Each image gets a label map on its own grid, with the data set's own codes, and an overlay as PNG.
+Maps are NIfTI where the image is, else NRRD, so that no digit of the grid is lost. All images share
+`volumes.csv` (mm3) and colour tables for 3D Slicer and ITK-SNAP. One image that cannot be read does
+not keep the others from being done; the exit code is then 1.
 """
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from cmda_tf import cli
 from cmda_tf.errors import DataError, UsageError
+from cmda_tf.files import locked
 from cmda_tf.options import Options, setting
 
 
@@ -38,23 +41,25 @@ def main(images: list[str], settings: PredictSettings) -> None:
     """Segments the images one after another."""
     if settings.model is None:
         raise UsageError("--model: expected the folder of a finished run, found none")
-    names = _names(images)
+    out = Path(settings.out)
+    names = _names(images, out)
     centre = _centre(settings.centre)
     from cmda_tf.inference.outputs import write_colours, write_volumes
     from cmda_tf.inference.trained import load_run
 
-    model, out = load_run(settings.model), Path(settings.out)
+    model = load_run(settings.model)
     volumes, failed = {}, []
-    for name, path in names.items():
-        try:
-            volumes[name] = _predict(model, path, out / name, centre, settings)
-        except DataError as error:
-            failed.append(path)
-            print(f"error: {error}", file=sys.stderr)
-    if volumes:
-        write_colours(out, model.structures)
-        write_volumes(out / "volumes.csv", volumes)
-        print(f"written to {out}")
+    with locked(out):
+        for name, path in names.items():
+            try:
+                volumes[name] = _predict(model, path, out / name, centre, settings)
+            except DataError as error:
+                failed.append(path)
+                print(f"error: {error}", file=sys.stderr)
+        if volumes:
+            write_colours(out, model.structures)
+            write_volumes(out / "volumes.csv", volumes)
+            print(f"written to {out}")
     if failed:
         raise DataError(f"{len(failed)} of {len(names)} images could not be segmented")
 
@@ -62,11 +67,13 @@ def main(images: list[str], settings: PredictSettings) -> None:
 def _predict(model, path: str, prefix: Path, centre, settings: PredictSettings) -> dict[str, float]:
     """Segments one image; returns its structures' volumes."""
     from cmda_tf.data.volume import read_volume
+    from cmda_tf.formats.table import exact_ending
     from cmda_tf.inference.outputs import write_overlay, write_segmentation
 
     image = read_volume(path)
-    found = model.predict(image, settings.domain, centre, settings.keep_largest)
-    label = write_segmentation(found, prefix, settings.probabilities, settings.entropy)
+    found = model.predict(image, settings.domain, centre, settings.keep_largest, name=path)
+    maps = (settings.probabilities, settings.entropy, exact_ending(path))
+    label = write_segmentation(found, prefix, *maps)
     if settings.overlay:
         write_overlay(prefix.with_name(f"{prefix.name}_overlay.png"), image, found)
     volumes = found.volumes_mm3()
@@ -75,14 +82,19 @@ def _predict(model, path: str, prefix: Path, centre, settings: PredictSettings) 
     return volumes
 
 
-def _names(images: list[str]) -> dict[str, str]:
-    """What each image's files are called, to its path."""
+def _names(images: list[str], out: Path) -> dict[str, str]:
+    """What each image's files are called, to its path; none may lie in `out`."""
     from cmda_tf.formats.table import stem
 
     if not images:
         raise UsageError("expected at least one IMAGE, found none")
     names: dict[str, str] = {}
     for path in images:
+        if out.resolve() in (Path(path).resolve(), Path(os.path.abspath(path)).parent.resolve()):
+            raise UsageError(
+                f"--out: {path} lies in {out}, where its label may lie as well and would be "
+                "replaced; expected another folder"
+            )
         if (name := stem(path)) in names:
             raise UsageError(f"{path}: its output would replace that of {names[name]}")
         names[name] = path

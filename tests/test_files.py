@@ -20,6 +20,12 @@ def test_failed_write_leaves_what_was_there(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_full_disk_is_told_with_the_file(tmp_path):
+    with pytest.raises(OSError, match="No space left") as caught, replacing(tmp_path / "x"):
+        raise OSError(28, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "x")
+
+
 def test_json_without_nan(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "x.json", {"x": float("nan")})

@@ -70,6 +70,12 @@ class Geometry:
         matrix = np.reshape(self.direction, (3, 3))
         return np.array(self.origin_mm) + (ends * self.spacing_mm) @ matrix.T
 
+    def holds(self, point_mm: Sequence[float]) -> bool:
+        """Whether a point (LPS) lies within one of the voxels."""
+        along_mm = (np.asarray(point_mm) - self.origin_mm) @ np.reshape(self.direction, (3, 3))
+        index, size = along_mm / self.spacing_mm, np.array(self.size_ijk)
+        return bool(np.all((index >= -0.5) & (index <= size - 0.5)))
+
     def blank(self, pixel_type: int = sitk.sitkUInt8) -> sitk.Image:
         """An image of zeros on this grid."""
         image = sitk.Image(list(self.size_ijk), pixel_type)

@@ -38,7 +38,7 @@ def preprocess(
     """Brings one volume to the prepared grid and intensity scale.
 
     Args:
-      id: subject, such as "ct_train_1003".
+      id: subject, such as "ct_train_1003"; what to call the image in messages.
       domain: such as "mr".
       image: float32 intensities.
       classes: class indices (uint8) on the image's grid, or None. With `centre_on_label`
@@ -60,7 +60,7 @@ def preprocess(
         centre_mm = label_centre_mm(classes) if on_label else volume_centre_mm(image)
     grid = prepared_grid(centre_mm, size, spacing_mm)
     sampled = grid.resample(anti_alias(image, spacing_mm), sitk.sitkLinear, math.nan)
-    normalised, cut = normalise(sitk.GetArrayFromImage(sampled), f"{id}_image")
+    normalised, cut = normalise(sitk.GetArrayFromImage(sampled), id)
     label, inside = None, None
     if classes is not None:
         label = sitk.GetArrayFromImage(grid.resample(classes, sitk.sitkNearestNeighbor, 0))
@@ -123,13 +123,15 @@ def normalise(volume_kji: np.ndarray, name: str) -> tuple[np.ndarray, float]:
       The normalised volume, float32, and the intensity at which it was cut.
 
     Raises:
-      DataError: nothing but one value is left.
+      DataError: nothing is within the field of view, or nothing but one value is left.
     """
     seen = ~np.isnan(volume_kji)
     values = volume_kji[seen]
-    cut = float(np.percentile(values, CUT_PERCENTILE)) if values.size else math.nan
+    if not values.size:
+        raise DataError(f"{name}: no voxel of the prepared grid lies inside the scan")
+    cut = float(np.percentile(values, CUT_PERCENTILE))
     values = np.minimum(values, np.float32(cut))
-    if not values.size or values.min() == values.max():
+    if values.min() == values.max():
         raise DataError(
             f"{name}: nothing to see in the prepared grid: at least {CUT_PERCENTILE:g} % of its "
             f"{values.size} voxels inside the scan have the same value"

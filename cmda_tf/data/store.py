@@ -148,8 +148,8 @@ def labels_to_raw(
     """
     values, background = np.asarray(label_kji, np.uint8), 0
     if structures is not None:
-        background = next(iter(structures.background_codes), 0)
-        values = np.array([background, *(s.codes[0] for s in structures)], np.uint16)[values]
+        background = structures.written_codes[0]
+        values = np.array(structures.written_codes, np.uint16)[values]
     return subject.raw.resample(subject.grid.apply(values), sitk.sitkNearestNeighbor, background)
 
 

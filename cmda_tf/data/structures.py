@@ -85,6 +85,12 @@ class Structures:
         """The members in the order of tables and figures."""
         return tuple(self[name] for name in self.columns)
 
+    @property
+    def written_codes(self) -> tuple[int, ...]:
+        """The label code that is written for each class index, the background's first."""
+        background = next(iter(self.background_codes), 0)
+        return (background, *(s.codes[0] for s in self.members))
+
     @cached_property
     def code_to_class(self) -> dict[int, int]:
         """Class index of every known label code."""

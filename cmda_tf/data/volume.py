@@ -40,15 +40,22 @@ def read_volume(path: str | Path) -> sitk.Image:
 
 
 def check_image(image: sitk.Image, name: str) -> sitk.Image:
-    """An image that was not read here, once it is known to be what `read_volume` returns.
+    """An image that was not read here, as `read_volume` would return it.
 
     Args:
-      image: float32.
+      image: of any pixel type.
       name: what to call it in messages.
 
     Raises:
-      DataError: it is no 3-D image with sane spacing and finite voxels, or it is constant.
+      DataError: it is no 3-D scalar image with sane spacing and finite voxels, or it is constant.
     """
+    if image.GetDimension() != 3:
+        raise DataError(f"{name}: expected a 3-D image, found {image.GetDimension()}-D data")
+    try:
+        image = sitk.Cast(image, sitk.sitkFloat32)
+    except RuntimeError as error:
+        kind = image.GetPixelIDTypeAsString()
+        raise DataError(f"{name}: expected scalar voxels, found {kind}") from error
     return _varying(_checked(image, name), name)
 
 

@@ -20,6 +20,7 @@ from cmda_tf.models.segmenter import (
 from cmda_tf.training.runs import Run
 from cmda_tf.training.weights import set_weights
 
+DOMAINS = ("target", "source")
 SLICES_A_BATCH = 16
 
 Predictor = Callable[[np.ndarray], np.ndarray]
@@ -38,21 +39,27 @@ def load_networks(run: Run) -> tuple[tf.keras.Model, tf.keras.Model | None, int]
     return segmenter, dam, depth
 
 
-def load_model(run: Run, domain: str) -> tf.keras.Model:
-    """A run's final model for one domain of images.
+def load_paths(run: Run) -> dict[str, tf.keras.Model]:
+    """A run's final models by the domain of their images; they share their upper layers.
 
     Args:
       run: a finished run of any phase.
-      domain: `source` for the segmenter's own path, `target` for the path through the DAM;
-        a run without a DAM has one path for both.
 
     Returns:
-      Images `[B, size, size, 3]` to logits `[B, size, size, classes]`.
+      `source` for the segmenter's own path, `target` for the path through the DAM; a run without
+      a DAM has one path for both. Images `[B, size, size, 3]` to logits
+      `[B, size, size, classes]`.
     """
     segmenter, dam, depth = load_networks(run)
     if dam is None:
-        return segmenter
-    return path(build_router(run.config, depth, segmenter, dam), domain)
+        return dict.fromkeys(DOMAINS, segmenter)
+    router = build_router(run.config, depth, segmenter, dam)
+    return {domain: path(router, domain) for domain in DOMAINS}
+
+
+def load_model(run: Run, domain: str) -> tf.keras.Model:
+    """A run's final model for one domain of images, `source` or `target`: see `load_paths`."""
+    return load_paths(run)[domain]
 
 
 def feature_model(run: Run, domain: str, layer: int) -> tf.keras.Model:

@@ -1,5 +1,6 @@
 """The image formats that are read: how a path tells them apart, and what checks each first."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,9 @@ class Format:
     check: Callable[[Path], list[Path]]
 
 
+_NIFTI = Format((".nii.gz", ".nii"), "NiftiImageIO", nifti.check_file)
 FORMATS = (
-    Format((".nii.gz", ".nii"), "NiftiImageIO", nifti.check_file),
+    _NIFTI,
     Format((".nrrd", ".nhdr"), "NrrdImageIO", nrrd.check_file),
     Format((".mha", ".mhd"), "MetaImageIO", metaimage.check_file),
 )
@@ -35,9 +37,18 @@ ENDINGS = tuple(ending for found in FORMATS for ending in found.endings)
 
 
 def stem(path: str | Path) -> str:
-    """The name of an image without its ending; a DICOM folder's own name."""
-    name = Path(path).name
+    """The name of an image without its ending; a DICOM folder's own name, also of `.`."""
+    name = Path(os.path.abspath(path)).name
     return next((name[: -len(e)] for e in ENDINGS if name.lower().endswith(e)), name)
+
+
+def exact_ending(path: str | Path) -> str:
+    """The ending of a file that can keep the grid of the image at `path` to the last digit.
+
+    NIfTI has single precision, enough for its own; ITK takes the rounding of another format's
+    origin for another grid.
+    """
+    return ".nii.gz" if Path(path).name.lower().endswith(_NIFTI.endings) else ".nrrd"
 
 
 def check_files(path: str | Path) -> list[Path]:

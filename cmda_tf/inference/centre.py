@@ -13,7 +13,9 @@ from cmda_tf.errors import DataError
 Look = Callable[[Sequence[float]], tuple[Geometry, np.ndarray]]
 
 
-def find_centre_mm(image: sitk.Image, look: Look, window_mm: float) -> tuple[float, ...]:
+def find_centre_mm(
+    image: sitk.Image, look: Look, window_mm: float, name: str = "image"
+) -> tuple[float, ...]:
     """The centre of what the model finds.
 
     Windows half overlap and cover the volume. The one with most foreground gives a first centre,
@@ -23,6 +25,7 @@ def find_centre_mm(image: sitk.Image, look: Look, window_mm: float) -> tuple[flo
       image: the volume.
       look: a window's centre (LPS, mm) to its grid and probabilities `[K, J, I, classes]`.
       window_mm: width of a window.
+      name: what to call the image in messages.
 
     Returns:
       A point (LPS, mm).
@@ -40,8 +43,7 @@ def find_centre_mm(image: sitk.Image, look: Look, window_mm: float) -> tuple[flo
             best, found = volume, middle
     if found is None:
         raise DataError(
-            "the model finds none of its structures in this image; --centre=x,y,z says where "
-            "they are"
+            f"{name}: the model finds none of its structures; --centre=x,y,z says where they are"
         )
     _, again = _foreground(*look(found))
     return found if again is None else again

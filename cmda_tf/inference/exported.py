@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import tensorflow as tf
@@ -11,9 +12,10 @@ from cmda_tf import __version__
 from cmda_tf.data.geometry import LIP_DIRECTION
 from cmda_tf.data.preprocess import CUT_PERCENTILE
 from cmda_tf.errors import UsageError
-from cmda_tf.evaluation.predict import load_model
+from cmda_tf.evaluation.predict import load_paths
 from cmda_tf.files import make_folder, write_json
-from cmda_tf.inference.trained import ROLES, TrainedModel
+from cmda_tf.inference.trained import TrainedModel
+from cmda_tf.training.runs import Run
 
 ABOUT = "cmda_tf.json"
 
@@ -21,12 +23,12 @@ ABOUT = "cmda_tf.json"
 class Paths(tf.Module):
     """Both paths of a run as functions of images alone."""
 
-    def __init__(self, model: TrainedModel):
+    def __init__(self, networks: dict[str, tf.keras.Model]):
         super().__init__()
-        self.networks = {role: load_model(model.run, role) for role in ROLES}
-        shape = [None, model.size, model.size, 3]
+        self.networks = networks
+        shape = [None, *networks["target"].input_shape[1:]]
         spec = tf.TensorSpec(shape, tf.float32, name="images")
-        self.functions = {role: self._function(role, spec) for role in ROLES}
+        self.functions = {role: self._function(role, spec) for role in self.networks}
 
     def _function(self, role: str, spec: tf.TensorSpec) -> tf.types.experimental.GenericFunction:
         @tf.function(input_signature=[spec])
@@ -39,14 +41,14 @@ class Paths(tf.Module):
 
 def write_saved_model(model: TrainedModel, out: Path) -> None:
     """Writes a SavedModel with the signatures `source` and `target`, and `cmda_tf.json`."""
-    paths = Paths(model)
+    paths = Paths(model.networks)
     with _new_folder(out) as folder:
         tf.saved_model.save(paths, str(folder), signatures=paths.functions)
         write_json(folder / ABOUT, _about(model))
 
 
 def write_onnx(model: TrainedModel, out: Path) -> None:
-    """Writes `source.onnx` and `target.onnx`, and `cmda_tf.json`.
+    """Writes `source.onnx` and `target.onnx`, both in float32, and `cmda_tf.json`.
 
     Raises:
       UsageError: tf2onnx is not installed.
@@ -54,14 +56,22 @@ def write_onnx(model: TrainedModel, out: Path) -> None:
     try:
         import tf2onnx
     except ImportError as error:
-        raise UsageError(f"--format=onnx: needs the package tf2onnx ({error})") from error
-    paths = Paths(model)
+        raise UsageError(
+            f'--format=onnx: needs the package tf2onnx, pip install "cmda_tf[onnx]" ({error})'
+        ) from error
+    paths = Paths(_in_float32(model.run))
     with _new_folder(out) as folder:
         for role, function in paths.functions.items():
             tf2onnx.convert.from_function(
                 function, function.input_signature, output_path=str(folder / f"{role}.onnx")
             )
         write_json(folder / ABOUT, _about(model))
+
+
+def _in_float32(run: Run) -> dict[str, tf.keras.Model]:
+    """A run's networks; weights always are float32, and ONNX convolves no bfloat16."""
+    record = {**run.record, "model": {**run.record["model"], "precision": "float32"}}
+    return load_paths(replace(run, record=record))
 
 
 def _about(model: TrainedModel) -> dict:

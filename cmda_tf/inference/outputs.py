@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,12 +11,17 @@ import SimpleITK as sitk
 
 from cmda_tf.data.geometry import LIP_DIRECTION, Geometry
 from cmda_tf.data.structures import Structures
+from cmda_tf.errors import DataError
 from cmda_tf.files import replacing, write_text
 from cmda_tf.inference.segmentation import Segmentation
 
 
 def write_segmentation(
-    segmentation: Segmentation, prefix: Path, probabilities: bool, entropy: bool
+    segmentation: Segmentation,
+    prefix: Path,
+    probabilities: bool,
+    entropy: bool,
+    ending: str = ".nii.gz",
 ) -> Path:
     """Writes `PREFIX_label.nii.gz` and, where asked for, the other maps.
 
@@ -24,20 +30,41 @@ def write_segmentation(
       prefix: folder and name of the image.
       probabilities: `PREFIX_probability_NAME.nii.gz` for each structure.
       entropy: `PREFIX_entropy.nii.gz`.
+      ending: of all of them, as of `cmda_tf.formats.table`.
 
     Returns:
       The label map's path.
+
+    Raises:
+      DataError: a file cannot be written.
     """
-    label = prefix.with_name(f"{prefix.name}_label.nii.gz")
-    _write(segmentation.label, label)
+
+    def write(image: sitk.Image, kind: str) -> Path:
+        path = prefix.with_name(f"{prefix.name}_{kind}{ending}")
+        with replacing(path) as temporary:
+            try:
+                sitk.WriteImage(image, str(temporary), True)
+            except RuntimeError as error:
+                reason = str(error).splitlines()[-1].removeprefix("ITK ERROR: ")
+                raise DataError(f"{path}: cannot be written: {reason}") from error
+        return path
+
+    label = write(segmentation.label, "label")
     if probabilities:
-        for item in segmentation.structures:
-            name = "".join(c if c.isalnum() or c in "+-" else "_" for c in item.name)
-            map_path = prefix.with_name(f"{prefix.name}_probability_{name}.nii.gz")
-            _write(segmentation.probability(item.name), map_path)
+        for name, called in _file_names(segmentation.structures).items():
+            write(segmentation.probability(name), f"probability_{called}")
     if entropy:
-        _write(segmentation.entropy(), prefix.with_name(f"{prefix.name}_entropy.nii.gz"))
+        write(segmentation.entropy(), "entropy")
     return label
+
+
+def _file_names(structures: Structures) -> dict[str, str]:
+    """What each structure is called in names of files; no two alike."""
+    # An ending such as _left_lung_3 belongs to one structure, whatever the others are called.
+    names = {s: re.sub(r"[^\w+-]", "_", s.name) for s in structures}
+    if len({name.lower() for name in names.values()}) < len(names):
+        names = {s: f"{name}_{s.codes[0]}" for s, name in names.items()}
+    return {s.name: name for s, name in names.items()}
 
 
 def write_volumes(path: Path, volumes: Mapping[str, Mapping[str, float]]) -> None:
@@ -59,10 +86,10 @@ def write_colours(folder: Path, structures: Structures) -> None:
     slicer, snap = ["# code name r g b a", "0 background 0 0 0 0"], ["# idx r g b a vis mesh name"]
     snap.append('0 0 0 0 0 0 0 "Clear Label"')
     for item in structures:
-        rgb = [int(item.colour[n : n + 2], 16) for n in (1, 3, 5)]
-        shown = " ".join(map(str, rgb))
-        slicer.append(f"{item.codes[0]} {item.name.replace(' ', '_')} {shown} 255")
-        snap.append(f'{item.codes[0]} {shown} 1 1 1 "{item.name}"')
+        rgb = " ".join(str(int(item.colour[n : n + 2], 16)) for n in (1, 3, 5))
+        words = item.name.replace('"', "'").split()  # one line, and one quoted word in it
+        slicer.append(f"{item.codes[0]} {'_'.join(words)} {rgb} 255")
+        snap.append(f'{item.codes[0]} {rgb} 1 1 1 "{" ".join(words)}"')
     write_text(folder / "labels.ctbl", "\n".join(slicer) + "\n")
     write_text(folder / "labels.txt", "\n".join(snap) + "\n")
 
@@ -89,8 +116,3 @@ def _upright(image: sitk.Image) -> Geometry:
     low, high = local.min(axis=0), local.max(axis=0)
     size = tuple(int(n) for n in np.floor((high - low) / spacing) + 1)
     return Geometry(size, (spacing,) * 3, tuple((axes @ low).tolist()), LIP_DIRECTION)
-
-
-def _write(image: sitk.Image, path: Path) -> None:
-    with replacing(path) as temporary:
-        sitk.WriteImage(image, str(temporary), True)

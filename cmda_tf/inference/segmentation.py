@@ -32,8 +32,7 @@ class Segmentation:
     @property
     def label(self) -> sitk.Image:
         """Label codes (uint16), the data set's own, on the image's grid."""
-        background = next(iter(self.structures.background_codes), 0)
-        codes = np.array([background, *(s.codes[0] for s in self.structures)], np.uint16)
+        codes = np.array(self.structures.written_codes, np.uint16)
         return self.raw.apply(codes[sitk.GetArrayViewFromImage(self.classes)])
 
     def probability(self, name: str) -> sitk.Image:

@@ -7,17 +7,16 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from cmda_tf.data.geometry import Geometry
+from cmda_tf.data.geometry import Geometry, prepared_grid
 from cmda_tf.data.preprocess import preprocess
 from cmda_tf.data.structures import Structures
 from cmda_tf.data.volume import check_image, read_volume
 from cmda_tf.errors import DataError, UsageError
-from cmda_tf.evaluation.predict import load_model, probability_predictor
+from cmda_tf.evaluation.predict import DOMAINS, load_paths, probability_predictor
 from cmda_tf.inference.centre import find_centre_mm
 from cmda_tf.inference.segmentation import Segmentation, to_segmentation
+from cmda_tf.training.names import SETTINGS
 from cmda_tf.training.runs import Run, finished_run
-
-ROLES = ("target", "source")
 
 
 class TrainedModel:
@@ -27,6 +26,11 @@ class TrainedModel:
       run: the run.
       structures: what it segments.
       spacing_mm, size: of the grid it sees, isotropic and cubic.
+      networks: by the domain of their images, as `cmda_tf.evaluation.predict.load_paths` has them.
+
+    Raises:
+      DataError: its weights are damaged or not of its networks.
+      LookupError, TypeError, ValueError: its settings are not those of such a run.
     """
 
     def __init__(self, run: Run):
@@ -34,6 +38,11 @@ class TrainedModel:
         self.structures = Structures.from_dict(run.record["inputs"]["structures"])
         self.spacing_mm = float(run.record["inputs"]["spacing_mm"])
         self.size = run.config.size
+        found, expected = len(self.structures.members), run.config.classes - 1
+        if found != expected:
+            raise ValueError(f"expected {expected} structures, found {found}")
+        prepared_grid((0.0, 0.0, 0.0), self.size, self.spacing_mm)  # refuses what is no grid
+        self.networks = load_paths(run)
 
     def predict(
         self,
@@ -41,6 +50,7 @@ class TrainedModel:
         domain: str = "target",
         centre: str | Sequence[float] = "image",
         keep_largest: bool = False,
+        name: str | None = None,
     ) -> Segmentation:
         """Segments a volume.
 
@@ -50,20 +60,22 @@ class TrainedModel:
           centre: of the cube that the model sees: `image` for the middle of the volume, `model`
             for where the model itself finds the structures, or a point (x, y, z) in mm, LPS.
           keep_largest: of each structure keep the largest connected component.
+          name: what to call the image in messages; by default its file, or "image".
 
         Returns:
           The segmentation, on the grid of the image.
 
         Raises:
           UsageError: an unknown domain or centre.
-          DataError: the image cannot be read, or is no such image.
+          DataError: the image cannot be read, is no such image, or does not hold the centre.
         """
-        if domain not in ROLES:
-            raise UsageError(f"domain: expected one of {', '.join(ROLES)}; found {domain!r}")
+        if domain not in DOMAINS:
+            raise UsageError(f"domain: expected one of {', '.join(DOMAINS)}; found {domain!r}")
         if isinstance(image, sitk.Image):
-            name, image = "image", check_image(sitk.Cast(image, sitk.sitkFloat32), "image")
+            name = name or "image"
+            image = check_image(image, name)
         else:
-            name, image = str(image), read_volume(image)
+            name, image = name or str(image), read_volume(image)
         centre_mm = self._centre_mm(image, domain, centre, name)
         grid, probabilities = self.probabilities(image, domain, centre_mm, name)
         return to_segmentation(
@@ -88,17 +100,19 @@ class TrainedModel:
             point = tuple(float(x) for x in centre)
             if len(point) != 3 or not np.isfinite(point).all():
                 raise UsageError(f"centre: expected a point x, y, z in mm; found {centre}")
+            if not Geometry.of(image).holds(point):
+                raise DataError(f"{name}: the centre {point} mm (LPS) lies outside it")
             return point
         if centre == "image":
             return None
         if centre != "model":
             raise UsageError(f"centre: expected image, model or x,y,z in mm; found {centre!r}")
         look = functools.partial(self.probabilities, image, domain, name=name)
-        return find_centre_mm(image, look, self.size * self.spacing_mm)
+        return find_centre_mm(image, look, self.size * self.spacing_mm, name)
 
     @functools.cache  # noqa: B019 - a model lives as long as its networks
     def _network(self, domain: str):
-        return probability_predictor(load_model(self.run, domain))
+        return probability_predictor(self.networks[domain])
 
 
 def load_run(path: str | Path) -> TrainedModel:
@@ -108,10 +122,11 @@ def load_run(path: str | Path) -> TrainedModel:
       path: the run's folder, such as `runs/adapt_d13`.
 
     Raises:
-      DataError: there is no finished run, or one of an older version without structures.
+      DataError: there is no finished run, a damaged one, or one of an older version without
+        structures.
     """
     run = finished_run(Path(path), "python -m cmda_tf.train")
     try:
         return TrainedModel(run)
-    except (LookupError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: its settings do not tell its structures ({error})") from error
+    except (LookupError, TypeError, ValueError, UsageError) as error:
+        raise DataError(f"{run.folder / SETTINGS}: not those of a model ({error})") from error

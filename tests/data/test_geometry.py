@@ -31,6 +31,15 @@ def test_prepared_grid_is_what_itk_calls_lip():
     assert name == "LIP"
 
 
+def test_which_points_a_grid_holds():
+    # The first axis runs along -y, 3 voxels of 2 mm from y = 10: voxels from y = 11 down to y = 5.
+    grid = Geometry((3, 1, 1), (2.0, 1.0, 4.0), (0, 10, 0), (0, 1, 0, -1, 0, 0, 0, 0, 1))
+    for point, held in {(0, 10.9, 0): True, (0, 11.1, 0): False, (0, 5.1, 0): True}.items():
+        assert grid.holds(point) == held
+    assert not grid.holds((0, 4.9, 0)) and not grid.holds((0.6, 8, 0))
+    assert grid.holds((-0.4, 8, 1.9)) and not grid.holds((0, 8, -2.1))
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.tuples(SPACING, SPACING, SPACING), st.tuples(OFFSET, OFFSET, OFFSET), ANGLE, ANGLE)
 def test_geometry_survives_images_and_json(spacing_mm, centre_mm, a, b):

@@ -177,6 +177,11 @@ def test_nothing_left_after_the_cut_is_an_error(bright):
         normalise(volume, "mr_train_7_image")
 
 
+def test_a_grid_beside_the_scan_is_an_error():
+    with pytest.raises(DataError, match="mr_7: no voxel of the prepared grid lies inside the scan"):
+        normalise(np.full((3, 3, 3), np.nan, np.float32), "mr_7")
+
+
 def test_centre_is_the_bounding_box_of_all_structures():
     raw = centred_geometry((40, 30, 20), (1.0, 2.0, 3.0), AXIAL, (100, 0, 0))
     classes = np.zeros(raw.shape_kji, np.uint8)

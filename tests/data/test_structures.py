@@ -31,6 +31,8 @@ def test_another_table():
     assert ABDOMEN.code_to_class == {0: 0, 1: 0, 6: 1, 2: 2, 3: 2}
     assert [s.name for s in ABDOMEN] == ["liver", "kidneys"]
     assert [s.name for s in ABDOMEN.in_columns] == ["kidneys", "liver"]
+    assert ABDOMEN.written_codes == (0, 6, 2)
+    assert HEART.written_codes == (0, 205, 420, 500, 820)
     with pytest.raises(KeyError):
         ABDOMEN["spleen"]
 

@@ -10,7 +10,13 @@ from helpers_data import centred_geometry, oblique, write
 
 from cmda_tf.data.geometry import Geometry
 from cmda_tf.data.structures import HEART
-from cmda_tf.data.volume import check_same_geometry, read_label, read_volume, to_classes
+from cmda_tf.data.volume import (
+    check_image,
+    check_same_geometry,
+    read_label,
+    read_volume,
+    to_classes,
+)
 from cmda_tf.errors import DataError
 
 GEOMETRY = centred_geometry((7, 6, 5), (0.7, 0.9, 1.6), oblique(12, -7, 30), (40.0, -30.0, 90.0))
@@ -51,6 +57,26 @@ def test_reads_every_scalar_type_with_its_geometry(tmp_path, noise, name, dtype)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), noise.astype(dtype))
     for found, expected in zip(Geometry.of(image).to_dict().values(), GEOMETRY.to_dict().values()):
         np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (sitk.Image([8, 8], sitk.sitkInt16), "expected a 3-D image, found 2-D"),
+        (sitk.Image([4, 4, 4, 4], sitk.sitkFloat32), "expected a 3-D image, found 4-D"),
+        (sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3), "expected scalar voxels, found vector"),
+        (sitk.Image([4, 4, 4], sitk.sitkComplexFloat32), "expected scalar voxels, found complex"),
+        (sitk.Image([4, 4, 4], sitk.sitkInt16), "found the constant 0"),
+    ],
+)
+def test_images_of_other_programs_are_checked(image, words):
+    with pytest.raises(DataError, match=f"mine: .*{words}"):
+        check_image(image, "mine")
+
+
+def test_images_of_other_programs_become_float32(noise):
+    image = check_image(GEOMETRY.apply(noise.astype(np.int16)), "mine")
+    assert image.GetPixelID() == sitk.sitkFloat32 and Geometry.of(image) == GEOMETRY
 
 
 def test_reads_big_endian_files_and_a_trailing_axis_of_length_one(tmp_path, nifti):

@@ -11,7 +11,7 @@ from cmda_tf.data.store import load_subject
 from cmda_tf.errors import DataError
 from cmda_tf.evaluate import EvaluateSettings, evaluate
 from cmda_tf.evaluation.experiments import find_experiments
-from cmda_tf.evaluation.predict import load_model, predictor
+from cmda_tf.evaluation.predict import load_model, load_paths, predictor
 from cmda_tf.files import read_json
 from cmda_tf.models.segmenter import build_segmenter
 from cmda_tf.settings import AdaptSettings
@@ -87,6 +87,8 @@ def test_paths_of_a_run_with_a_dam(evaluated):
     assert np.abs(source - target).max() > 1e-3
     seg = load_model(next(e.run for e in find_experiments(runs)), "source")(images).numpy()
     np.testing.assert_array_equal(source, seg)
+    source, target = (load_paths(run)[path] for path in ("source", "target"))
+    assert target.layers[-1] is source.layers[-1]  # the layers above the DAM are the same
 
 
 def test_a_stopped_evaluation_leaves_no_results_that_look_complete(

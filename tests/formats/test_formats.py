@@ -14,7 +14,7 @@ from cmda_tf.data.geometry import Geometry
 from cmda_tf.data.preparation import prepare
 from cmda_tf.data.volume import read_label, read_volume
 from cmda_tf.errors import DataError
-from cmda_tf.formats.table import ENDINGS, check_files, stem, volume_files
+from cmda_tf.formats.table import ENDINGS, check_files, exact_ending, stem, volume_files
 
 GEOMETRY = centred_geometry((7, 6, 5), (0.7, 0.9, 1.6), oblique(10, -20, 30), (5, -300, 12))
 
@@ -52,6 +52,13 @@ def test_files_come_back_as_they_were_written(tmp_path, noise, ending, dtype, co
     assert stem(path) == "a.b"
     detached = ending in (".nhdr", ".mhd")
     assert len(check_files(path)) == len(volume_files(path)) == 1 + detached
+
+
+def test_names_of_outputs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert stem(".") == stem("x/..") == tmp_path.name and stem("a/scan/") == "scan"
+    endings = {"a.NII": ".nii.gz", "a.nii.gz": ".nii.gz", "a.mha": ".nrrd", "scan/": ".nrrd"}
+    assert {path: exact_ending(path) for path in endings} == endings
 
 
 @pytest.mark.parametrize("ending", [".nrrd", ".mha"])

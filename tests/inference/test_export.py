@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from cmda_tf.data.structures import HEART, Structures
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.evaluation.predict import load_model
 from cmda_tf.export import ExportSettings, main
+from cmda_tf.files import read_json, write_json
 from cmda_tf.inference import exported
 from cmda_tf.settings import AdaptSettings
 from cmda_tf.training.adabn import adapt_statistics
@@ -75,6 +77,23 @@ def test_a_fresh_process_predicts_the_same(run, tmp_path, form, program):
     assert (about["size"], about["spacing_mm"], about["source"]) == (16, 9.0, "mr")
     assert Structures.from_dict(about) == HEART
     assert [p.name for p in tmp_path.glob(".tmp*")] == []
+
+
+@needs_onnx
+def test_a_run_in_bfloat16_becomes_onnx_in_float32(run, tmp_path):
+    import onnxruntime
+
+    shutil.copytree(run.folder, tmp_path / "run")
+    record = read_json(tmp_path / "run" / "settings.json")
+    record["model"]["precision"] = "mixed_bfloat16"
+    write_json(tmp_path / "run" / "settings.json", record)
+    main(ExportSettings(str(tmp_path / "run"), str(tmp_path / "out"), "onnx"))
+    images = np.random.default_rng(0).normal(size=(1, 16, 16, 3)).astype(np.float32)
+    session = onnxruntime.InferenceSession(str(tmp_path / "out" / "target.onnx"))
+    found = session.run(["probabilities"], {"images": images})[0]
+    logits = load_model(run, "target")(images).numpy()
+    expected = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_nothing_is_left_of_a_failed_export(run, tmp_path, monkeypatch):

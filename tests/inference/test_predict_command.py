@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,13 +14,16 @@ import cmda_tf
 from cmda_tf.data.geometry import Geometry
 from cmda_tf.data.store import load_subject
 from cmda_tf.data.structures import HEART
+from cmda_tf.data.volume import read_volume
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.evaluation.predict import load_model, predictor
 from cmda_tf.files import read_json, write_json
+from cmda_tf.formats.table import stem
 from cmda_tf.predict import PredictSettings, main
 from cmda_tf.settings import AdaptSettings
 from cmda_tf.training.adabn import adapt_statistics
 
+LIVER = {"structures": [{"name": "liver", "codes": [6], "colour": "#aa0000"}]}
 RAW = centred_geometry((30, 28, 26), (5.0, 5.5, 6.0), oblique(5, -10, 8), (20, -30, 40))
 
 
@@ -34,8 +38,8 @@ def image(tmp_path):
     return write(tmp_path / "in" / "patient.nii.gz", RAW, heart_image(RAW, (20, -30, 40)))
 
 
-def label(folder, name="patient"):
-    return sitk.ReadImage(str(folder / f"{name}_label.nii.gz"))
+def label(folder, name="patient", ending=".nii.gz"):
+    return sitk.ReadImage(str(folder / f"{name}_label{ending}"))
 
 
 def test_outputs_lie_on_the_grid_of_the_image(run, image, tmp_path, capsys):
@@ -69,15 +73,18 @@ def test_outputs_lie_on_the_grid_of_the_image(run, image, tmp_path, capsys):
 def test_every_format_gives_the_same_label_map(run, image, tmp_path):
     array = sitk.GetArrayFromImage(sitk.ReadImage(str(image)))
     paths = [str(image), str(write_series(tmp_path / "in" / "scan", RAW, array))]
-    for ending in (".nrrd", ".mhd"):
+    for ending in (".nii", ".nrrd", ".mha", ".mhd"):
         paths.append(str(write(tmp_path / "in" / f"as{ending[1:]}{ending}", RAW, array)))
     main(paths, PredictSettings(str(run.folder), out=str(tmp_path / "out"), overlay=False))
     expected = label(tmp_path / "out")
-    for name in ("scan", "asnrrd", "asmhd"):
-        found = label(tmp_path / "out", name)
-        np.testing.assert_allclose(
-            Geometry.of(found).corners_mm, Geometry.of(expected).corners_mm, atol=1e-3
-        )
+    for path in paths:
+        nifti = ".nii" in path
+        found = label(tmp_path / "out", stem(path), ".nii.gz" if nifti else ".nrrd")
+        for key, value in Geometry.of(read_volume(path)).to_dict().items():
+            # NIfTI has single precision; cosines that ITK makes of it differ in the last digits.
+            np.testing.assert_allclose(
+                Geometry.of(found).to_dict()[key], value, atol=1e-13 + nifti * 1e-7
+            )
         same = sitk.GetArrayFromImage(found) == sitk.GetArrayFromImage(expected)
         assert same.mean() > 0.999  # headers round the geometry
 
@@ -99,6 +106,8 @@ def test_domains_and_centres(run, image):
     model = cmda_tf.load_run(run.folder)
     target, source = model.predict(image), model.predict(image, "source")
     assert (target.probabilities != source.probabilities).any()
+    with pytest.raises(DataError, match=r"patient\.nii\.gz: the centre .* lies outside it"):
+        model.predict(image, centre=(-20, 30, 400))
     moved = model.predict(sitk.ReadImage(str(image)), centre=(30, -30, 40))
     step = np.subtract(moved.seen.origin_mm, target.seen.origin_mm)
     np.testing.assert_allclose(step, (10, 0, 0), atol=1e-3)
@@ -117,11 +126,42 @@ def test_given_images_are_checked_as_files_are(run):
         model.predict(sitk.Image([8, 8], sitk.sitkFloat32))
 
 
+def test_an_image_with_nothing_in_it_is_named(run, tmp_path, capsys):
+    array = np.zeros(RAW.shape_kji, np.int16)
+    array[0, 0, 0] = 1
+    path = write(tmp_path / "in" / "dark.nrrd", RAW, array)
+    with pytest.raises(DataError, match="1 of 1 images"):
+        main([str(path)], PredictSettings(str(run.folder), out=str(tmp_path / "out")))
+    assert f"error: {path}: nothing to see in the prepared grid" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_model_may_look_for_the_structures_itself(run, image, monkeypatch):
     monkeypatch.setattr("cmda_tf.inference.trained.find_centre_mm", lambda *_: (21.0, -30.0, 40.0))
     found = cmda_tf.load_run(run.folder).predict(image, centre="model")
     middle = found.seen.corners_mm.mean(axis=0)
     np.testing.assert_allclose(middle, (21, -30, 40), atol=1e-6)
+
+
+def test_labels_beside_the_image_are_safe(run, image, monkeypatch):
+    for out in (image.parent, image.parent / ".." / "in"):
+        with pytest.raises(UsageError, match=r"--out: .* where its label may lie"):
+            main([str(image)], PredictSettings(str(run.folder), out=str(out)))
+    scan = write_series(image.parent / "scan", RAW, heart_image(RAW))
+    monkeypatch.chdir(scan)
+    for out in (".", ".."):
+        with pytest.raises(UsageError, match=r"--out: \. lies in"):
+            main(["."], PredictSettings(str(run.folder), out=out))
+
+
+def test_output_folder_is_tried_before_anything_is_computed(run, image, tmp_path, monkeypatch):
+    monkeypatch.setattr("cmda_tf.predict._predict", None)
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="file: cannot make this output folder"):
+        main([str(image)], PredictSettings(str(run.folder), out=str(tmp_path / "file")))
+    monkeypatch.setattr("fcntl.lockf", mock.Mock(side_effect=BlockingIOError))
+    with pytest.raises(UsageError, match="another process is working in this folder"):
+        main([str(image)], PredictSettings(str(run.folder), out=str(tmp_path / "out")))
 
 
 def test_one_bad_image_does_not_keep_the_others(run, image, tmp_path, capsys):
@@ -140,6 +180,7 @@ def test_one_bad_image_does_not_keep_the_others(run, image, tmp_path, capsys):
     [
         ([], {}, "at least one IMAGE"),
         (["a/x.nii", "b/x.nii.gz"], {}, r"b/x\.nii\.gz: its output would replace that of a/x"),
+        (["a/x.nii", "a/x.nii"], {}, r"a/x\.nii: its output would replace that of a/x"),
         (["x.nii"], {"model": None}, "--model: expected the folder"),
         (["x.nii"], {"centre": "1,2"}, "--centre: expected image, model or x,y,z"),
         (["x.nii"], {"centre": "a,b,c"}, "--centre"),
@@ -158,5 +199,36 @@ def test_no_run_or_one_without_structures(run, tmp_path):
     record = read_json(old / "settings.json")
     del record["inputs"]["structures"]
     write_json(old / "settings.json", record)
-    with pytest.raises(DataError, match=r"old: its settings do not tell its structures"):
+    with pytest.raises(DataError, match=r"old/settings\.json: not those of a model"):
         cmda_tf.load_run(old)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "message"),
+    [
+        ("inputs", {"structures": LIVER}, "expected 4 structures, found 1"),
+        ("inputs", {"spacing_mm": 0}, "spacing is not positive"),
+        ("inputs", {"spacing_mm": "far"}, "could not convert string"),
+        ("model", {"size": "16"}, "'str'"),
+        ("model", {"width": 0.125}, "expected '.*' of shape"),
+        ("settings", {"depth": 12}, "12 does not end a block"),
+        ("settings", {"depth": 21}, "expected a weight 'dam_.*', found none"),
+    ],
+)
+def test_settings_that_do_not_fit_the_weights(run, tmp_path, part, changes, message):
+    shutil.copytree(run.folder, tmp_path / "run")
+    record = read_json(tmp_path / "run" / "settings.json")
+    record[part].update(changes)
+    write_json(tmp_path / "run" / "settings.json", record)
+    with pytest.raises(DataError, match=message) as caught:
+        cmda_tf.load_run(tmp_path / "run")
+    assert str(tmp_path / "run") in str(caught.value)
+
+
+def test_truncated_weights_end_the_work_before_any_image(run, tmp_path, capsys):
+    shutil.copytree(run.folder, tmp_path / "run")
+    weights = tmp_path / "run" / "weights.npz"
+    weights.write_bytes(weights.read_bytes()[:-5000])
+    with pytest.raises(DataError, match=r"weights\.npz: expected a weights file of cmda_tf"):
+        main(["x.nii"], PredictSettings(str(tmp_path / "run"), out=str(tmp_path / "out")))
+    assert capsys.readouterr().err == "" and not (tmp_path / "out").exists()
