@@ -123,14 +123,16 @@ def class_factors(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
     Returns:
       `[C]` float32 within 1/1000..1000, the first being 1.
     """
-    factors = np.ones(len(shares), np.float32)
+    factors, best, least = np.ones(len(shares), np.float32), None, np.inf
     for _ in range(_ALIGNMENT_ROUNDS):
         labels = (probabilities * factors).argmax(axis=-1)
         found = np.bincount(labels, minlength=len(shares)) / len(labels)
+        if (miss := np.abs(found - shares).sum()) < least:  # equal pixels may jump to and fro
+            best, least = factors, miss
         # The root damps: a share may answer to its factor more than in proportion.
-        factors *= np.sqrt(shares / np.maximum(found, _SMALLEST_SHARE)).astype(np.float32)
+        factors = factors * np.sqrt(shares / np.maximum(found, _SMALLEST_SHARE)).astype(np.float32)
         factors = np.clip(factors / factors[0], 1 / _LARGEST_FACTOR, _LARGEST_FACTOR)
-    return factors
+    return best
 
 
 def aligned(probabilities, factors):
