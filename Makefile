@@ -7,7 +7,7 @@ RUNS ?= runs/demo
 FLAGS ?=
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test test-slow test-addons lint format notebook docs benchmark clean
+.PHONY: help results demo test test-slow test-addons lint format notebook docs benchmark clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -35,6 +35,10 @@ format: $(VENV)/.test  ## let ruff rewrite the code
 
 notebook: $(VENV)/.test  ## execute the notebooks on the runs of the demo (RUNS=...)
 	CMDA_TF_RUNS=$(abspath $(RUNS)) $(VENV)/bin/python notebooks/execute.py
+
+results: $(VENV)/.demo  ## regenerate results/: every row of Table 1 on three phantoms, some hours
+	$(VENV)/bin/python -m cmda_tf.reproduce --flagfile=flags/phantom.cfg --workers=2 --threads=1 \
+	--seeds=0,1,2 --report=results
 
 docs: $(VENV)/.demo  ## redraw docs/architecture.png from the topology table
 	$(VENV)/bin/python -c "from cmda_tf.figures import architecture, canvas; \

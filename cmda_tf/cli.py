@@ -72,8 +72,8 @@ def _guarded(
     try:
         main(*before, *(from_flags(cls) for cls in settings))
         return 0
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+    except KeyboardInterrupt as stop:  # a training says more
+        print(f"\nstopped; {str(stop) or 'what is finished is kept'}", file=sys.stderr)
         return 130
     except (CmdaError, OSError) as error:
         if flags.FLAGS.debug:

@@ -103,7 +103,7 @@ class Loop:
                 if stop:
                     break
         if interrupted():
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("the same command goes on from the last checkpoint")
         return metrics
 
     def _log(self, counter: str, number: int, result: Metrics) -> dict[str, float]:
