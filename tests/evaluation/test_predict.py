@@ -87,8 +87,8 @@ def test_paths_of_a_run_with_a_dam(evaluated):
     assert np.abs(source - target).max() > 1e-3
     seg = load_model(next(e.run for e in find_experiments(runs)), "source")(images).numpy()
     np.testing.assert_array_equal(source, seg)
-    source, target = (load_paths(run)[path] for path in ("source", "target"))
-    assert target.layers[-1] is source.layers[-1]  # the layers above the DAM are the same
+    paths = load_paths(run)
+    assert paths["target"].layers[-1] is paths["source"].layers[-1]  # the layers above the DAM are the same
 
 
 def test_a_stopped_evaluation_leaves_no_results_that_look_complete(
