@@ -88,7 +88,9 @@ def test_paths_of_a_run_with_a_dam(evaluated):
     seg = load_model(next(e.run for e in find_experiments(runs)), "source")(images).numpy()
     np.testing.assert_array_equal(source, seg)
     paths = load_paths(run)
-    assert paths["target"].layers[-1] is paths["source"].layers[-1]  # the layers above the DAM are the same
+    assert (
+        paths["target"].layers[-1] is paths["source"].layers[-1]
+    )  # the layers above the DAM are the same
 
 
 def test_a_stopped_evaluation_leaves_no_results_that_look_complete(
