@@ -109,11 +109,18 @@ class Structures:
           LookupError, TypeError, ValueError: the values are not such.
         """
         members = tuple(
-            Structure(str(s["name"]), index, tuple(map(int, s["codes"])), str(s["colour"]))
+            Structure(str(s["name"]), index, _codes(s["codes"]), str(s["colour"]))
             for index, s in enumerate(values["structures"], 1)
         )
-        background = tuple(map(int, values.get("background_codes", (0,))))
+        background = _codes(values.get("background_codes", [0]))
         return cls(members, background, tuple(map(str, values.get("columns", ()))))
+
+
+def _codes(values: Any) -> tuple[int, ...]:
+    """Label codes from a JSON list; ValueError for anything else."""
+    if not isinstance(values, list) or any(type(code) is not int for code in values):
+        raise ValueError(f"expected a list of whole numbers as label codes, found {values!r:.80}")
+    return tuple(values)
 
 
 # The paper's order of classes and of columns, and its colours in Figures 3 and 4. 421 has been

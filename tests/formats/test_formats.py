@@ -1,5 +1,7 @@
 """NRRD, MetaImage and DICOM: read as SimpleITK wrote them, refused where they cannot be right."""
 
+import re
+import struct
 import zlib
 
 import numpy as np
@@ -51,7 +53,7 @@ def test_files_come_back_as_they_were_written(tmp_path, noise, ending, dtype, co
     assert_same(read_volume(path), GEOMETRY, array)
     assert stem(path) == "a.b"
     detached = ending in (".nhdr", ".mhd")
-    assert len(check_files(path)) == len(volume_files(path)) == 1 + detached
+    assert len(check_files(path).files) == len(volume_files(path)) == 1 + detached
 
 
 @pytest.mark.parametrize("ending", [".nrrd", ".mha"])
@@ -147,6 +149,8 @@ META_EDITS = {
     "elsewhere": (b"= LOCAL", b"= /etc/passwd", "same folder"),
     "list": (b"= LOCAL", b"= LIST", "a list of files"),
     "pattern": (b"= LOCAL", b"= a%03d.raw 1 5 1", "same folder"),
+    "colon": (b"NDims = 3", b"NDims = 3\nDimSize : 900 900 900 = x", "two fields 'DimSize'"),
+    "file behind a colon": (b"NDims", b"ElementDataFile : a.raw\nNDims", "no field 'DimSize'"),
     "endless": (b"ElementDataFile", b"Comment = " + b"x" * 70000, "something else"),
 }  # fmt: skip
 
@@ -163,7 +167,8 @@ def test_unsuitable_metaimage_headers_are_refused(tmp_path, noise, old, new, wor
 @pytest.mark.parametrize("ending", [".nrrd", ".mha"])
 def test_damaged_voxels_are_refused(tmp_path, noise, ending):
     path = tmp_path / f"a{ending}"
-    for compress, words in ((False, "truncated"), (True, "complete gzip")):
+    packed = {".nrrd": "complete gzip", ".mha": "holds 340"}[ending]
+    for compress, words in ((False, "truncated"), (True, packed)):
         sitk.WriteImage(GEOMETRY.apply(noise), str(path), compress)
         path.write_bytes(path.read_bytes()[:-40])
         assert_refused(path, words)
@@ -177,8 +182,35 @@ def test_a_compression_bomb_is_left_before_its_end(tmp_path, noise):
     sitk.WriteImage(GEOMETRY.apply(noise), str(path), False)
     header = path.read_bytes().split(b"ElementDataFile")[0].replace(b"Data = False", b"Data = True")
     bomb = zlib.compress(b"\0" * (1 << 26))
-    path.write_bytes(header + b"ElementDataFile = LOCAL\n" + bomb)
+    size = b"CompressedDataSize = %d\nElementDataFile = LOCAL\n" % len(bomb)
+    path.write_bytes(header + size + bomb)
     assert_refused(path, "but more come")
+
+
+@pytest.mark.parametrize(
+    "size, words",
+    [
+        (b"CompressedDataSize = 5000000000\n", "claims 5000000000 compressed bytes"),
+        (b"CompressedDataSize = -1\n", "claims -1 compressed bytes"),
+        (b"CompressedDataSize = 12\n", "end before that of the compressed voxels"),
+        (b"", "claims 0 compressed bytes"),
+    ],
+)
+def test_sizes_of_packed_voxels_that_itk_would_believe_are_refused(tmp_path, noise, size, words):
+    path = tmp_path / "a.mha"
+    sitk.WriteImage(GEOMETRY.apply(noise), str(path), True)
+    data = re.sub(rb"CompressedDataSize = \d+\n", size, path.read_bytes())
+    path.write_bytes(data)
+    assert_refused(path, words)
+    path.write_bytes(data.replace(b"CompressedData = True", b"CompressedData = T"))
+    assert_refused(path, words)
+
+
+def test_packed_voxels_in_a_file_of_their_own_need_no_size(tmp_path, noise):
+    path = tmp_path / "a.mhd"
+    sitk.WriteImage(GEOMETRY.apply(noise), str(path), True)
+    path.write_bytes(re.sub(rb"CompressedDataSize = \d+\n", b"", path.read_bytes()))
+    assert_same(read_volume(path), GEOMETRY, noise)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -271,6 +303,17 @@ def test_truncated_and_lying_dicom_files_are_refused(tmp_path, noise):
     path.write_bytes(whole[:place] + b"\xf0\xff\xff\xff" + whole[place + 4 :])
     with pytest.raises(DataError, match=r"0008,0060 claims 4294967280 bytes"):
         read_volume(folder)
+
+
+@pytest.mark.parametrize("tag", [(0x28, 0x10), (0x28, 0x11)], ids=["rows", "columns"])
+def test_a_tag_that_is_there_twice_does_not_decide_what_is_allocated(tmp_path, noise, tag):
+    """GDCM takes the first one, where the pixels fit the last one."""
+    folder = write_series(tmp_path / "scan", GEOMETRY, noise)
+    path = folder / "000_1.2.3.dcm"
+    whole = path.read_bytes()
+    place = whole.index(struct.pack("<HHI", *tag, 2))
+    path.write_bytes(whole[:place] + struct.pack("<HHIH", *tag, 2, 60000) + whole[place:])
+    assert_refused(folder, "000_1.2.3.dcm: its header is ambiguous: expected 42 voxels")
 
 
 @pytest.fixture(scope="module")
