@@ -18,6 +18,7 @@ from cmda_tf.errors import DataError
 
 _ENDING = ".npy"
 _MAX_NUMBER_BYTES = 8
+_MAX_REASON = 200  # NumPy quotes a header, however long
 # Other methods may ask for gigabytes of memory before they give a byte.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
@@ -36,7 +37,8 @@ def opened(path: str | Path, failure: str) -> Iterator[zipfile.ZipFile]:
     # Damage shows as any of a dozen exceptions of zipfile, zlib, struct, tokenize and NumPy.
     except Exception as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise DataError(f"{path}: {failure} ({reason or type(error).__name__})") from error
+        reason = reason[:_MAX_REASON] or type(error).__name__
+        raise DataError(f"{path}: {failure} ({reason})") from error
 
 
 def names(archive: zipfile.ZipFile) -> list[str]:

@@ -56,7 +56,9 @@ class Structures:
             if member.index != index or not member.name.strip() or not member.codes:
                 raise ValueError(f"structure {index}: expected a name and label codes: {member}")
             if not re.fullmatch(r"#[0-9a-fA-F]{6}", member.colour):
-                raise ValueError(f"{member.name}: expected a colour #rrggbb, not {member.colour!r}")
+                raise ValueError(
+                    f"{member.name}: expected a colour #rrggbb, not {member.colour!r:.80}"
+                )
         codes = [c for s in self.members for c in s.codes] + list(self.background_codes)
         if outside := [c for c in codes if not 0 <= c <= MAX_CODE]:
             raise ValueError(f"expected label codes 0..{MAX_CODE}, found {outside[0]}")
@@ -117,8 +119,8 @@ class Structures:
 
 
 def _codes(values: Any) -> tuple[int, ...]:
-    """Label codes from a JSON list; ValueError for anything else."""
-    if not isinstance(values, list) or any(type(code) is not int for code in values):
+    """Label codes from a list; ValueError for anything else."""
+    if not isinstance(values, (list, tuple)) or any(type(code) is not int for code in values):
         raise ValueError(f"expected a list of whole numbers as label codes, found {values!r:.80}")
     return tuple(values)
 

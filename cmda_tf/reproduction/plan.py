@@ -21,9 +21,9 @@ from cmda_tf.training.names import (
     PHANTOM_SPACING_MM,
     PHANTOM_SUBJECTS,
     PHASES,
-    SETTINGS,
     origin_name,
     phantom_folders,
+    read_record,
     run_name,
 )
 
@@ -121,8 +121,8 @@ def check_finished(steps: Sequence[Step]) -> None:
     by_name = {step.name: step for step in steps}
     for step in filter(lambda step: step.finished, steps):
         folder, origin = step.weights.parent, by_name.get(step.origin)
-        record = read_json(folder / SETTINGS)
-        before = {"phase": record["phase"], **step.settings.completed(record["settings"])}
+        record = read_record(folder)
+        before = {"phase": record["phase"], **record["settings"]}
         now = _recorded(step)
         for name in ("phase", *sorted(now.keys() - FREE | {"title"})):
             if before.get(name) != now[name]:

@@ -16,6 +16,7 @@ from cmda_tf.data.geometry import Geometry
 from cmda_tf.data.preparation import prepare
 from cmda_tf.data.volume import read_label, read_volume
 from cmda_tf.errors import DataError
+from cmda_tf.formats import table
 from cmda_tf.formats.table import ENDINGS, check_files, stem, volume_files
 
 GEOMETRY = centred_geometry((7, 6, 5), (0.7, 0.9, 1.6), oblique(10, -20, 30), (5, -300, 12))
@@ -305,15 +306,53 @@ def test_truncated_and_lying_dicom_files_are_refused(tmp_path, noise):
         read_volume(folder)
 
 
-@pytest.mark.parametrize("tag", [(0x28, 0x10), (0x28, 0x11)], ids=["rows", "columns"])
-def test_a_tag_that_is_there_twice_does_not_decide_what_is_allocated(tmp_path, noise, tag):
-    """GDCM takes the first one, where the pixels fit the last one."""
+def test_of_a_tag_that_is_there_twice_the_first_one_decides(tmp_path, noise):
+    """As for GDCM, which would allocate 60000 rows."""
     folder = write_series(tmp_path / "scan", GEOMETRY, noise)
     path = folder / "000_1.2.3.dcm"
     whole = path.read_bytes()
-    place = whole.index(struct.pack("<HHI", *tag, 2))
-    path.write_bytes(whole[:place] + struct.pack("<HHIH", *tag, 2, 60000) + whole[place:])
-    assert_refused(folder, "000_1.2.3.dcm: its header is ambiguous: expected 42 voxels")
+    place = whole.index(struct.pack("<HHI", 0x28, 0x10, 2))
+    rows = struct.pack("<HHIH", 0x28, 0x10, 2, 60000)
+    path.write_bytes(whole[:place] + rows + whole[place:])
+    with pytest.raises(DataError, match=r"000_1\.2\.3\.dcm: claims 60000x7 pixels"):
+        read_volume(folder)
+    path.write_bytes(whole + rows)
+    assert_same(read_volume(folder), GEOMETRY, noise)
+
+
+def test_what_follows_the_pixels_is_looked_at_too(tmp_path, noise):
+    """GDCM reads it: frames without end, an element of 1 GB."""
+    folder = write_series(tmp_path / "scan", GEOMETRY, noise)
+    path = folder / "000_1.2.3.dcm"
+    whole = path.read_bytes()
+    for more, words in (
+        (struct.pack("<HHI6s", 0x28, 0x08, 6, b"99999 "), r"found 99999 frame\(s\)"),
+        (struct.pack("<HHI", 0xFFFC, 0xFFFC, 1 << 30), "fffc,fffc claims 1073741824 bytes"),
+    ):
+        path.write_bytes(whole + more)
+        with pytest.raises(DataError, match=rf"000_1\.2\.3\.dcm: .*{words}"):
+            read_volume(folder)
+    for padding in (struct.pack("<HHI4s", 0xFFFC, 0xFFFC, 4, b""), bytes(1), bytes(1000)):
+        path.write_bytes(whole + padding)
+        assert_same(read_volume(folder), GEOMETRY, noise)
+
+
+def test_a_header_in_which_itk_sees_another_volume_is_refused(tmp_path, noise):
+    path = write(tmp_path / "a.nrrd", GEOMETRY, noise)
+    table._check_header(path, "NrrdImageIO", 7 * 6 * 5)
+    with pytest.raises(DataError, match=r"a\.nrrd: .*expected 42 voxels, found 7x6x5 with 1 comp"):
+        table._check_header(path, "NrrdImageIO", 7 * 6)
+
+
+def test_an_unknown_type_is_refused(tmp_path, noise):
+    """GDCM would take it for a part of a length, and allocate that."""
+    folder = write_series(tmp_path / "scan", GEOMETRY, noise)
+    path = folder / "000_1.2.3.dcm"
+    data = path.read_bytes()
+    assert b"\x02\x00\x12\x00UI" in data
+    path.write_bytes(data.replace(b"\x02\x00\x12\x00UI", b"\x02\x00\x12\x00WI"))
+    with pytest.raises(DataError, match=r"000_1\.2\.3\.dcm: .*element 0002,0012 has no type"):
+        read_volume(folder)
 
 
 @pytest.fixture(scope="module")
