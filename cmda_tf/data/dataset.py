@@ -13,9 +13,9 @@
     }
 
 Paths are relative to the raw folder; `{id}` stands for a subject's name (letters, digits, `_`, `-`
-and `.`), `*` for anything within one name; a path that ends in `/` is a folder of DICOM slices. A
-path that fits both patterns is what the longer one says. An image without label file is unlabelled.
-Without `test` the last fifth of a domain's labelled subjects is held out.
+and `.`), `*`, at most three of them, for anything within one name; a path that ends in `/` is a
+folder of DICOM slices. A path that fits both patterns is what the longer one says. An image without
+label file is unlabelled. Without `test` the last fifth of a domain's labelled subjects is held out.
 """
 
 import os
@@ -62,7 +62,8 @@ class Domain:
             parts = str(pattern).removesuffix("/").split("/")
             if "{id}" not in str(pattern) or any(p in ("", ".", "..") for p in parts):
                 raise ValueError(
-                    f"{self.name}: expected a relative path with {{id}} as {kind}, not {pattern!r:.80}"
+                    f"{self.name}: expected a relative path with {{id}} as {kind}, "
+                    f"not {pattern!r:.80}"
                 )
             if pattern.count("*") > MAX_STARS:
                 raise ValueError(f"{self.name}: expected at most {MAX_STARS} * as {kind}")
