@@ -197,7 +197,11 @@ def _reported(steps: Sequence[Step], folder: Path) -> bool:
     report = folder / RESULTS
     if not report.is_file() or not all(step.finished for step in steps):
         return False
-    reported = {run["run"] for run in read_json(report)["meta"]["runs"].values()}
+    results = read_json(report)
+    try:
+        reported = {run["run"] for run in results["meta"]["runs"].values()}
+    except (AttributeError, LookupError, TypeError) as error:
+        raise DataError(f"{report}: expected the results of a seed ({error!r})") from error
     newer = all(_made(step) < report.stat().st_mtime for step in steps)
     return newer and {step.name for step in steps} == reported
 
