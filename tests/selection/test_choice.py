@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmda_tf.data import slices, store
+from cmda_tf.data import published, store
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.evaluate import EvaluateSettings, evaluate
 from cmda_tf.files import read_json, write_json
@@ -57,7 +57,7 @@ def watched(monkeypatch):
         assert path.name.startswith("mr") or not with_label, f"{path}: a label was asked for"
         return load(path, with_label, classes)
 
-    monkeypatch.setattr(slices, "load_subject", checked)
+    monkeypatch.setattr(published, "load_subject", checked)
 
 
 def _scored(**values):
