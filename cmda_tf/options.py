@@ -88,11 +88,15 @@ class Options:
 
     @classmethod
     def from_dict(cls: type[OptionsType], values: dict[str, Any]) -> OptionsType:
-        """Inverse of `to_dict`; a name it does not know is a UsageError."""
-        names = {f.name for f in dataclasses.fields(cls)}
-        if unknown := sorted(set(values) - names):
-            raise UsageError(f"unknown setting {unknown[0]!r}; known: {', '.join(sorted(names))}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        """Inverse of `to_dict`; an unknown name or a value of another type is a UsageError."""
+        kinds = typing.get_type_hints(cls)
+        if unknown := sorted(set(values) - set(kinds)):
+            raise UsageError(f"unknown setting {unknown[0]!r}; known: {', '.join(sorted(kinds))}")
+        found = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        for name, value in found.items():
+            if not _is_a(value, kinds[name]):
+                raise UsageError(f"--{name}: expected {_name_of(kinds[name])}, found {value!r:.80}")
+        return cls(**found)
 
 
 def define_flags(*classes: type[Options], flag_values: flags.FlagValues = flags.FLAGS) -> None:
@@ -151,6 +155,22 @@ def _without_none(kind: Any) -> Any:
     if isinstance(kind, types.UnionType):
         return next(a for a in typing.get_args(kind) if a is not type(None))
     return kind
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """Whether a value is of an annotation's type; a whole number is a float as well."""
+    if value is None:
+        return kind is not _without_none(kind)
+    kind = _without_none(kind)
+    if typing.get_origin(kind) is tuple:
+        item = typing.get_args(kind)[0]
+        return isinstance(value, tuple) and all(_is_a(v, item) for v in value)
+    return type(value) is kind or (kind is float and type(value) is int)
+
+
+def _name_of(kind: Any) -> str:
+    """An annotation as messages call it: `int`, `str | None`, `tuple[int, ...]`."""
+    return kind.__name__ if type(kind) is type else str(kind)
 
 
 def _check(field: dataclasses.Field, value: Any) -> None:

@@ -37,7 +37,9 @@ class PhaseSettings(Options):
     source: str = setting("mr", "Domain with labels.")
     target: str = setting("ct", "Domain to adapt to, without labels.")
 
-    width: float = setting(0.5, "Multiplier of all widths; 1 is the paper.", minimum=0.0625)
+    width: float = setting(
+        0.5, "Multiplier of all widths; 1 is the paper.", minimum=0.0625, maximum=4
+    )
     dropout: float = setting(0.0, "Dropout rate in training.", minimum=0.0, maximum=0.9)
     precision: str = setting("float32", "Arithmetic of the layers.", choices=PRECISIONS)
     jit_compile: bool = setting(False, "Compile with XLA; needs --nodeterministic.")

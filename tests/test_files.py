@@ -36,6 +36,9 @@ def test_errors_name_the_file(tmp_path):
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(DataError, match=r"x\.json: expected JSON"):
         read_json(tmp_path / "x.json")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"deep\.json: expected JSON"):
+        read_json(tmp_path / "deep.json")
     with pytest.raises(DataError, match=r"y\.json: cannot be read"):
         read_json(tmp_path / "y.json")
     with pytest.raises(DataError, match=r"x\.json.*: cannot make this output folder"):

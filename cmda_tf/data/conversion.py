@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from cmda_tf.data.geometry import LIP_DIRECTION, Geometry
 from cmda_tf.data.manifest import Entry, Manifest, write_manifest
-from cmda_tf.data.published import load_test_subject
+from cmda_tf.data.published import load_prepared, load_test_subject
 from cmda_tf.data.records import read_records, write_records
 from cmda_tf.data.release import DOMAINS, write_test_volume
-from cmda_tf.data.store import Subject, load_subject, save_subject
+from cmda_tf.data.store import Subject, save_subject
 from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError
 from cmda_tf.files import make_folder, write_text
@@ -56,7 +56,7 @@ def to_release(manifest: Manifest, out: str | Path) -> Path:
         lists: dict[str, list[str]] = {"train": [], "test": []}
         entries = manifest.select(domain, "train") + manifest.select(domain, "test")
         for entry in tqdm(entries, desc=domain, unit="subject", disable=None):
-            subject = load_subject(manifest.path(entry), classes=manifest.structures.classes)
+            subject = load_prepared(manifest, entry)
             if entry.split == "train":
                 lists["train"] += _write_triples(out, subject, len(lists["train"]))
             elif subject.label is not None:

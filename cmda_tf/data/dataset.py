@@ -13,9 +13,9 @@
     }
 
 Paths are relative to the raw folder; `{id}` stands for a subject's name (letters, digits, `_`, `-`
-and `.`), `*` for anything within one name; a path that ends in `/` is a folder of DICOM slices. A
-path that fits both patterns is what the longer one says. An image without label file is unlabelled.
-Without `test` the last fifth of a domain's labelled subjects is held out.
+and `.`), `*`, at most three of them, for anything within one name; a path that ends in `/` is a
+folder of DICOM slices. A path that fits both patterns is what the longer one says. An image without
+label file is unlabelled. Without `test` the last fifth of a domain's labelled subjects is held out.
 """
 
 import os
@@ -31,6 +31,7 @@ from cmda_tf.data.structures import Structures
 from cmda_tf.errors import DataError
 from cmda_tf.files import read_json
 
+MAX_STARS = 3  # the time that a name takes which does not fit grows with its length to this power
 _ID = r"[\w.-]+"
 _DOMAIN_KEYS = {"image", "label", "test"}
 _KEYS = {"structures", "background_codes", "columns", "domains"}
@@ -58,11 +59,14 @@ class Domain:
         for kind, pattern in (("image", self.image), ("label", self.label)):
             if pattern is None:
                 continue
-            parts = pattern.removesuffix("/").split("/")
-            if "{id}" not in pattern or any(p in ("", ".", "..") for p in parts):
+            parts = str(pattern).removesuffix("/").split("/")
+            if "{id}" not in str(pattern) or any(p in ("", ".", "..") for p in parts):
                 raise ValueError(
-                    f"{self.name}: expected a relative path with {{id}} as {kind}, not {pattern!r}"
+                    f"{self.name}: expected a relative path with {{id}} as {kind}, "
+                    f"not {pattern!r:.80}"
                 )
+            if pattern.count("*") > MAX_STARS:
+                raise ValueError(f"{self.name}: expected at most {MAX_STARS} * as {kind}")
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,12 @@ class Dataset:
         for name, entry in values["domains"].items():
             if unknown := sorted(set(entry) - _DOMAIN_KEYS):
                 raise ValueError(f"domain {name}: unknown entry {unknown[0]!r}")
-            test = tuple(map(str, entry.get("test", ())))
+            test = entry.get("test", [])
+            if not isinstance(test, list):
+                raise ValueError(
+                    f"domain {name}: expected a list of names as test, not {test!r:.80}"
+                )
+            test = tuple(map(str, test))
             domains.append(Domain(name, entry["image"], entry.get("label"), test))
         if not domains:
             raise ValueError("expected at least one domain")

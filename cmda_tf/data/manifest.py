@@ -4,11 +4,13 @@ It is written last and at once, so the stores that it names are always complete.
 """
 
 import dataclasses
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cmda_tf.data.store import MAX_SIZE
 from cmda_tf.data.structures import Structures
 from cmda_tf.errors import DataError
 from cmda_tf.files import read_json, write_json
@@ -118,9 +120,12 @@ def read_manifest(prepared: str | Path) -> Manifest:
         if values["format"] != MANIFEST_FORMAT:
             raise ValueError(f"format {values['format']}, this version reads {MANIFEST_FORMAT}")
         entries = tuple(_entry(v) for v in values["entries"])
-        grid = int(values["size"]), float(values["spacing_mm"])
-        return Manifest(Path(prepared), *grid, Structures.from_dict(values), entries)
-    except (LookupError, TypeError, ValueError) as error:
+        size, spacing_mm = values["size"], values["spacing_mm"]
+        if not (type(size) is int and 0 < size <= MAX_SIZE and 0 < spacing_mm < math.inf):
+            raise ValueError(f"size {size!r:.20}, spacing {spacing_mm!r:.20}")
+        structures = Structures.from_dict(values)
+        return Manifest(Path(prepared), size, float(spacing_mm), structures, entries)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise DataError(
             f"{path}: not a readable manifest ({error}); python -m cmda_tf.prepare makes it again"
         ) from error
@@ -129,8 +134,11 @@ def read_manifest(prepared: str | Path) -> Manifest:
 def _entry(values: dict[str, Any]) -> Entry:
     """An entry from its JSON values; its store must lie in the prepared folder itself."""
     entry = Entry(**{**values, "raw_spacing_mm": tuple(values["raw_spacing_mm"])})
-    if Path(entry.file).name != entry.file:
-        raise ValueError(f"{entry.file!r} is no plain file name")
+    for name in (entry.file, entry.id):  # predictions are named by the latter
+        if Path(name).name != name:
+            raise ValueError(f"{name!r} is no plain file name")
+    if not isinstance(entry.labelled, bool):
+        raise ValueError(f"{entry.id}: labelled {entry.labelled!r}, not true or false")
     if not re.fullmatch(DOMAIN_NAME, entry.domain) or entry.split not in ("train", "test"):
         raise ValueError(f"{entry.id}: domain {entry.domain!r}, split {entry.split!r}")
     return entry

@@ -49,15 +49,37 @@ def open_prepared(folder: str | Path) -> Manifest:
     return Manifest(folder, _size(folder, entries), SPACING_MM, HEART, tuple(entries))
 
 
+def load_prepared(manifest: Manifest, entry: Entry, with_label: bool = True) -> Subject:
+    """A prepared subject, once its store is the one that the manifest tells of.
+
+    Args:
+      manifest: of the prepared folder.
+      entry: one of its own, of the form "store".
+      with_label: False leaves the label unread.
+
+    Raises:
+      DataError: its file is missing, damaged, or another subject's or another preparation's.
+    """
+    path = manifest.path(entry)
+    subject = load_subject(path, with_label, manifest.structures.classes)
+    found = (subject.id, subject.domain, subject.grid.size_ijk)
+    expected = (entry.id, entry.domain, (manifest.size,) * 3)
+    if found != expected:
+        raise DataError(f"{path}: expected {expected}, as {MANIFEST_NAME} says, found {found}")
+    if with_label and entry.labelled and subject.label is None:
+        raise DataError(f"{path}: expected a label, as {MANIFEST_NAME} says, found none")
+    return subject
+
+
 def load_test_subject(manifest: Manifest, entry: Entry) -> Subject:
     """A test subject with its label, of either kind of folder.
 
     Raises:
       DataError: its file is missing or damaged.
     """
-    classes, path = manifest.structures.classes, manifest.path(entry)
     if entry.form == "store":
-        return load_subject(path, classes=classes)
+        return load_prepared(manifest, entry)
+    classes, path = manifest.structures.classes, manifest.path(entry)
     image, label = (np.moveaxis(a, -1, 0) for a in read_test_volume(path, classes, manifest.size))
     grid = Geometry(
         (manifest.size,) * 3, (manifest.spacing_mm,) * 3, (0.0, 0.0, 0.0), LIP_DIRECTION

@@ -8,15 +8,13 @@ The test volumes of the release are flipped on axes 0 and 1 relative to the reco
 functions here undo that, so slice `[:, :, k]` of a volume lies as a record's `[H, W]` does.
 """
 
-import math
 import re
 import stat
-import zipfile
 from pathlib import Path
 
 import numpy as np
-from numpy.lib import format as npy_format
 
+from cmda_tf.data.npz import opened, read_array, read_shape
 from cmda_tf.data.store import MAX_SIZE
 from cmda_tf.errors import DataError
 from cmda_tf.files import replacing
@@ -27,7 +25,6 @@ RECORD_ENDINGS = (".tfrecords", ".tfrecord")
 VOLUME_ENDING = ".npz"
 _PREPARED = re.compile(r"\.[0-9a-f]{16}\.npz$")  # left by a cmda_tf.prepare that was stopped
 PULMONARY_ARTERY = 5  # labelled in some of the release's files, but no class of the paper
-_MAX_NUMBER_BYTES = 8  # of a voxel in a test volume: float64 at most
 
 
 def find_records(folder: str | Path) -> dict[str, dict[str, list[Path]]]:
@@ -93,14 +90,9 @@ def read_test_volume(
     """
     path = Path(path)
     file_size(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            image = _read_cube(archive, "arr_0", size)
-            label = class_indices(_read_cube(archive, "arr_1", size), classes)
-    # Damage shows as any of a dozen exceptions of zipfile, zlib, struct, tokenize and NumPy.
-    except Exception as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise DataError(f"{path}: not a readable test volume ({reason})") from error
+    with opened(path, "not a readable test volume") as archive:
+        image = read_array(archive, "arr_0", (size,) * 3)
+        label = class_indices(read_array(archive, "arr_1", (size,) * 3), classes)
     with np.errstate(over="ignore"):
         image = image.astype(np.float32)
     if not np.isfinite(image).all():
@@ -116,15 +108,10 @@ def test_volume_size(path: str | Path) -> int:
     """
     path = Path(path)
     file_size(path)
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open("arr_0.npy") as stream:
-            npy_format.read_magic(stream)
-            size = npy_format.read_array_header_1_0(stream)[0][0]
-            if not 0 < size <= MAX_SIZE:
-                raise ValueError(f"{size} voxels a side")
-    except Exception as error:  # as in read_test_volume
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise DataError(f"{path}: not a readable test volume ({reason})") from error
+    with opened(path, "not a readable test volume") as archive:
+        size = read_shape(archive, "arr_0")[0]
+        if not 0 < size <= MAX_SIZE:
+            raise ValueError(f"{size} voxels a side")
     return size
 
 
@@ -204,26 +191,6 @@ def _word_of(path: Path, parent: str, words: tuple[str, ...], kind: str) -> str:
     if in_parent and not in_name <= in_parent:
         raise DataError(f"{path}: its {kind} is not its folder's, {' or '.join(sorted(in_parent))}")
     return choice.pop()
-
-
-def _read_cube(archive: zipfile.ZipFile, name: str, size: int) -> np.ndarray:
-    """A member's array [size, size, size], if its header says that it is one."""
-    info = archive.getinfo(f"{name}.npy")
-    # Other methods may ask for gigabytes of memory before they give a byte.
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{name} is compressed in an unknown way")
-    with archive.open(info) as stream:
-        if npy_format.read_magic(stream) != (1, 0):
-            raise ValueError(f"{name} is in an unknown format")
-        shape, fortran_order, dtype = npy_format.read_array_header_1_0(stream)
-        if shape != (size,) * 3 or dtype.kind not in "fiu" or dtype.itemsize > _MAX_NUMBER_BYTES:
-            raise ValueError(f"{name} is {dtype} {shape}, not numbers {(size,) * 3}")
-        count = math.prod(shape) * dtype.itemsize
-        data = stream.read(count)
-        if len(data) != count or stream.read(1):
-            raise ValueError(f"{name} does not hold {count} bytes")
-    # Volumes that come from NIfTI are stored with the first axis fastest.
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
 def _flipped(volume: np.ndarray) -> np.ndarray:

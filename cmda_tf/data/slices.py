@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from cmda_tf.data.manifest import Manifest
+from cmda_tf.data.published import load_prepared
 from cmda_tf.data.records import read_records
-from cmda_tf.data.store import load_subject
 from cmda_tf.errors import DataError
 
 TRIPLES_A_GROUP = 64
@@ -73,7 +73,7 @@ def load_slices(manifest: Manifest, domain: str, split: str, with_labels: bool) 
     if entries[0].form == "records":
         paths = [manifest.path(e) for e in entries]
         return stack_triples(*read_records(paths, classes, manifest.size, with_labels), classes)
-    subjects = [load_subject(manifest.path(e), with_labels, classes) for e in entries]
+    subjects = [load_prepared(manifest, e, with_labels) for e in entries]
     images = np.concatenate([s.image.astype(np.float16) for s in subjects])
     labels = np.concatenate([s.label for s in subjects]) if with_labels else None
     counts = np.array([len(s.image) for s in subjects])

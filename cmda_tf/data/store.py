@@ -6,17 +6,15 @@ Arrays are [k, j, i] on the LIP grid (`cmda_tf.data.geometry`).
 """
 
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.lib import format as npy_format
 
 from cmda_tf.data.geometry import Geometry
+from cmda_tf.data.npz import names, opened, read_array
 from cmda_tf.data.structures import MAX_CLASSES, Structures
 from cmda_tf.errors import DataError
 from cmda_tf.files import replacing
@@ -26,18 +24,7 @@ __all__ = ["Geometry", "Subject", "labels_to_raw", "load_subject", "save_subject
 STORE_FORMAT = 1
 MAX_SIZE = 512  # voxels a side of the prepared grid
 _MAX_ABOUT_BYTES = 1 << 16
-
-# What zipfile, zlib, NumPy and JSON raise for a missing, damaged or foreign file.
-_DAMAGE = (
-    OSError,
-    EOFError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_FAILURE = "not a readable prepared subject; python -m cmda_tf.prepare makes it again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,32 +91,28 @@ def load_subject(path: str | Path, with_label: bool = True, classes: int = MAX_C
       DataError: the file is missing, damaged or no such store. Sizes are checked against the
         header before anything is allocated.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            about = json.loads(_read_member(archive, "about", None, np.uint8).tobytes())
-            grid = _checked_grid(about)
-            image = _read_member(archive, "image", grid.shape_kji, np.float16)
-            label = None
-            if with_label and "label.npy" in archive.namelist():
-                label = _read_member(archive, "label", grid.shape_kji, np.uint8)
-                if label.max() >= classes:
-                    raise ValueError(f"label {label.max()} is no class index below {classes}")
-            return Subject(
-                id=str(about["id"]),
-                domain=str(about["domain"]),
-                image=image.astype(np.float32),
-                label=label,
-                grid=grid,
-                raw=Geometry.from_dict(about["raw"]),
-                intensity_cut=about["intensity_cut"],
-                label_inside=about["label_inside"],
-            )
-    except _DAMAGE as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(
-            f"{path}: not a readable prepared subject ({reason}); "
-            "python -m cmda_tf.prepare makes it again"
-        ) from error
+    with opened(path, _FAILURE) as archive:
+        text = read_array(archive, "about", None, np.uint8, _MAX_ABOUT_BYTES)
+        about = json.loads(text.tobytes())
+        grid = _checked_grid(about)
+        image = read_array(archive, "image", grid.shape_kji, np.float16).astype(np.float32)
+        if not np.isfinite(image).all():
+            raise ValueError("its image holds NaN or infinite values")
+        label = None
+        if with_label and "label" in names(archive):
+            label = read_array(archive, "label", grid.shape_kji, np.uint8).copy()
+            if label.max() >= classes:
+                raise ValueError(f"label {label.max()} is no class index below {classes}")
+        return Subject(
+            id=str(about["id"]),
+            domain=str(about["domain"]),
+            image=image,
+            label=label,
+            grid=grid,
+            raw=Geometry.from_dict(about["raw"]),
+            intensity_cut=about["intensity_cut"],
+            label_inside=about["label_inside"],
+        )
 
 
 def labels_to_raw(
@@ -151,22 +134,6 @@ def labels_to_raw(
         background = structures.written_codes[0]
         values = np.array(structures.written_codes, np.uint16)[values]
     return subject.raw.resample(subject.grid.apply(values), sitk.sitkNearestNeighbor, background)
-
-
-def _read_member(
-    archive: zipfile.ZipFile, name: str, shape: tuple[int, ...] | None, dtype: Any
-) -> np.ndarray:
-    """One array of the archive, if it is what it should be; `shape` None: any short vector."""
-    with archive.open(f"{name}.npy") as stream:
-        if npy_format.read_magic(stream) != (1, 0):
-            raise ValueError(f"member {name!r} is in an unknown format")
-        found_shape, fortran_order, found_dtype = npy_format.read_array_header_1_0(stream)
-        if shape is None and len(found_shape) == 1 and found_shape[0] <= _MAX_ABOUT_BYTES:
-            shape = found_shape
-        if fortran_order or found_shape != shape or found_dtype != dtype:
-            raise ValueError(f"member {name!r} is {found_dtype} {found_shape}, not {shape}")
-        data = stream.read(int(np.prod(shape)) * found_dtype.itemsize)
-    return np.frombuffer(data, dtype).reshape(shape).copy()
 
 
 def _checked_grid(about: dict[str, Any]) -> Geometry:

@@ -56,7 +56,9 @@ class Structures:
             if member.index != index or not member.name.strip() or not member.codes:
                 raise ValueError(f"structure {index}: expected a name and label codes: {member}")
             if not re.fullmatch(r"#[0-9a-fA-F]{6}", member.colour):
-                raise ValueError(f"{member.name}: expected a colour #rrggbb, not {member.colour!r}")
+                raise ValueError(
+                    f"{member.name}: expected a colour #rrggbb, not {member.colour!r:.80}"
+                )
         codes = [c for s in self.members for c in s.codes] + list(self.background_codes)
         if outside := [c for c in codes if not 0 <= c <= MAX_CODE]:
             raise ValueError(f"expected label codes 0..{MAX_CODE}, found {outside[0]}")
@@ -115,11 +117,18 @@ class Structures:
           LookupError, TypeError, ValueError: the values are not such.
         """
         members = tuple(
-            Structure(str(s["name"]), index, tuple(map(int, s["codes"])), str(s["colour"]))
+            Structure(str(s["name"]), index, _codes(s["codes"]), str(s["colour"]))
             for index, s in enumerate(values["structures"], 1)
         )
-        background = tuple(map(int, values.get("background_codes", (0,))))
+        background = _codes(values.get("background_codes", [0]))
         return cls(members, background, tuple(map(str, values.get("columns", ()))))
+
+
+def _codes(values: Any) -> tuple[int, ...]:
+    """Label codes from a list; ValueError for anything else."""
+    if not isinstance(values, (list, tuple)) or any(type(code) is not int for code in values):
+        raise ValueError(f"expected a list of whole numbers as label codes, found {values!r:.80}")
+    return tuple(values)
 
 
 # The paper's order of classes and of columns, and its colours in Figures 3 and 4. 421 has been

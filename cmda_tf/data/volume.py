@@ -139,10 +139,9 @@ def check_same_geometry(
 
 def _read(path: str | Path) -> sitk.Image:
     """The file as a finite float32 image with a sane geometry."""
-    reader = make_reader(path)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what matters is raised, in one line
     try:
-        return _checked(reader.Execute(), path)
+        return _checked(make_reader(path).Execute(), path)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].removeprefix("ITK ERROR: ")
         raise DataError(f"{path}: cannot be read as a 3-D image: {reason}") from error

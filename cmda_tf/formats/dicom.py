@@ -14,7 +14,7 @@ import numpy as np
 
 from cmda_tf.errors import DataError
 from cmda_tf.formats.dicom_tags import read_tags
-from cmda_tf.formats.voxel_stream import check_spacing, count_voxels, numbers
+from cmda_tf.formats.voxel_stream import Sound, check_spacing, count_voxels, numbers
 
 MAX_FILES = 10000
 GAP_TOLERANCE = 0.01  # share of the slice spacing
@@ -31,14 +31,14 @@ class _Slice:
     orientation: np.ndarray  # [2, 3]: directions of columns' and of rows' index
 
 
-def find_slices(folder: Path) -> list[Path]:
+def check_folder(folder: Path) -> Sound:
     """The slices of a folder's series, in the order of their positions.
 
     Args:
       folder: holds the files of one series; files that are no DICOM images are ignored.
 
     Returns:
-      The files, at least two.
+      The files, at least two, and the voxels of the whole series.
 
     Raises:
       DataError: there is no series or more than one; a file is damaged, multi-frame, coloured or
@@ -105,8 +105,8 @@ def _check_pixels(path: Path, tags: Mapping[str, str | int]) -> None:
         )
 
 
-def _in_order(folder: Path, slices: Sequence[_Slice]) -> list[Path]:
-    """The slices' files along their normal."""
+def _in_order(folder: Path, slices: Sequence[_Slice]) -> Sound:
+    """The slices' files along their normal, and their voxels."""
     first = slices[0]
     normal = np.cross(*first.orientation)
     if not np.allclose(first.orientation @ first.orientation.T, np.eye(2), atol=1e-3):
@@ -118,7 +118,7 @@ def _in_order(folder: Path, slices: Sequence[_Slice]) -> list[Path]:
                 f"{other.path}: differs from {first.path.name} in size, spacing or orientation"
             )
     ordered = sorted(slices, key=lambda s: float(s.position_mm @ normal))
-    count_voxels([first.shape[1], first.shape[0], len(ordered)], folder)
+    voxels = count_voxels([first.shape[1], first.shape[0], len(ordered)], folder)
     steps_mm = np.diff([s.position_mm for s in ordered], axis=0)
     gaps_mm = steps_mm @ normal
     spacing_mm = float(np.median(gaps_mm))
@@ -135,4 +135,4 @@ def _in_order(folder: Path, slices: Sequence[_Slice]) -> list[Path]:
             f"{ordered[wrong].path.name} to {ordered[wrong + 1].path.name} it is "
             f"{np.round(steps_mm[wrong], 3).tolist()} mm (missing slices, or a tilted gantry)"
         )
-    return [s.path for s in ordered]
+    return Sound([s.path for s in ordered], voxels)

@@ -1,7 +1,8 @@
 """The few DICOM tags that decide how much memory a slice takes and where it lies.
 
-A toolkit that reads a whole file trusts the lengths in it. This walks the elements up to the pixel
-data instead, steps over what it does not need, and never believes a length beyond the file's end.
+A toolkit that reads a whole file trusts the lengths in it. This walks the elements first, steps
+over what it does not need, and never believes a length beyond the file's end. Of a tag that is
+there twice the first one counts, as it does for GDCM.
 """
 
 import os
@@ -31,11 +32,14 @@ _IMPLICIT, _DEFLATED, _BIG_ENDIAN = (
     *("1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"),
 )
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+_SHORT = {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN"}
+_SHORT |= {b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
 _UNDEFINED = 0xFFFFFFFF
 _ITEM_GROUP = 0xFFFE
 _SEQUENCE_END = (_ITEM_GROUP, 0xE0DD)
 _MAX_VALUE_BYTES = 1 << 10
 _MAX_ELEMENTS = 1 << 14
+_MAX_PADDING_BYTES = 1 << 12
 
 
 def read_tags(path: Path) -> Mapping[str, str | int] | None:
@@ -62,13 +66,15 @@ def read_tags(path: Path) -> Mapping[str, str | int] | None:
 
 
 def _walk(stream: BinaryIO, size: int) -> dict[str, str | int] | None:
-    """The tags' values, from the first element on."""
+    """The tags' values, from the first element to the end: what follows the pixels is read too."""
     found: dict[str, str | int] = {}
     implicit, depth = False, 0
     for _ in range(_MAX_ELEMENTS):
         start = stream.tell()
         if start == size:
-            return None
+            return found if "PixelBytes" in found else None
+        if "PixelBytes" in found and depth == 0 and _is_padding(stream):
+            return found
         tag = struct.unpack("<HH", stream.read(4))
         if tag[0] != 2 and not implicit and depth == 0:
             implicit = _is_implicit(found)
@@ -76,7 +82,7 @@ def _walk(stream: BinaryIO, size: int) -> dict[str, str | int] | None:
         if tag == PIXEL_DATA and depth == 0:
             if length != _UNDEFINED and stream.tell() + length > size:
                 raise ValueError(f"truncated: its pixels need {length} bytes")
-            return found | {"PixelBytes": 0 if length == _UNDEFINED else length}
+            found.setdefault("PixelBytes", 0 if length == _UNDEFINED else length)
         if length == _UNDEFINED:
             # A sequence or an item: its elements follow, and an end that says so.
             depth += tag[0] != _ITEM_GROUP
@@ -86,10 +92,18 @@ def _walk(stream: BinaryIO, size: int) -> dict[str, str | int] | None:
         elif stream.tell() + length > size:
             raise ValueError(f"element {tag[0]:04x},{tag[1]:04x} claims {length} bytes")
         elif tag in KEYWORDS and depth == 0:
-            found[KEYWORDS[tag]] = _value(stream, kind, KEYWORDS[tag], length)
+            found.setdefault(KEYWORDS[tag], _value(stream, kind, KEYWORDS[tag], length))
         else:
             stream.seek(length, os.SEEK_CUR)
     raise ValueError("too many elements")
+
+
+def _is_padding(stream: BinaryIO) -> bool:
+    """Whether all that is left of the file is some zeros; the stream stays where it is."""
+    start = stream.tell()
+    left = stream.read(_MAX_PADDING_BYTES + 1)
+    stream.seek(start)
+    return len(left) <= _MAX_PADDING_BYTES and not any(left)
 
 
 def _is_implicit(found: Mapping[str, str | int]) -> bool:
@@ -105,10 +119,10 @@ def _kind_and_length(stream: BinaryIO, tag: tuple[int, int], implicit: bool) -> 
     if implicit or tag[0] == _ITEM_GROUP:
         return b"", struct.unpack("<I", stream.read(4))[0]
     kind = stream.read(2)
-    if not (len(kind) == 2 and kind.isalpha() and kind.isupper()):
-        raise ValueError(f"element {tag[0]:04x},{tag[1]:04x} has no type")
     if kind in _LONG:
         return kind, struct.unpack("<2xI", stream.read(6))[0]
+    if kind not in _SHORT:  # GDCM would take type and length for a length of gigabytes
+        raise ValueError(f"element {tag[0]:04x},{tag[1]:04x} has no type")
     return kind, struct.unpack("<H", stream.read(2))[0]
 
 

@@ -4,6 +4,8 @@ A text header of `Key = Value` lines whose last is `ElementDataFile`: LOCAL (the
 `.mha`) or the name of a data file (`.mhd`).
 """
 
+import os
+import re
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,6 +14,7 @@ import numpy as np
 from cmda_tf.errors import DataError
 from cmda_tf.formats.voxel_stream import (
     MAX_HEADER_BYTES,
+    Sound,
     ZlibStream,
     check_spacing,
     check_voxels,
@@ -37,14 +40,14 @@ TYPES = {
 _ORIENTATION = ("TransformMatrix", "Rotation", "Orientation")
 
 
-def check_file(path: Path) -> list[Path]:
+def check_file(path: Path) -> Sound:
     """Checks that a file is a complete MetaImage of one 3-D scalar volume.
 
     Args:
       path: `.mha`, or `.mhd` with its data file in the same folder.
 
     Returns:
-      The files that hold the volume.
+      The files that hold the volume, and its voxels.
 
     Raises:
       DataError: it is missing, damaged, truncated, no such volume, or states no orientation; its
@@ -57,17 +60,17 @@ def check_file(path: Path) -> list[Path]:
         if field(fields, "NDims", path) != "3" or len(sizes) != 3:
             raise DataError(f"{path}: expected a 3-D volume, found {fields['NDims'][:8]} axes")
         _check_geometry(fields, path)
-        dtype, packed = _voxel_type(fields, path), _flag(fields, "CompressedData", False)
+        dtype = _voxel_type(fields, path)
         data = fields["ElementDataFile"]
-        if data.upper() == "LOCAL":
-            check_voxels(_unpacked(stream, packed), voxels, dtype, path)
-            return [path]
+        if _is_local(fields):
+            check_voxels(_unpacked(stream, fields, path), voxels, dtype, path)
+            return Sound([path], voxels)
     if data.upper() == "LIST":
         raise DataError(f"{path}: expected voxels in one file, found a list of files")
     data_path = local_file(data, path)
     with readable(data_path), open(data_path, "rb") as stream:
-        check_voxels(_unpacked(stream, packed), voxels, dtype, data_path)
-    return [path, data_path]
+        check_voxels(_unpacked(stream, fields, data_path), voxels, dtype, data_path)
+    return Sound([path, data_path], voxels)
 
 
 def _read_header(stream: BinaryIO, path: Path) -> dict[str, str]:
@@ -76,18 +79,24 @@ def _read_header(stream: BinaryIO, path: Path) -> dict[str, str]:
     while "ElementDataFile" not in fields:
         line = stream.readline(left)
         left -= len(line)
-        name, equals, value = line.decode("utf-8", "replace").partition("=")
+        # ITK's reader takes a colon for an equals sign: what it would see must be seen here.
+        name, *value = re.split("[=:]", line.decode("utf-8", "replace"), maxsplit=1)
         name = name.strip()  # of what others have noted perhaps "dim[1]" or "Patient's Name"
-        if not equals or left <= 0 or not name or not (name.isascii() and name.isprintable()):
+        if not value or left <= 0 or not name or not (name.isascii() and name.isprintable()):
             raise DataError(f"{path}: expected a MetaImage file, found something else")
         if name in fields:
             raise DataError(f"{path}: its header has two fields {name!r}")
-        fields[name] = value.strip()
+        fields[name] = value[0].strip()
     return fields
 
 
 def _flag(fields: dict[str, str], name: str, default: bool) -> bool:
-    return fields.get(name, str(default)).lower() in ("true", "1")
+    return fields.get(name, str(default))[:1].lower() in ("t", "1")  # as ITK's reader decides
+
+
+def _is_local(fields: dict[str, str]) -> bool:
+    """Whether the voxels follow the header."""
+    return fields["ElementDataFile"].upper() == "LOCAL"
 
 
 def _voxel_type(fields: dict[str, str], path: Path) -> np.dtype:
@@ -119,5 +128,15 @@ def _check_geometry(fields: dict[str, str], path: Path) -> None:
     check_spacing(numbers(spacing, float, "ElementSpacing", path), path)
 
 
-def _unpacked(stream: BinaryIO, packed: bool) -> BinaryIO | ZlibStream:
-    return ZlibStream(stream) if packed else stream
+def _unpacked(stream: BinaryIO, fields: dict[str, str], path: Path) -> BinaryIO | ZlibStream:
+    """The voxels' stream. ITK allocates as many compressed bytes as the header claims, and takes
+    voxels as they come where those are too few."""
+    if not _flag(fields, "CompressedData", False):
+        return stream
+    held = os.fstat(stream.fileno()).st_size - stream.tell()
+    # Without it ITK takes all of a data file, but nothing behind a header.
+    text = fields.get("CompressedDataSize", "0" if _is_local(fields) else str(held))
+    claimed = numbers(text, int, "CompressedDataSize", path)
+    if len(claimed) != 1 or not 0 < claimed[0] <= held:
+        raise DataError(f"{path}: claims {text[:80]} compressed bytes of voxels, holds {held}")
+    return ZlibStream(stream, claimed[0])

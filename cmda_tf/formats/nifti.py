@@ -12,7 +12,13 @@ from typing import BinaryIO
 import numpy as np
 
 from cmda_tf.errors import DataError
-from cmda_tf.formats.voxel_stream import check_spacing, check_voxels, count_voxels, readable
+from cmda_tf.formats.voxel_stream import (
+    Sound,
+    check_spacing,
+    check_voxels,
+    count_voxels,
+    readable,
+)
 
 # NIfTI's scalar data types; RGB, complex and 128-bit types are not listed.
 SCALAR_TYPES = {
@@ -43,14 +49,14 @@ _FIELDS = (
 _HEADER = np.dtype(dict(zip(("names", "formats", "offsets"), zip(*_FIELDS)), itemsize=348))
 
 
-def check_file(path: str | Path) -> list[Path]:
+def check_file(path: str | Path) -> Sound:
     """Checks that a file is a complete NIfTI-1 file of one 3-D scalar volume.
 
     Args:
       path: `.nii` or `.nii.gz`.
 
     Returns:
-      The file, which holds all of the volume.
+      The file, which holds all of the volume, and its voxels.
 
     Raises:
       DataError: it is missing, damaged, truncated, no NIfTI-1 file, not 3-D (trailing axes of
@@ -66,7 +72,7 @@ def check_file(path: str | Path) -> list[Path]:
         start = header["vox_offset"]
         stream.read(int(start) - _HEADER.itemsize if 352 < start < 1 << 20 else 4)
         check_voxels(stream, voxels, dtype, path)
-    return [path]
+    return Sound([path], voxels)
 
 
 def _read_header(stream: BinaryIO, path: Path) -> np.void:

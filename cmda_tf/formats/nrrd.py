@@ -14,6 +14,7 @@ import numpy as np
 from cmda_tf.errors import DataError
 from cmda_tf.formats.voxel_stream import (
     MAX_HEADER_BYTES,
+    Sound,
     check_spacing,
     check_voxels,
     count_voxels,
@@ -42,14 +43,14 @@ TYPES = {name: code for code, names in _NAMES.items() for name in names}
 _VECTOR = re.compile(r"\(([^()]*)\)")
 
 
-def check_file(path: Path) -> list[Path]:
+def check_file(path: Path) -> Sound:
     """Checks that a file is a complete NRRD file of one 3-D scalar volume.
 
     Args:
       path: `.nrrd`, or `.nhdr` with its data file in the same folder.
 
     Returns:
-      The files that hold the volume.
+      The files that hold the volume, and its voxels.
 
     Raises:
       DataError: it is missing, damaged, truncated, no such volume, or states no orientation; its
@@ -67,11 +68,11 @@ def check_file(path: Path) -> list[Path]:
         data = fields.get("data file", fields.get("datafile"))
         if data is None:
             _check_data(stream, encoding, voxels, dtype, path)
-            return [path]
+            return Sound([path], voxels)
     data_path = local_file(data, path)
     with readable(data_path), open(data_path, "rb") as stream:
         _check_data(stream, encoding, voxels, dtype, data_path)
-    return [path, data_path]
+    return Sound([path, data_path], voxels)
 
 
 def _read_header(stream: BinaryIO, path: Path) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The image formats that are read: how a path tells them apart, and what checks each first."""
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import SimpleITK as sitk
 
 from cmda_tf.errors import DataError
 from cmda_tf.formats import dicom, metaimage, nifti, nrrd
+from cmda_tf.formats.voxel_stream import Sound
 
 
 @dataclass(frozen=True)
@@ -18,12 +20,12 @@ class Format:
     Attributes:
       endings: of its files' names, in small letters.
       reader: ITK's name for what reads it.
-      check: raises DataError unless the file is a sound volume; returns all files of the volume.
+      check: raises DataError unless the file is a sound volume.
     """
 
     endings: tuple[str, ...]
     reader: str
-    check: Callable[[Path], list[Path]]
+    check: Callable[[Path], Sound]
 
 
 _NIFTI = Format((".nii.gz", ".nii"), "NiftiImageIO", nifti.check_file)
@@ -51,27 +53,27 @@ def exact_ending(path: str | Path) -> str:
     return ".nii.gz" if Path(path).name.lower().endswith(_NIFTI.endings) else ".nrrd"
 
 
-def check_files(path: str | Path) -> list[Path]:
+def check_files(path: str | Path) -> Sound:
     """Checks a volume's files without reading it.
 
     Args:
       path: a file of `FORMATS`, or a folder of DICOM slices.
 
     Returns:
-      All files that decide what the volume is; the slices of a series in their order.
+      All files that decide what the volume is, the slices of a series in their order; its voxels.
 
     Raises:
       DataError: it is missing, of no known format, or not a sound 3-D scalar volume.
     """
     path = Path(path)
-    return dicom.find_slices(path) if path.is_dir() else _format(path).check(path)
+    return dicom.check_folder(path) if path.is_dir() else _format(path).check(path)
 
 
 def volume_files(path: str | Path) -> list[Path]:
     """All files of a volume. Only where a header has to say which they are, they are checked."""
     path = Path(path)
     if path.is_dir() or path.suffix.lower() in _HEADERS:
-        return check_files(path)
+        return check_files(path).files
     return [path]
 
 
@@ -79,19 +81,37 @@ def make_reader(path: str | Path) -> sitk.ImageFileReader | sitk.ImageSeriesRead
     """A reader of a volume as float32, once its files are known to be sound.
 
     Raises:
-      DataError: as `check_files`.
+      DataError: as `check_files`, or ITK finds another volume in them.
+      RuntimeError: ITK cannot make sense of a header.
     """
-    path, files = Path(path), check_files(path)
+    path, sound = Path(path), check_files(path)
     if path.is_dir():
-        reader = sitk.ImageSeriesReader()
-        reader.SetImageIO("GDCMImageIO")
-        reader.SetFileNames([str(file) for file in files])
+        reader, io = sitk.ImageSeriesReader(), "GDCMImageIO"
+        reader.SetFileNames([str(file) for file in sound.files])
+        # The first slice decides what is allocated; ITK refuses others of another size.
+        _check_header(sound.files[0], io, sound.voxels // len(sound.files))
     else:
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO(_format(path).reader)
+        reader, io = sitk.ImageFileReader(), _format(path).reader
         reader.SetFileName(str(path))
+        _check_header(path, io, sound.voxels)
+    reader.SetImageIO(io)
     reader.SetOutputPixelType(sitk.sitkFloat32)
     return reader
+
+
+def _check_header(path: Path, io: str, voxels: int) -> None:
+    """Refuses a header in which ITK sees another volume than was found sound, and would allocate.
+
+    A tag that is there twice, for instance, is read by one program and passed over by another.
+    """
+    header = sitk.ImageFileReader()
+    header.SetImageIO(io)
+    header.SetFileName(str(path))
+    header.ReadImageInformation()
+    size, components = header.GetSize(), header.GetNumberOfComponents()
+    if math.prod(size) * components != voxels:
+        found = f"{'x'.join(map(str, size))} with {components} component(s)"
+        raise DataError(f"{path}: its header is ambiguous: expected {voxels} voxels, found {found}")
 
 
 def _format(path: Path) -> Format:

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,13 @@ MAX_HEADER_BYTES = 1 << 16
 _PIECE_BYTES = 1 << 20
 # What may follow the voxels; a stream that goes on is no volume but meant to keep us busy.
 _MAX_TRAILING_BYTES = 1 << 24
+
+
+class Sound(NamedTuple):
+    """What the check of a volume found: all files that hold it, and the number of its voxels."""
+
+    files: list[Path]
+    voxels: int
 
 
 @contextmanager
@@ -82,10 +89,11 @@ def check_voxels(stream: BinaryIO, voxels: int, dtype: np.dtype, path: Path) -> 
 
 
 class ZlibStream:
-    """A zlib-compressed part of a file, to be read in pieces of bounded size."""
+    """A zlib-compressed part of a file, `length` bytes of it, read in pieces of bounded size."""
 
-    def __init__(self, stream: BinaryIO):
+    def __init__(self, stream: BinaryIO, length: int):
         self._stream = stream
+        self._left = length
         self._decompressor = zlib.decompressobj()
         self._waiting = b""
 
@@ -93,10 +101,13 @@ class ZlibStream:
         """Up to `size` bytes; none at the end.
 
         Raises:
-          EOFError: the file ends before the compressed data does.
+          EOFError: the part or the file ends before the compressed data does.
         """
         while not self._decompressor.eof:
-            data = self._waiting or self._stream.read(_PIECE_BYTES)
+            data = self._waiting
+            if not data:
+                data = self._stream.read(min(_PIECE_BYTES, self._left))
+                self._left -= len(data)
             if not data:
                 raise EOFError("its end before that of the compressed voxels")
             piece = self._decompressor.decompress(data, size)

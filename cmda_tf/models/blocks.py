@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from cmda_tf.data.store import MAX_SIZE
+from cmda_tf.data.structures import MAX_CLASSES
 from cmda_tf.models.layers import BatchNorm, ChannelPad, PixelShuffle, SymmetricPad
 from cmda_tf.models.topology import UPSAMPLING, Unit
 
@@ -33,6 +35,9 @@ class ModelConfig:
       dropout: rate after each normalised activation; 0 as in the paper.
       precision: `float32` or `mixed_bfloat16`; weights and logits are float32 in both.
       seed: of the initial weights; each layer's are a function of it and of the layer's name.
+
+    Raises:
+      ValueError: no network has such a size, or such numbers of channels or classes.
     """
 
     size: int = 64
@@ -42,6 +47,17 @@ class ModelConfig:
     dropout: float = 0.0
     precision: str = "float32"
     seed: int = 0
+
+    def __post_init__(self):
+        for name, value, low, high in (
+            ("size", self.size, 2 * UPSAMPLING, MAX_SIZE),
+            ("channels", self.channels, 1, 3),
+            ("classes", self.classes, 2, MAX_CLASSES),
+        ):
+            if type(value) is not int or not low <= value <= high:
+                raise ValueError(f"{name}: expected {low} to {high}, found {value!r:.80}")
+        if self.size % UPSAMPLING:
+            raise ValueError(f"size: expected a multiple of {UPSAMPLING}, found {self.size}")
 
     def scaled(self, width: int) -> int:
         """A width of the table times the multiplier, at least 1."""

@@ -21,9 +21,9 @@ from cmda_tf.training.names import (
     PHANTOM_SPACING_MM,
     PHANTOM_SUBJECTS,
     PHASES,
-    SETTINGS,
     origin_name,
     phantom_folders,
+    read_record,
     run_name,
 )
 
@@ -121,8 +121,8 @@ def check_finished(steps: Sequence[Step]) -> None:
     by_name = {step.name: step for step in steps}
     for step in filter(lambda step: step.finished, steps):
         folder, origin = step.weights.parent, by_name.get(step.origin)
-        record = read_json(folder / SETTINGS)
-        before = {"phase": record["phase"], **step.settings.completed(record["settings"])}
+        record = read_record(folder)
+        before = {"phase": record["phase"], **record["settings"]}
         now = _recorded(step)
         for name in ("phase", *sorted(now.keys() - FREE | {"title"})):
             if before.get(name) != now[name]:
@@ -197,7 +197,11 @@ def _reported(steps: Sequence[Step], folder: Path) -> bool:
     report = folder / RESULTS
     if not report.is_file() or not all(step.finished for step in steps):
         return False
-    reported = {run["run"] for run in read_json(report)["meta"]["runs"].values()}
+    results = read_json(report)
+    try:
+        reported = {run["run"] for run in results["meta"]["runs"].values()}
+    except (AttributeError, LookupError, TypeError) as error:
+        raise DataError(f"{report}: expected the results of a seed ({error!r})") from error
     newer = all(_made(step) < report.stat().st_mtime for step in steps)
     return newer and {step.name for step in steps} == reported
 

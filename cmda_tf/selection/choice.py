@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from cmda_tf.data.manifest import Manifest
 from cmda_tf.errors import DataError
@@ -98,10 +99,24 @@ def read_selection(run: Run) -> Selection:
     path = run.folder / SELECTION
     record = read_json(path)
     try:
-        scored = tuple(Scored(**snapshot) for snapshot in record["snapshots"])
-        return Selection(record["criterion"], record["chosen"], scored)
-    except (LookupError, TypeError) as error:
+        scored = tuple(map(_scored, record["snapshots"]))
+        criterion, chosen = record["criterion"], record["chosen"]
+        updates = [snapshot.update for snapshot in scored]
+        if criterion not in CRITERIA or type(chosen) is not int or chosen not in updates:
+            raise ValueError("its choice is none of its criteria and snapshots")
+        return Selection(criterion, chosen, scored)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise DataError(f"{path}: expected the selection of a run ({error})") from error
+
+
+def _scored(values: dict[str, Any]) -> Scored:
+    """A snapshot from its JSON values; ValueError where they are not numbers."""
+    scored = Scored(**values)
+    numbers = [scored.update, *scored.metrics.values()]
+    numbers += [value for value in scored.criteria.values() if value is not None]
+    if type(scored.update) is not int or not all(type(n) in (int, float) for n in numbers):
+        raise ValueError(f"snapshot {scored.update!r:.20}: a value is no number")
+    return scored
 
 
 def _put(run: Run, bench: Workbench, selection: Selection) -> None:

@@ -1,8 +1,11 @@
 """How runs are called and which run starts from which: known before any is made."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
+from cmda_tf.errors import DataError, UsageError
+from cmda_tf.files import read_json
 from cmda_tf.settings import AdaptSettings, PhaseSettings, SelfTrainSettings, SourceSettings
 
 PHASES: dict[str, type[PhaseSettings]] = {
@@ -36,6 +39,29 @@ def phantom_folders(settings: PhaseSettings) -> tuple[Path, Path]:
     name = f"phantom_seed{seed}" if seed else "phantom"
     prepared = f"{name}_prepared" if source == "mr" else f"{name}_prepared_from_{source}"
     return Path(settings.data) / name, Path(settings.data) / prepared
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What a run has written down, `settings.json`, once it can be relied on.
+
+    Settings that came after the run have their defaults.
+
+    Raises:
+      DataError: it is missing or damaged.
+    """
+    path = folder / SETTINGS
+    record = read_json(path)
+    try:
+        kind, inputs = PHASES[record["phase"]], record["inputs"]
+        names = {field.name for field in dataclasses.fields(kind)}  # others were of older versions
+        record["settings"] = kind.completed(record["settings"])
+        kind.from_dict({k: v for k, v in record["settings"].items() if k in names})
+        for name in ("domain", "prepared_folder"):
+            if not isinstance(inputs[name], str):
+                raise ValueError(f"{name}: expected str, found {inputs[name]!r:.80}")
+    except (AttributeError, LookupError, TypeError, ValueError, UsageError) as error:
+        raise DataError(f"{path}: not the settings of a run ({error})") from error
+    return record
 
 
 def run_name(phase: str, settings: PhaseSettings) -> str:

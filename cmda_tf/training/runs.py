@@ -22,7 +22,7 @@ from cmda_tf.errors import DataError, UsageError
 from cmda_tf.files import make_folder, read_json, replacing, write_json
 from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.settings import PhaseSettings
-from cmda_tf.training.names import FREE, SETTINGS, run_folder
+from cmda_tf.training.names import FREE, SETTINGS, read_record, run_folder
 from cmda_tf.training.weights import load_weights, save_weights
 
 WEIGHTS, MODEL = "weights.npz", "model.keras"
@@ -106,11 +106,12 @@ def open_run(folder: str | Path) -> Run:
       DataError: there is no run in this folder.
     """
     folder = Path(folder)
-    record = read_json(folder / SETTINGS)
+    run = Run(folder, read_record(folder))
     try:
-        run = Run(folder, record)
-        _ = (run.phase, run.config, record["settings"], record["inputs"])
-    except (KeyError, TypeError) as error:
+        for name in ("width", "dropout", "precision", "seed"):
+            if getattr(run.config, name) != run.record["settings"][name]:
+                raise ValueError(f"{name}: the model has another one than the settings")
+    except (LookupError, TypeError, ValueError) as error:
         raise DataError(f"{folder / SETTINGS}: not the settings of a run ({error})") from error
     return run
 

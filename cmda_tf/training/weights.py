@@ -5,13 +5,13 @@ position. These `.npz` files are what the package itself loads; nothing in them 
 """
 
 import hashlib
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from cmda_tf.data.npz import names, opened, read_array
 from cmda_tf.errors import DataError
 from cmda_tf.files import replacing
 
@@ -67,8 +67,9 @@ def load_weights(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
       DataError: it is missing or damaged.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: expected a weights file of cmda_tf ({error})") from error
+    with opened(path, "expected a weights file of cmda_tf") as archive:
+        held = Path(path).stat().st_size
+        claimed = sum(info.file_size for info in archive.infolist())
+        if claimed > held:  # nothing is packed in a file of ours
+            raise ValueError(f"it claims {claimed} bytes of weights, and holds {held}")
+        return {name: read_array(archive, name, most_bytes=held) for name in names(archive)}

@@ -105,6 +105,12 @@ def test_what_is_missing_is_named(tmp_path, files, message):
         (changed(domains={"mr": {"image": "../{id}"}}), "relative path"),
         (changed(domains={"mr": {"image": "/{id}"}}), "relative path"),
         (changed(domains={"mr": {"image": "{id}", "label": "l"}}), "as label, not 'l'"),
+        (changed(domains={"mr": {"image": 5}}), r"relative path with \{id\} as image, not 5"),
+        (changed(domains={"mr": {"image": "{id}", "test": "p2"}}), "a list of names as test"),
+        (changed(domains={"mr": {"image": "*a*a*a*a{id}"}}), r"mr: expected at most 3 \* as image"),
+        (changed(background_codes="12"), "whole numbers as label codes, found '12'"),
+        (changed(background_codes=[0, 1.5]), r"whole numbers as label codes, found \[0, 1.5\]"),
+        (changed(background_codes=[float("inf")]), r"label codes, found \[inf\]"),
     ],
 )
 def test_no_description_is_refused(tmp_path, values, message):

@@ -81,6 +81,14 @@ def test_a_missing_manifest_says_which_command_makes_it(tmp_path):
         lambda v: v["entries"][0].update(domain="../pet"),
         lambda v: v["entries"][0].update(file="../../secret.npz"),
         lambda v: v["entries"][0].update(raw_spacing_mm=None),
+        lambda v: v["entries"][0].update(id="../../elsewhere"),
+        lambda v: v["entries"][0].update(id=7),
+        lambda v: v["entries"][0].update(labelled="no"),
+        lambda v: v.update(size=float("inf")),
+        lambda v: v.update(size=513),
+        lambda v: v.update(size=64.5),
+        lambda v: v.update(spacing_mm=float("nan")),
+        lambda v: v["structures"][0].update(codes=[float("inf")]),
     ],
 )
 def test_damaged_manifests_are_refused(manifest, change):

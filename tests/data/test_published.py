@@ -1,14 +1,17 @@
 """A folder of the authors' release as `--prepared`, and conversion there and back."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from helpers_release import SIZE, triples, without_target_labels, write_release
 
 from cmda_tf.convert import ConvertSettings, main
+from cmda_tf.data.geometry import prepared_grid
 from cmda_tf.data.manifest import read_manifest
-from cmda_tf.data.published import checksum, load_test_subject, open_prepared
+from cmda_tf.data.published import checksum, load_prepared, load_test_subject, open_prepared
 from cmda_tf.data.slices import batches, load_slices, stack_triples
-from cmda_tf.data.store import load_subject
+from cmda_tf.data.store import load_subject, save_subject
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.selection.scoring import spread
 
@@ -126,3 +129,24 @@ def test_conversions_that_cannot_be_are_refused(release, manifest, tmp_path):
     for wrong in ({"out": "x"}, {"prepared": "a", "release": "b", "out": "x"}, {"prepared": "a"}):
         with pytest.raises(UsageError, match="expected"):
             main(ConvertSettings(**wrong))
+
+
+def test_a_store_must_be_the_one_of_the_manifest(tmp_path, manifest):
+    """Another subject's, of another size, or without the label that the manifest promises."""
+    (tmp_path / "p").mkdir()
+    entry = manifest.select("mr", "train")[0]
+    subject = load_subject(manifest.path(entry))
+    moved = dataclasses.replace(manifest, folder=tmp_path / "p")
+    cube = np.zeros((8, 8, 8), np.float32)
+    other = prepared_grid((0, 0, 0), 8, 6.0)
+    for changes, words in (
+        ({"id": "../../elsewhere"}, r"found \('../../elsewhere'"),
+        ({"domain": "ct"}, "found .*, 'ct'"),
+        ({"image": cube, "label": cube, "grid": other}, r"found .*\(8, 8, 8\)"),
+        ({"label": None}, "expected a label, as manifest.json says, found none"),
+    ):
+        save_subject(moved.path(entry), dataclasses.replace(subject, **changes))
+        with pytest.raises(DataError, match=words) as caught:
+            load_prepared(moved, entry)
+        assert str(moved.path(entry)) in str(caught.value)
+    assert load_prepared(moved, entry, with_label=False).label is None

@@ -36,6 +36,15 @@ def rewrite(path, **members):
                 archive.writestr(name, data)
 
 
+def repack(path, method):
+    """The same members, compressed in another way."""
+    with zipfile.ZipFile(path) as archive:
+        old = {n: archive.read(n) for n in archive.namelist()}
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in old.items():
+            archive.writestr(name, data)
+
+
 def npy(array, **options):
     stream = io.BytesIO()
     np.lib.format.write_array(stream, np.asarray(array), **options)
@@ -102,6 +111,13 @@ def damaged(path):
         "other type": lambda: rewrite(path, image=npy(np.zeros((6, 6, 6), np.float64))),
         "short data": lambda: rewrite(path, image=npy(np.zeros((6, 6, 6), np.float16))[:-9]),
         "pickle": lambda: rewrite(path, label=npy(np.array([print], object), allow_pickle=True)),
+        "NaN image": lambda: rewrite(path, image=npy(np.full((6, 6, 6), np.nan, np.float16))),
+        "infinite size": lambda: rewrite(
+            path, about=about(path, grid={**GRID.to_dict(), "size_ijk": [6, 6, float("inf")]})
+        ),
+        "brackets": lambda: rewrite(path, about=npy(np.frombuffer(b"[" * 60000, np.uint8))),
+        "long about": lambda: rewrite(path, about=npy(np.zeros(1 << 17, np.uint8))),
+        "LZMA": lambda: repack(path, zipfile.ZIP_LZMA),
         "class 255": lambda: rewrite(path, label=npy(np.full((6, 6, 6), 255, np.uint8))),
         "no JSON": lambda: rewrite(path, about=npy(np.zeros(9, np.uint8))),
         "JSON list": lambda: rewrite(path, about=npy(np.frombuffer(b"[1]", np.uint8))),

@@ -1,5 +1,7 @@
 """NRRD, MetaImage and DICOM: read as SimpleITK wrote them, refused where they cannot be right."""
 
+import re
+import struct
 import zlib
 
 import numpy as np
@@ -14,6 +16,7 @@ from cmda_tf.data.geometry import Geometry
 from cmda_tf.data.preparation import prepare
 from cmda_tf.data.volume import read_label, read_volume
 from cmda_tf.errors import DataError
+from cmda_tf.formats import table
 from cmda_tf.formats.table import ENDINGS, check_files, exact_ending, stem, volume_files
 
 GEOMETRY = centred_geometry((7, 6, 5), (0.7, 0.9, 1.6), oblique(10, -20, 30), (5, -300, 12))
@@ -51,7 +54,7 @@ def test_files_come_back_as_they_were_written(tmp_path, noise, ending, dtype, co
     assert_same(read_volume(path), GEOMETRY, array)
     assert stem(path) == "a.b"
     detached = ending in (".nhdr", ".mhd")
-    assert len(check_files(path)) == len(volume_files(path)) == 1 + detached
+    assert len(check_files(path).files) == len(volume_files(path)) == 1 + detached
 
 
 def test_names_of_outputs(tmp_path, monkeypatch):
@@ -154,6 +157,8 @@ META_EDITS = {
     "elsewhere": (b"= LOCAL", b"= /etc/passwd", "same folder"),
     "list": (b"= LOCAL", b"= LIST", "a list of files"),
     "pattern": (b"= LOCAL", b"= a%03d.raw 1 5 1", "same folder"),
+    "colon": (b"NDims = 3", b"NDims = 3\nDimSize : 900 900 900 = x", "two fields 'DimSize'"),
+    "file behind a colon": (b"NDims", b"ElementDataFile : a.raw\nNDims", "no field 'DimSize'"),
     "endless": (b"ElementDataFile", b"Comment = " + b"x" * 70000, "something else"),
 }  # fmt: skip
 
@@ -170,7 +175,8 @@ def test_unsuitable_metaimage_headers_are_refused(tmp_path, noise, old, new, wor
 @pytest.mark.parametrize("ending", [".nrrd", ".mha"])
 def test_damaged_voxels_are_refused(tmp_path, noise, ending):
     path = tmp_path / f"a{ending}"
-    for compress, words in ((False, "truncated"), (True, "complete gzip")):
+    packed = {".nrrd": "complete gzip", ".mha": "holds 340"}[ending]
+    for compress, words in ((False, "truncated"), (True, packed)):
         sitk.WriteImage(GEOMETRY.apply(noise), str(path), compress)
         path.write_bytes(path.read_bytes()[:-40])
         assert_refused(path, words)
@@ -184,8 +190,35 @@ def test_a_compression_bomb_is_left_before_its_end(tmp_path, noise):
     sitk.WriteImage(GEOMETRY.apply(noise), str(path), False)
     header = path.read_bytes().split(b"ElementDataFile")[0].replace(b"Data = False", b"Data = True")
     bomb = zlib.compress(b"\0" * (1 << 26))
-    path.write_bytes(header + b"ElementDataFile = LOCAL\n" + bomb)
+    size = b"CompressedDataSize = %d\nElementDataFile = LOCAL\n" % len(bomb)
+    path.write_bytes(header + size + bomb)
     assert_refused(path, "but more come")
+
+
+@pytest.mark.parametrize(
+    "size, words",
+    [
+        (b"CompressedDataSize = 5000000000\n", "claims 5000000000 compressed bytes"),
+        (b"CompressedDataSize = -1\n", "claims -1 compressed bytes"),
+        (b"CompressedDataSize = 12\n", "end before that of the compressed voxels"),
+        (b"", "claims 0 compressed bytes"),
+    ],
+)
+def test_sizes_of_packed_voxels_that_itk_would_believe_are_refused(tmp_path, noise, size, words):
+    path = tmp_path / "a.mha"
+    sitk.WriteImage(GEOMETRY.apply(noise), str(path), True)
+    data = re.sub(rb"CompressedDataSize = \d+\n", size, path.read_bytes())
+    path.write_bytes(data)
+    assert_refused(path, words)
+    path.write_bytes(data.replace(b"CompressedData = True", b"CompressedData = T"))
+    assert_refused(path, words)
+
+
+def test_packed_voxels_in_a_file_of_their_own_need_no_size(tmp_path, noise):
+    path = tmp_path / "a.mhd"
+    sitk.WriteImage(GEOMETRY.apply(noise), str(path), True)
+    path.write_bytes(re.sub(rb"CompressedDataSize = \d+\n", b"", path.read_bytes()))
+    assert_same(read_volume(path), GEOMETRY, noise)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -277,6 +310,55 @@ def test_truncated_and_lying_dicom_files_are_refused(tmp_path, noise):
     place = whole.index(b"\x08\x00\x60\x00\x02\x00\x00\x00") + 4
     path.write_bytes(whole[:place] + b"\xf0\xff\xff\xff" + whole[place + 4 :])
     with pytest.raises(DataError, match=r"0008,0060 claims 4294967280 bytes"):
+        read_volume(folder)
+
+
+def test_of_a_tag_that_is_there_twice_the_first_one_decides(tmp_path, noise):
+    """As for GDCM, which would allocate 60000 rows."""
+    folder = write_series(tmp_path / "scan", GEOMETRY, noise)
+    path = folder / "000_1.2.3.dcm"
+    whole = path.read_bytes()
+    place = whole.index(struct.pack("<HHI", 0x28, 0x10, 2))
+    rows = struct.pack("<HHIH", 0x28, 0x10, 2, 60000)
+    path.write_bytes(whole[:place] + rows + whole[place:])
+    with pytest.raises(DataError, match=r"000_1\.2\.3\.dcm: claims 60000x7 pixels"):
+        read_volume(folder)
+    path.write_bytes(whole + rows)
+    assert_same(read_volume(folder), GEOMETRY, noise)
+
+
+def test_what_follows_the_pixels_is_looked_at_too(tmp_path, noise):
+    """GDCM reads it: frames without end, an element of 1 GB."""
+    folder = write_series(tmp_path / "scan", GEOMETRY, noise)
+    path = folder / "000_1.2.3.dcm"
+    whole = path.read_bytes()
+    for more, words in (
+        (struct.pack("<HHI6s", 0x28, 0x08, 6, b"99999 "), r"found 99999 frame\(s\)"),
+        (struct.pack("<HHI", 0xFFFC, 0xFFFC, 1 << 30), "fffc,fffc claims 1073741824 bytes"),
+    ):
+        path.write_bytes(whole + more)
+        with pytest.raises(DataError, match=rf"000_1\.2\.3\.dcm: .*{words}"):
+            read_volume(folder)
+    for padding in (struct.pack("<HHI4s", 0xFFFC, 0xFFFC, 4, b""), bytes(1), bytes(1000)):
+        path.write_bytes(whole + padding)
+        assert_same(read_volume(folder), GEOMETRY, noise)
+
+
+def test_a_header_in_which_itk_sees_another_volume_is_refused(tmp_path, noise):
+    path = write(tmp_path / "a.nrrd", GEOMETRY, noise)
+    table._check_header(path, "NrrdImageIO", 7 * 6 * 5)
+    with pytest.raises(DataError, match=r"a\.nrrd: .*expected 42 voxels, found 7x6x5 with 1 comp"):
+        table._check_header(path, "NrrdImageIO", 7 * 6)
+
+
+def test_an_unknown_type_is_refused(tmp_path, noise):
+    """GDCM would take it for a part of a length, and allocate that."""
+    folder = write_series(tmp_path / "scan", GEOMETRY, noise)
+    path = folder / "000_1.2.3.dcm"
+    data = path.read_bytes()
+    assert b"\x02\x00\x12\x00UI" in data
+    path.write_bytes(data.replace(b"\x02\x00\x12\x00UI", b"\x02\x00\x12\x00WI"))
+    with pytest.raises(DataError, match=r"000_1\.2\.3\.dcm: .*element 0002,0012 has no type"):
         read_volume(folder)
 
 

@@ -166,7 +166,8 @@ def finished(folder, base=(), rows=("seg_mri", "uda_d13", "seg_ct_stl")):
         step.weights.parent.mkdir(parents=True, exist_ok=True)
         step.weights.touch()
         os.utime(step.weights, (1e9 + age, 1e9 + age))
-        record = {"phase": step.phase, "settings": settings}
+        inputs = {"domain": "mr", "prepared_folder": "p"}
+        record = {"phase": step.phase, "settings": settings, "inputs": inputs}
         (step.weights.parent / "settings.json").write_text(json.dumps(record))
     return steps
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmda_tf.data import slices, store
+from cmda_tf.data import published, store
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.evaluate import EvaluateSettings, evaluate
 from cmda_tf.files import read_json, write_json
@@ -57,7 +57,7 @@ def watched(monkeypatch):
         assert path.name.startswith("mr") or not with_label, f"{path}: a label was asked for"
         return load(path, with_label, classes)
 
-    monkeypatch.setattr(slices, "load_subject", checked)
+    monkeypatch.setattr(published, "load_subject", checked)
 
 
 def _scored(**values):
@@ -165,6 +165,26 @@ def test_criteria_that_came_later_are_scored_on_request(run, manifest, untraced,
     assert not complete(read_selection(run))
     assert complete(untraced(score_again, run, manifest))
     assert read_selection(run) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: v.update(chosen=999),
+        lambda v: v.update(criterion="dice"),
+        lambda v: v.update(snapshots=None),
+        lambda v: v["snapshots"][0].update(update=0.5),
+        lambda v: v["snapshots"][0].update(criteria=[]),
+        lambda v: v["snapshots"][0]["criteria"].update(source_shapes="high"),
+        lambda v: v["snapshots"][-1]["metrics"].update(distance=[1.0]),
+    ],
+)
+def test_a_damaged_selection_is_refused(run, change):
+    record = read_json(run.folder / "selection.json")
+    change(record)
+    write_json(run.folder / "selection.json", record)
+    with pytest.raises(DataError, match=r"selection\.json: expected the selection of a run"):
+        read_selection(run)
 
 
 def test_command_prints_the_choices_and_changes_the_final_model(run, untraced, capsys):

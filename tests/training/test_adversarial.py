@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from helpers_training import assert_equal
 
-from cmda_tf.data import slices, store
+from cmda_tf.data import published, slices, store
 from cmda_tf.data.slices import load_slices
 from cmda_tf.errors import DataError
 from cmda_tf.models.segmenter import build_dam, build_segmenter
@@ -47,7 +47,7 @@ def test_no_target_label_is_read(
         assert path.name.startswith("mr") or not with_label, f"{path}: a label was asked for"
         return load(path, with_label, classes)
 
-    monkeypatch.setattr(slices, "load_subject", watched)
+    monkeypatch.setattr(published, "load_subject", watched)
     unlabelled = manifest_without_target_labels
     settings = tiny(AdaptSettings, prepared=str(unlabelled.folder), name="unlabelled")
     assert_equal(untraced(adapt, settings, unlabelled).weights(), adapted)

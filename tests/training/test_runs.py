@@ -136,3 +136,45 @@ def test_settings_of_another_program_are_named(tmp_path):
     write_json(tmp_path / "settings.json", ["not", "ours"])
     with pytest.raises(DataError, match=r"settings\.json: not the settings of a run"):
         open_run(tmp_path)
+
+
+def changed(record, part, name, value):
+    return {**record, part: {**record[part], name: value}}
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "words"),
+    [
+        ("settings", "depth", 12, "--depth: 12 does not end a block"),
+        ("settings", "depth", "13", "--depth: expected int, found '13'"),
+        ("settings", "source", None, "--source: expected str, found None"),
+        ("settings", "taps", [13, 2.5], r"--taps: expected tuple\[int, ...\], found \(13, 2.5\)"),
+        ("inputs", "domain", 3, "domain: expected str, found 3"),
+        ("model", "size", 10**9, "size: expected 16 to 512, found 1000000000"),
+        ("model", "size", 20, "size: expected a multiple of 8, found 20"),
+        ("model", "classes", "5", "classes: expected 2 to 255, found '5'"),
+        ("model", "width", 1e6, "width: the model has another one than the settings"),
+        ("model", "depth", 13, "unexpected keyword argument 'depth'"),
+    ],
+)
+def test_damaged_settings_are_refused(settings, config, part, name, value, words):
+    run = start_run("adapt", settings, config, INPUTS)
+    write_json(run.folder / "settings.json", changed(run.record, part, name, value))
+    with pytest.raises(DataError, match=rf"settings\.json: not the settings of a run .*{words}"):
+        open_run(run.folder)
+
+
+@pytest.mark.parametrize("part", ["phase", "settings", "inputs", "model"])
+def test_missing_parts_of_settings_are_refused(settings, config, part):
+    run = start_run("adapt", settings, config, INPUTS)
+    for wrong in ({**run.record, part: [1]}, {k: v for k, v in run.record.items() if k != part}):
+        write_json(run.folder / "settings.json", wrong)
+        with pytest.raises(DataError, match="not the settings of a run"):
+            open_run(run.folder)
+
+
+def test_settings_that_came_after_a_run_have_their_defaults(settings, config):
+    run = start_run("adapt", settings, config, INPUTS)
+    old = {k: v for k, v in run.record["settings"].items() if k != "critic_norm"}
+    write_json(run.folder / "settings.json", {**run.record, "settings": {**old, "gone": 1}})
+    assert open_run(run.folder).record["settings"]["critic_norm"] == "batch"

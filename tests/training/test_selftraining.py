@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cmda_tf.data import slices, store
+from cmda_tf.data import published, store
 from cmda_tf.data.slices import load_slices
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.evaluation.experiments import ADAPTED
@@ -87,7 +87,7 @@ def test_no_target_label_is_read(
     aligned = {"align_classes": align_classes, "confidence_quantile": 0.0}
     settings = short(**aligned, name=f"labelled_{align_classes}")
     expected = untraced(selftrain, settings, manifest).weights()
-    monkeypatch.setattr(slices, "load_subject", watched)
+    monkeypatch.setattr(published, "load_subject", watched)
     unlabelled = manifest_without_target_labels
     name = f"unlabelled_{align_classes}"
     settings = short(**aligned, prepared=str(unlabelled.folder), name=name)

@@ -1,5 +1,7 @@
 """Weights by name, run folders and their settings."""
 
+import io
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -54,6 +56,36 @@ def test_damaged_files_are_named(tmp_path, content):
 def test_pickled_arrays_are_refused(tmp_path):
     np.savez(tmp_path / "w.npz", a=np.array([{"x": 1}], dtype=object))
     with pytest.raises(DataError, match="expected a weights file"):
+        load_weights(tmp_path / "w.npz")
+
+
+def header(shape):
+    """An array's file that holds nothing but its header."""
+    stream = io.BytesIO()
+    about = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, about)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (header((10**12,)), "claims 4000000000000 bytes"),
+        (header((-1,)), "claims -4 bytes"),
+        (header((3,)) + b"1234", "does not hold 12 bytes"),
+        (b"\x93NUMPY\x01\x00\x04\x00((((", "expected a weights file"),
+    ],
+)
+def test_what_a_header_claims_is_not_allocated(tmp_path, data, words):
+    with zipfile.ZipFile(tmp_path / "w.npz", "w") as archive:
+        archive.writestr("a.npy", data)
+    with pytest.raises(DataError, match=rf"w\.npz: .*{words}"):
+        load_weights(tmp_path / "w.npz")
+
+
+def test_a_packed_bomb_is_refused_before_it_is_unpacked(tmp_path):
+    np.savez_compressed(tmp_path / "w.npz", a=np.zeros(10**7, np.float32))
+    with pytest.raises(DataError, match="it claims 40000128 bytes of weights, and holds"):
         load_weights(tmp_path / "w.npz")
 
 
