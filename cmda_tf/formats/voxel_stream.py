@@ -52,7 +52,8 @@ def count_voxels(shape: Sequence[int], path: Path) -> int:
     if len(shape) < 3 or min(shape[:3]) < 2 or max(shape[3:], default=1) > 1:
         text = " x ".join(map(str, shape)) or "no legal shape"
         raise DataError(
-            f"{path}: expected a 3-D volume of two slices or more, found {len(shape)}-D data ({text})"
+            f"{path}: expected a 3-D volume, two voxels an axis or more, found {len(shape)}-D data "
+            f"({text})"
         )
     if (voxels := math.prod(shape[:3])) > MAX_VOXELS:
         raise DataError(f"{path}: its header claims {voxels} voxels; the limit is {MAX_VOXELS}")

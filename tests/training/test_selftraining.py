@@ -73,9 +73,22 @@ def test_run_has_its_name_and_its_model_loads(taught):
     assert ADAPTED[taught.phase] == "Self-training"
 
 
-@pytest.mark.parametrize("align_classes", [False, True])
+@pytest.mark.parametrize(
+    ("changes", "reads_the_source"),
+    [
+        ({"name": "of_images"}, False),
+        ({"name": "of_shares", "align_classes": True, "confidence_quantile": 0.0}, True),
+        ({"name": "of_source", "source_weight": 1.0, "noise": 0.1}, True),
+    ],
+)
 def test_no_target_label_is_read(
-    short, manifest, manifest_without_target_labels, untraced, monkeypatch, align_classes
+    short,
+    manifest,
+    manifest_without_target_labels,
+    untraced,
+    monkeypatch,
+    changes,
+    reads_the_source,
 ):
     load, read = store.load_subject, []
 
@@ -84,16 +97,13 @@ def test_no_target_label_is_read(
             read.append(path.name)
         return load(path, with_label, classes)
 
-    aligned = {"align_classes": align_classes, "confidence_quantile": 0.0}
-    settings = short(**aligned, name=f"labelled_{align_classes}")
-    expected = untraced(selftrain, settings, manifest).weights()
+    expected = untraced(selftrain, short(**changes), manifest).weights()
     monkeypatch.setattr(published, "load_subject", watched)
     unlabelled = manifest_without_target_labels
-    name = f"unlabelled_{align_classes}"
-    settings = short(**aligned, prepared=str(unlabelled.folder), name=name)
-    assert_equal(untraced(selftrain, settings, unlabelled).weights(), expected)
-    # Alignment takes its shares from the source's training labels, and from nothing else.
-    assert bool(read) == align_classes
+    settings = {**changes, "prepared": str(unlabelled.folder), "name": changes["name"] + "_alone"}
+    assert_equal(untraced(selftrain, short(**settings), unlabelled).weights(), expected)
+    # Shares and images come from the source's training labels, and from nothing else.
+    assert bool(read) == reads_the_source
     assert all(name.startswith("mr_train_") for name in read), read
 
 
@@ -279,23 +289,6 @@ def test_source_images_alone_lower_the_loss_on_them(make, short, images, known):
     assert float(expected) < float(found[0]["source_loss"])
     assert all(float(metrics["loss"]) == 0 for metrics in found)
     assert_equal(get_weights(segmenter), frozen)
-
-
-def test_labels_of_the_source_alone_are_learned_from(
-    short, manifest_without_target_labels, untraced, monkeypatch
-):
-    load, read = store.load_subject, []
-
-    def watched(path, with_label=True, classes=255):
-        if with_label:
-            read.append(path.name)
-        return load(path, with_label, classes)
-
-    monkeypatch.setattr(slices, "load_subject", watched)
-    unlabelled = manifest_without_target_labels
-    changes = {"source_weight": 1.0, "noise": 0.1, "name": "with_source"}
-    untraced(selftrain, short(**changes, prepared=str(unlabelled.folder)), unlabelled)
-    assert read and all(name.startswith("mr_train_") for name in read), read
 
 
 @pytest.fixture(scope="module")
