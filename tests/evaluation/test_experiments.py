@@ -7,13 +7,14 @@ from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError
 from cmda_tf.evaluation import experiments
 from cmda_tf.evaluation.experiments import find_experiments, of_figure3, of_figure4
+from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.settings import AdaptSettings, SelfTrainSettings, SourceSettings
 from cmda_tf.training.names import training_domain
 from cmda_tf.training.runs import start_run
 
 
 @pytest.fixture
-def make(tmp_path, config):
+def make(tmp_path):
     """`make(phase, **settings)`: a run's folder as if it had been finished."""
 
     def run(phase, finished=True, **changes):
@@ -22,7 +23,8 @@ def make(tmp_path, config):
         special["selftrain"] = SelfTrainSettings
         settings = special.get(phase, AdaptSettings)(runs=str(tmp_path), **changes)
         domain = training_domain(phase, settings) if supervised else settings.target
-        folder = start_run(phase, settings, config, {"domain": domain}).folder
+        inputs = {"domain": domain, "prepared_folder": str(tmp_path)}
+        folder = start_run(phase, settings, ModelConfig(seed=settings.seed), inputs).folder
         if finished:
             (folder / "weights.npz").touch()
 

@@ -85,7 +85,7 @@ def test_a_run_in_bfloat16_becomes_onnx_in_float32(run, tmp_path):
 
     shutil.copytree(run.folder, tmp_path / "run")
     record = read_json(tmp_path / "run" / "settings.json")
-    record["model"]["precision"] = "mixed_bfloat16"
+    record["model"]["precision"] = record["settings"]["precision"] = "mixed_bfloat16"
     write_json(tmp_path / "run" / "settings.json", record)
     main(ExportSettings(str(tmp_path / "run"), str(tmp_path / "out"), "onnx"))
     images = np.random.default_rng(0).normal(size=(1, 16, 16, 3)).astype(np.float32)

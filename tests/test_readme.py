@@ -1,0 +1,58 @@
+"""The README's numbers are those of the reports in results/."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def table(head):
+    """The cells of the README's table with this first column's head, a list a line."""
+    lines = iter(README.splitlines())
+    titles = next(line for line in lines if line.startswith(f"| {head} |"))
+    next(lines)
+    found = [titles]
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        found.append(line)
+    assert len(found) > 1
+    return [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in found]
+
+
+def measured(folder):
+    """A report's rows by title: each structure's mean and deviation of Dice."""
+    report = json.loads((ROOT / "results" / folder / "results.json").read_text(encoding="utf-8"))
+    return report["rows"]
+
+
+def mean(row):
+    return f"{np.mean([cell['dice_mean'] for cell in row.values()]):.1f}"
+
+
+def test_table_over_seeds():
+    (_, *names, last), *lines = table("Dice [%]")
+    rows = measured(".")
+    assert last == "mean"
+    for title, *cells in lines:
+        row = rows[title.partition(":")[0]]
+        expected = [f"{row[n]['dice_mean']:.1f}±{row[n]['dice_std']:.1f}" for n in names]
+        assert cells == [*expected, mean(row)], title
+
+
+def test_table_of_depths():
+    (_, *depths), *lines = table("mean Dice [%] of seed 0")
+    rows = measured("seed0")
+    for method, *cells in lines:
+        assert cells == [mean(rows[f"{method} {depth}"]) for depth in depths], method
+
+
+@pytest.mark.parametrize("folder", [".", "seed0"])
+def test_reports_say_how_they_were_made(folder):
+    text = (ROOT / "results" / folder / "report.md").read_text(encoding="utf-8")
+    assert "python -m cmda_tf.reproduce --flagfile=flags/phantom.cfg" in text
+    assert "numbers of a phantom" in text
