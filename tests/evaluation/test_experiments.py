@@ -24,7 +24,9 @@ def make(tmp_path):
         settings = special.get(phase, AdaptSettings)(runs=str(tmp_path), **changes)
         domain = training_domain(phase, settings) if supervised else settings.target
         inputs = {"domain": domain, "prepared_folder": str(tmp_path)}
-        folder = start_run(phase, settings, ModelConfig(seed=settings.seed), inputs).folder
+        folder = start_run(
+            phase, settings, ModelConfig(seed=settings.seed, width=settings.width), inputs
+        ).folder
         if finished:
             (folder / "weights.npz").touch()
 
