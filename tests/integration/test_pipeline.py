@@ -40,7 +40,8 @@ def test_all_phases_make_a_table(folder):
     for depth in (13, 21):
         train(folder, "adabn", f"--depth={depth}")
     train(folder, "adapt", "--depth=21", "--warmup_updates=4", "--joint_updates=2")
-    train(folder, "selftrain", "--depth=21", "--selftrain_steps=5", "--intensity_curves=1")
+    teach = ("--selftrain_steps=5", "--source_weight=1", "--intensity_curves=1")
+    train(folder, "selftrain", "--depth=21", *teach)
     text = run(folder, "evaluate", "--published")
     rows = ["Seg-MRI", "Seg-CT", "Seg-CT-STL", "noDA", "AdaBN d=13", "AdaBN d=21", "UDA d=21"]
     rows.append("Self-training d=21")
