@@ -80,12 +80,12 @@ def selftrain(settings: SelfTrainSettings, manifest: Manifest) -> Run:
     Returns:
       The finished run; its model is the router with the teacher as its DAM.
     """
+    _check_appearance(settings)
     config = model_config(settings, manifest)
     origin = adapted_run(settings)
     run = start_run("selftrain", settings, config, run_inputs(manifest, settings.target, origin))
     if run.finished:
         return run
-    _check_appearance(settings)
     seed_everything(settings)
     segmenter = trained_segmenter(config, origin)
     pair = make_pair(settings, config, segmenter, origin)
