@@ -194,8 +194,8 @@ class SelfTrainSettings(SegmentationSettings):
     )
     align_classes: bool = setting(
         False,
-        "Scale the teacher's probabilities of each class until its mean prediction has the class "
-        "shares of the source's labels.",
+        "Scale the teacher's probabilities of each class until its labels have the class shares of "
+        "the source's labels.",
     )
     refresh_statistics: bool = setting(
         True, "Re-estimate the DAM's BatchNorm statistics on target slices when done."
