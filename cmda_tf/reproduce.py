@@ -51,8 +51,9 @@ def main(settings: ReproduceSettings, *phases: PhaseSettings) -> None:
     """Plans, runs, evaluates and reports."""
     if not settings.seeds or len(set(settings.seeds)) < len(settings.seeds):
         raise UsageError(f"--seeds: expected at least one, and each once; found {settings.seeds}")
-    if phases[0].seed:
-        raise UsageError("--seed: this command takes its seeds from --seeds")
+    for name in ("seed", "phantom_seed"):
+        if getattr(phases[0], name):
+            raise UsageError(f"--{name}: this command takes its seeds from --seeds")
     # What several phases share is one flag, however many of them state it.
     base = list(dict.fromkeys(flag for phase in phases for flag in phase.to_flags()))
     on_phantom = phases[0].prepared is None
@@ -60,13 +61,10 @@ def main(settings: ReproduceSettings, *phases: PhaseSettings) -> None:
     plan = make_plan(base, settings.rows_folder, rows, settings.depths)
     folders = {seed: Path(settings.out) / f"seed{seed}" for seed in settings.seeds}
     steps = {seed: [with_seed(s, seed, folders[seed]) for s in plan] for seed in settings.seeds}
-    if settings.dry_run:
-        from cmda_tf.training.common import limit_threads
-
-        limit_threads(phases[0].threads)
-        return _show_plan(steps, settings.workers)
     for seed in settings.seeds:
         check_finished(steps[seed])
+    if settings.dry_run:
+        return _show_plan(steps, settings.workers, phases[0].threads)
     jobs = [job for seed in settings.seeds for job in seed_jobs(steps[seed], folders[seed])]
     run_jobs(jobs, settings.workers)
     _report(settings, folders, plan)
@@ -83,12 +81,14 @@ def _report(settings: ReproduceSettings, folders: dict[int, Path], plan: list[St
     print(f"\n{report.to_text()}\nwritten to {out}")
 
 
-def _show_plan(steps: dict[int, list[Step]], workers: int) -> None:
+def _show_plan(steps: dict[int, list[Step]], workers: int, threads: int) -> None:
     """Prints every command with its estimate."""
-    from cmda_tf.reproduction.estimate import estimate, measured_throughput
+    from cmda_tf.reproduction.estimate import estimate, measured_throughput, side_by_side
     from cmda_tf.reproduction.sizes import slice_size
+    from cmda_tf.training.common import limit_threads
 
-    speed, total, costs = measured_throughput(), 0.0, {}
+    limit_threads(threads)
+    speed, total, costs, memory = measured_throughput(), 0.0, {}, []
     for plan in steps.values():
         for step in plan:
             size = slice_size(step.settings)
@@ -97,15 +97,18 @@ def _show_plan(steps: dict[int, list[Step]], workers: int) -> None:
             cost = costs[step.row]
             seconds = 0.0 if step.finished else cost.flop / speed
             total += seconds
+            memory += [] if step.finished else [cost.memory]
             print(
                 f"{'finished' if step.finished else _duration(seconds):>10s}"
                 f"  {cost.memory / 2**30:5.1f} GiB  "
                 + shlex.join(["python", "-m", "cmda_tf.train", *step.arguments])
             )
+    most = sum(sorted(memory)[-workers:])
+    total /= side_by_side(workers, threads)
     print(
-        f"{_duration(total / workers):>10s}  in all, --workers={workers} at a time, on "
-        f"{size}x{size} slices, at the {speed / 1e9:.0f} GFLOP/s measured here in a 3x3 "
-        "convolution; evaluation and, in memory, the images come on top"
+        f"{_duration(total):>10s}  {most / 2**30:5.1f} GiB  in all, "
+        f"--workers={workers} at a time, on {size}x{size} slices, at the {speed / 1e9:.0f} GFLOP/s "
+        "measured here in a 3x3 convolution; evaluation comes on top"
     )
 
 

@@ -40,7 +40,12 @@ class PhaseSettings(Options):
     width: float = setting(
         0.5, "Multiplier of all widths; 1 is the paper.", minimum=0.0625, maximum=4
     )
-    dropout: float = setting(0.0, "Dropout rate in training.", minimum=0.0, maximum=0.9)
+    dropout: float = setting(
+        0.0,
+        "Dropout rate in training; with it a resumed run is not that of one stretch, bit for bit.",
+        minimum=0.0,
+        maximum=0.9,
+    )
     precision: str = setting("float32", "Arithmetic of the layers.", choices=PRECISIONS)
     jit_compile: bool = setting(False, "Compile with XLA; needs --nodeterministic.")
     deterministic: bool = setting(True, "Repeat bit for bit on the same machine.")
@@ -147,6 +152,11 @@ class AdaptSettings(PhaseSettings):
         minimum=0,
         maximum=0.9999,
     )
+    found_slices: bool = setting(
+        False,
+        "Take BatchNorm statistics, and play the critic game, on slices alone in which the source "
+        "segmenter finds a structure.",
+    )
     refresh_statistics: bool = setting(
         True, "Re-estimate the DAM's BatchNorm statistics on target slices when done."
     )
@@ -196,6 +206,11 @@ class SelfTrainSettings(SegmentationSettings):
         False,
         "Scale the teacher's probabilities of each class until its labels have the class shares of "
         "the source's labels.",
+    )
+    found_slices: bool = setting(
+        False,
+        "Take BatchNorm statistics, and play the critic game, on slices alone in which the source "
+        "segmenter finds a structure.",
     )
     refresh_statistics: bool = setting(
         True, "Re-estimate the DAM's BatchNorm statistics on target slices when done."

@@ -52,6 +52,10 @@ class SliceStack:
         above = np.minimum(index + 1, self.last[index])
         return np.stack([below, index, above], axis=-1)
 
+    def inputs(self, index: np.ndarray) -> np.ndarray:
+        """The network's inputs `[N, H, W, 3]` float32 for slices `[N]`."""
+        return np.moveaxis(self.images[self.triples(index)].astype(np.float32), 1, -1)
+
 
 def load_slices(manifest: Manifest, domain: str, split: str, with_labels: bool) -> SliceStack:
     """Loads the slices of a domain's split.

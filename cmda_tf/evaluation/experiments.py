@@ -137,14 +137,13 @@ def _experiments(run: Run) -> Iterator[Experiment]:
     """The rows of one run: which path is tested on which domain, under which title."""
     settings = run.record["settings"]
     source, target = settings["source"], settings["target"]
-    segmenter = {d: segmenter_title(d) for d in (source, target)}
+    domain = run.record["inputs"]["domain"]  # whose images it has learned from
     if run.phase == "source":
-        domain = run.record["inputs"]["domain"]
         kind = "source" if domain == source else "supervised"
-        rows = [(kind, segmenter[domain], "source", domain)]
+        rows = [(kind, segmenter_title(domain), "source", domain)]
         rows += [("noDA", "noDA", "source", target)] if domain == source else []
     elif run.phase == "finetune":
-        rows = [("finetuned", f"{segmenter[target]}-STL", "source", target)]
+        rows = [("finetuned", f"{segmenter_title(domain)}-STL", "source", domain)]
     else:
         kind = ADAPTED[run.phase]
         rows = [(kind, f"{kind} d={settings['depth']}", "target", target)]

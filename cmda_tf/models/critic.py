@@ -26,7 +26,7 @@ from cmda_tf.models.segmenter import DAM_PREFIX, image_input
 from cmda_tf.models.topology import NUM_LAYERS, check_taps, unit_ending_at, units_between
 
 CRITIC_WIDTHS = (64, 128, 256, 512, 512)
-CRITIC_STRIDES = (2, 2, 2, 2, 4)  # at 256x256; smaller images use as many as leave 2x2
+CRITIC_STRIDES = (2, 2, 2, 2, 4)  # at 256x256; see critic_strides
 
 
 class Features(NamedTuple):
@@ -195,9 +195,10 @@ def build_critic(
 
 
 def critic_strides(size: int) -> tuple[int, ...]:
-    """Strides after the five blocks, so that the last map is 2x2 at any image size.
+    """Strides after the five blocks, so that the last map is 2x2 at 16, 32, 64, 128 and 256.
 
-    At 256 they are (2, 2, 2, 2, 4); a smaller image uses up its factor earlier.
+    At 256 they are (2, 2, 2, 2, 4); a smaller image uses up its factor earlier. At other sizes the
+    last map is 3x3 (40, 48, 80, 96, ...), beyond 256 larger, 4x4 at 512.
     """
     left = max(1, size // 4)  # what the five strides may divide by; the sixth is 2
     strides = []

@@ -10,10 +10,13 @@ import tensorflow as tf
 from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.critic import build_critic, build_feature_paths
 from cmda_tf.models.segmenter import build_dam, build_segmenter
+from cmda_tf.reproduction.jobs import available_cores
 from cmda_tf.reproduction.plan import Step
 
 BACKWARD = 2  # a backward pass costs about twice the forward pass
-_FLOAT = 4  # bytes
+SUBJECTS = 16  # for training, a domain: the field's split, and the phantom's
+_FLOAT, _VOXEL = 4, 3  # bytes: of a number; of a voxel's image and label
+_PROCESS = 0.6 * 2**30  # bytes of TensorFlow 2.21 and what it has read, before the first update
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,8 @@ class Cost:
 
     Attributes:
       flop: floating-point operations of all its updates.
-      memory: bytes of weights, their gradients and optimizer slots, and of the activations that
-        a backward pass keeps; the images, held in memory as well, are not in it.
+      memory: bytes of weights, their gradients and optimizer slots, of the activations that a
+        backward pass keeps, of the images and of TensorFlow itself.
     """
 
     flop: float
@@ -35,6 +38,14 @@ def estimate(step: Step, size: int) -> Cost:
 
     Evaluation, statistics and the choice of a snapshot are left out: they cost little beside it.
     """
+    updates = _estimate(step, size)
+    domains = 1 if step.phase in ("source", "finetune", "adabn") else 2
+    images = domains * SUBJECTS * size**3 * _VOXEL
+    return Cost(updates.flop, updates.memory + images + _PROCESS)
+
+
+def _estimate(step: Step, size: int) -> Cost:
+    """Of the updates alone."""
     settings = step.settings
     config = ModelConfig(size=size, width=settings.width)
     segmenter = build_segmenter(config)
@@ -47,7 +58,9 @@ def estimate(step: Step, size: int) -> Cost:
         return Cost(0.0, _memory([segmenter], [], settings.batch))
     dam = build_dam(config, settings.depth, segmenter)
     if step.phase == "selftrain":  # the teacher only predicts
-        flop = settings.selftrain_steps * settings.batch * forward * (2 + BACKWARD)
+        learned = 2 if settings.source_weight else 1  # batches: pseudo labels, the source's own
+        passes = 1 + learned * (1 + BACKWARD)
+        flop = settings.selftrain_steps * settings.batch * forward * passes
         return Cost(flop, _memory([segmenter, dam, dam], [dam], settings.batch))
     paths = build_feature_paths(config, settings.depth, settings.taps, segmenter, dam)
     critics = [build_critic(config, paths.channels)]
@@ -76,6 +89,17 @@ def forward_flop(model: tf.keras.Model) -> float:
         elif isinstance(layer, tf.keras.layers.Dense):
             total += 2.0 * np.prod(layer.kernel.shape)
     return total
+
+
+def side_by_side(workers: int, threads: int) -> float:
+    """How many jobs' work is done in the time of one, given the cores of this machine.
+
+    Args:
+      workers: jobs at a time.
+      threads: of each; 0 for as many as there are cores.
+    """
+    cores = available_cores()
+    return min(workers, max(1.0, cores / threads)) if threads else 1.0
 
 
 def measured_throughput(repetitions: int = 5) -> float:

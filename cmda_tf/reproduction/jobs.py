@@ -1,6 +1,7 @@
 """Commands of this package as jobs that wait for each other, some of them side by side."""
 
 import contextlib
+import os
 import shlex
 import subprocess
 import sys
@@ -45,6 +46,13 @@ class JobFailed(CmdaError):
     def __init__(self, job: Job, exit_code: int, told: str):
         super().__init__(f"this command failed (exit code {exit_code}): {job.command}{told}")
         self.exit_code = exit_code if exit_code > 0 else 1
+
+
+def available_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def run_jobs(jobs: Sequence[Job], workers: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from absl import flags
 
+from cmda_tf.data.published import checksum, open_prepared
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.evaluate import EvaluateSettings
 from cmda_tf.files import read_json
@@ -113,7 +114,7 @@ def with_seed(step: Step, seed: int, runs: Path) -> Step:
 
 
 def check_finished(steps: Sequence[Step]) -> None:
-    """Refuses finished runs that other flags have made, or whose origin has changed since.
+    """Refuses finished runs of other flags, data or origin, and those whose origin has changed.
 
     Raises:
       UsageError: naming the run and the first setting that differs.
@@ -121,22 +122,40 @@ def check_finished(steps: Sequence[Step]) -> None:
     by_name = {step.name: step for step in steps}
     for step in filter(lambda step: step.finished, steps):
         folder, origin = step.weights.parent, by_name.get(step.origin)
-        record = read_record(folder)
-        before = {"phase": record["phase"], **record["settings"]}
-        now = _recorded(step)
-        for name in ("phase", *sorted(now.keys() - FREE | {"title"})):
+        before, now = _before(read_record(folder)), _recorded(step)
+        for name in ("phase", *sorted(now.keys() - FREE | {"title", "origin"})):
             if before.get(name) != now[name]:
                 raise UsageError(
                     f"{folder} was made with {name}={before.get(name)!r}, now it is "
                     f"{now[name]!r}; remove it, or choose another --out"
                 )
-        if origin and origin.finished and origin.weights.stat().st_mtime > _made(step):
+        if origin and not origin.finished:
+            raise UsageError(
+                f"{folder} started from a {origin.name} that is not there any more; remove it"
+            )
+        if origin and origin.weights.stat().st_mtime > _made(step):
             raise UsageError(f"{folder} started from an older {origin.name}; remove it")
 
 
+def _before(record: dict[str, Any]) -> dict[str, Any]:
+    """Of a run's record what `_recorded` says of a step."""
+    inputs = record["inputs"]
+    origin = Path(inputs.get("origin_folder") or "").name or None  # wherever the runs lie
+    facts = {"origin": origin, "prepared_sha256": inputs.get("prepared_sha256")}
+    return {"phase": record["phase"], **record["settings"], **facts}
+
+
+def _data(step: Step) -> str | None:
+    """The checksum of the data a step would be trained on; None if they are not there yet."""
+    prepared = step.settings.prepared or phantom_folders(step.settings)[1]
+    return checksum(open_prepared(prepared)) if Path(prepared).is_dir() else None
+
+
 def _recorded(step: Step) -> dict[str, Any]:
-    """The settings as the run writes them down."""
-    values = {"phase": step.phase, **step.settings.to_dict()}
+    """Phase, settings, origin and data as the run writes them down."""
+    values = {"phase": step.phase, **step.settings.to_dict(), "origin": step.origin}
+    if (data := _data(step)) is not None:
+        values["prepared_sha256"] = data
     if step.phase == "finetune":
         rate = values["finetune_learning_rate"]
         values |= {"steps": values["finetune_steps"], "learning_rate": rate}

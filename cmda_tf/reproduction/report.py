@@ -8,7 +8,6 @@ Nothing in it tells where on a machine it was made.
 """
 
 import datetime
-import os
 import platform
 import shlex
 import shutil
@@ -22,6 +21,7 @@ from cmda_tf.evaluation.report import Report, write_report
 from cmda_tf.figures.canvas import save
 from cmda_tf.figures.depths import draw_depths
 from cmda_tf.files import replacing, write_text
+from cmda_tf.reproduction.jobs import available_cores
 from cmda_tf.reproduction.plan import Step
 from cmda_tf.reproduction.seeds import across, combine, depth_curves, gains, regrets
 from cmda_tf.training.names import FREE
@@ -135,8 +135,9 @@ def machine() -> str:
         lines = info.read_text(encoding="utf-8").splitlines()
         names = [line for line in lines if line.startswith("model name")]
         cpu = names[0].split(":")[1].strip() if names else cpu
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cpu}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
+    return (
+        f"{cpu}, {available_cores()} cores, {platform.system()}, Python {platform.python_version()}"
+    )
 
 
 def _to_markdown(report: Report, shown: Mapping[str, str], steps: Sequence[Step]) -> str:
@@ -153,7 +154,8 @@ def _to_markdown(report: Report, shown: Mapping[str, str], steps: Sequence[Step]
         report.to_markdown().strip(),
         *(f"![{caption}]({name}.png)\n\n{caption}" for name, caption in shown.items()),
         "## Commands",
-        "A line a run; what is not said is the default (`python -m cmda_tf.train --help`).",
+        "A line a run, of one seed; `--seed=S --phantom_seed=S --runs=FOLDER` make another's. What "
+        "is not said is the default (`python -m cmda_tf.train --help`).",
         "```sh\n" + "\n".join(_command(step) for step in steps) + "\n```",
     ]
     return "\n\n".join(lines) + "\n"

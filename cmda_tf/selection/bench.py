@@ -10,7 +10,7 @@ from cmda_tf.models.segmenter import build_dam, build_router, build_segmenter, p
 from cmda_tf.selection.snapshots import Snapshot
 from cmda_tf.settings import AdaptSettings
 from cmda_tf.training.adabn import make_refresh
-from cmda_tf.training.common import target_slices
+from cmda_tf.training.common import found_slices, target_slices
 from cmda_tf.training.runs import Run
 from cmda_tf.training.weights import get_weights, set_weights
 
@@ -78,7 +78,7 @@ def workbench(run: Run, manifest: Manifest) -> Workbench:
     set_weights(segmenter, weights, origin)
     dam = build_dam(run.config, settings.depth, segmenter)
     router = build_router(run.config, settings.depth, segmenter, dam)
-    stack = target_slices(settings, manifest)
+    stack = found_slices(settings, target_slices(settings, manifest), segmenter)
     return Workbench(settings, run.config, segmenter, dam, router, stack)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from cmda_tf.data.manifest import Manifest
 from cmda_tf.errors import DataError
-from cmda_tf.files import read_json, write_json
+from cmda_tf.files import locked, read_json, write_json
 from cmda_tf.selection.bench import Workbench, workbench
 from cmda_tf.selection.criteria import CRITERIA, best
 from cmda_tf.selection.scoring import Scored, score_snapshots
@@ -61,22 +61,24 @@ def change_choice(run: Run, manifest: Manifest, criterion: str) -> Selection:
     As when a run begins, the mark of its being finished goes first: if this is interrupted, the
     run's own command (`cmda_tf.train --phase=adapt`, with this `--select`) ends it.
     """
-    selection = select(criterion, read_selection(run).snapshots)
-    bench = workbench(run, manifest)
-    (run.folder / WEIGHTS).unlink()
-    record = {**run.record, "settings": {**run.record["settings"], "select": criterion}}
-    write_json(run.folder / SETTINGS, record)
-    _put(run, bench, selection)
-    run.finish(bench.router)
+    with locked(run.folder):
+        selection = select(criterion, read_selection(run).snapshots)
+        bench = workbench(run, manifest)
+        (run.folder / WEIGHTS).unlink()
+        record = {**run.record, "settings": {**run.record["settings"], "select": criterion}}
+        write_json(run.folder / SETTINGS, record)
+        _put(run, bench, selection)
+        run.finish(bench.router)
     return selection
 
 
 def score_again(run: Run, manifest: Manifest) -> Selection:
     """Scores a finished run's snapshots anew, such as for criteria that its program had not."""
-    before = read_selection(run)
-    scored = score_snapshots(workbench(run, manifest), manifest, find_snapshots(run.folder))
-    selection = dataclasses.replace(before, snapshots=tuple(scored))
-    _write(run, selection)
+    with locked(run.folder):
+        before = read_selection(run)
+        scored = score_snapshots(workbench(run, manifest), manifest, find_snapshots(run.folder))
+        selection = dataclasses.replace(before, snapshots=tuple(scored))
+        _write(run, selection)
     return selection
 
 

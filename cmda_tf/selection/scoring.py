@@ -68,8 +68,7 @@ def score_snapshots(
 def gather_evidence(bench: Workbench, manifest: Manifest) -> Evidence:
     """Predicts with AdaBN and describes the source's labels; everything follows from the seed."""
     chosen, subjects = spread(bench.stack)
-    triples = bench.stack.images[bench.stack.triples(chosen)]
-    images = np.moveaxis(triples.astype(np.float32), 1, -1)
+    images = bench.stack.inputs(chosen)
     total = math.prod(images.shape[:3])
     generator = np.random.default_rng(bench.settings.seed)
     bench.restore_adabn()

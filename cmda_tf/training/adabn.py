@@ -5,6 +5,7 @@ nothing else changes. The same function ends an adversarial run, so that its row
 AdaBN's by the adversarial training alone.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +17,8 @@ from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.segmenter import build_dam, build_router
 from cmda_tf.settings import AdaptSettings
 from cmda_tf.training.common import (
+    MEASURED_SLICES,
+    found_slices,
     model_config,
     run_inputs,
     seed_everything,
@@ -26,7 +29,6 @@ from cmda_tf.training.common import (
 from cmda_tf.training.runs import Run, start_run
 
 SLICES_A_BATCH = 32
-MEASURED_SLICES = 256  # some 16 of each training subject; more of them hardly differ
 
 
 def adapt_statistics(settings: AdaptSettings, manifest: Manifest) -> Run:
@@ -39,7 +41,7 @@ def adapt_statistics(settings: AdaptSettings, manifest: Manifest) -> Run:
     seed_everything(settings)
     segmenter = trained_segmenter(config, origin)
     dam = build_dam(config, settings.depth, segmenter)
-    stack = target_slices(settings, manifest)
+    stack = found_slices(settings, target_slices(settings, manifest), segmenter)
     refresh_statistics(config, settings.depth, segmenter, dam, stack)
     run.finish(build_router(config, settings.depth, segmenter, dam))
     return run
@@ -72,7 +74,9 @@ def make_refresh(
     layer seeing inputs normalised by their own batch below it; means over batches, the variance
     by the law of total variance.
     """
-    twin = build_dam(config, depth, segmenter)  # its layers have one node each, the DAM's several
+    # Its layers have one node each, the DAM's several. Dropout, which training=True would wake,
+    # would add its own noise to the variances.
+    twin = build_dam(dataclasses.replace(config, dropout=0.0), depth, segmenter)
     norms = [x for x in twin.layers if isinstance(x, tf.keras.layers.BatchNormalization)]
     if not norms:
         return lambda dam: None

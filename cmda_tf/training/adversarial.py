@@ -19,7 +19,9 @@ from cmda_tf.selection.choice import choose_final
 from cmda_tf.selection.snapshots import keeper
 from cmda_tf.settings import AdaptSettings
 from cmda_tf.training.common import (
+    MEASURED_SLICES,
     augmentation,
+    found_slices,
     model_config,
     previews,
     run_inputs,
@@ -55,7 +57,8 @@ def adapt(settings: AdaptSettings, manifest: Manifest) -> Run:
     dam = build_dam(config, settings.depth, segmenter)
     router = build_router(config, settings.depth, segmenter, dam)
     source = load_slices(manifest, settings.source, "train", with_labels=False)
-    target = target_slices(settings, manifest)
+    source = found_slices(settings, source, segmenter)
+    target = found_slices(settings, target_slices(settings, manifest), segmenter)
     players = make_players(settings, config, segmenter, dam, source)
     _compete(run, settings, players, router, source, target)
     bench = Workbench(settings, config, segmenter, dam, router, target)
@@ -126,13 +129,15 @@ def _rmsprop(settings: AdaptSettings, rate: float, model: tf.keras.Model) -> Any
 
 
 def source_moments(paths: FeaturePaths, source: SliceStack) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and standard deviation of each channel of the critic's input over source slices.
+    """Mean and standard deviation of each channel of the critic's input over source slices,
+    up to `MEASURED_SLICES` of them.
 
     Returns:
       Two `[channels]` float32 tensors; a channel that never varies has deviation 1.
     """
     means, squares = [], []
-    for batch in batches(source, 32, 0, 0, max(1, len(source.usable) // 32)):
+    count = min(MEASURED_SLICES, len(source.usable))
+    for batch in batches(source, 32, 0, 0, max(1, count // 32)):
         tapped = tf.cast(paths.source_features(batch["images"]).tapped, tf.float32)
         means.append(tf.reduce_mean(tapped, [0, 1, 2]))
         squares.append(tf.reduce_mean(tf.square(tapped), [0, 1, 2]))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from cmda_tf.data.appearance import Appearance
 from cmda_tf.data.augment import Augmentation
@@ -18,7 +19,12 @@ from cmda_tf.errors import DataError, UsageError
 from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.segmenter import build_segmenter
 from cmda_tf.phantom.generate import write_phantom
-from cmda_tf.settings import PhaseSettings, SegmentationSettings
+from cmda_tf.settings import (
+    AdaptSettings,
+    PhaseSettings,
+    SegmentationSettings,
+    SelfTrainSettings,
+)
 from cmda_tf.training.names import (
     PHANTOM_SIZE,
     PHANTOM_SPACING_MM,
@@ -27,6 +33,9 @@ from cmda_tf.training.names import (
 )
 from cmda_tf.training.runs import Run, finished_run
 from cmda_tf.training.weights import digest, set_weights
+
+MEASURED_SLICES = 256  # some 16 of each training subject; more of them hardly differ
+_SLICES_A_BATCH = 32
 
 
 def prepared_data(settings: PhaseSettings) -> Manifest:
@@ -74,10 +83,22 @@ def model_config(settings: PhaseSettings, manifest: Manifest) -> ModelConfig:
 
 
 def source_run(settings: PhaseSettings) -> Run:
-    """The finished source run that a phase starts from, in the same `--runs` folder."""
+    """The finished source run that a phase starts from, in the same `--runs` folder.
+
+    Raises:
+      DataError: it is not there or not finished.
+      UsageError: `--origin` names a run that has learned from other labels than the source's.
+    """
     folder = Path(settings.runs) / (settings.origin or f"source_{settings.source}")
     command = f"python -m cmda_tf.train --phase=source --runs={settings.runs}"
-    return finished_run(folder, command)
+    run = finished_run(folder, command)
+    domain = run.record["inputs"]["domain"]
+    if run.phase != "source" or domain != settings.source:
+        raise UsageError(
+            f"--origin: expected a run of --phase=source on {settings.source!r}; {folder} is of "
+            f"--phase={run.phase} on {domain!r}"
+        )
+    return run
 
 
 def trained_segmenter(config: ModelConfig, origin: Run) -> tf.keras.Model:
@@ -101,6 +122,43 @@ def target_slices(settings: PhaseSettings, manifest: Manifest) -> SliceStack:
                 f"--centre_on_labels={settings.source}"
             )
     return load_slices(manifest, settings.target, "train", with_labels=False)
+
+
+def found_slices(
+    settings: AdaptSettings | SelfTrainSettings, stack: SliceStack, segmenter: tf.keras.Model
+) -> SliceStack:
+    """The same stack; with `--found_slices` those slices alone are usable in which the source
+    segmenter finds a structure.
+
+    Supervised training sees every structure as often (`--balanced`), and the statistics of its
+    BatchNorm are those of such slices. Slices that show none, half of a volume, would shift a
+    DAM's statistics although nothing about the modality asks for it.
+
+    Args:
+      settings: of the phase.
+      stack: of either domain; its labels, if any, are not looked at.
+      segmenter: images `[N, H, W, 3]` to logits, trained on the source, not adapted.
+
+    Returns:
+      The stack as it was where fewer slices than a batch are found: such a segmenter knows too
+      little of this domain.
+    """
+    if not settings.found_slices:
+        return stack
+    shape = [None, stack.size, stack.size, 3]
+
+    @tf.function(input_signature=[tf.TensorSpec(shape)])
+    def finds(images: tf.Tensor) -> tf.Tensor:
+        classes = tf.argmax(segmenter(images, training=False), axis=-1)
+        return tf.reduce_any(classes > 0, axis=[1, 2])
+
+    starts = range(0, len(stack.usable), _SLICES_A_BATCH)
+    parts = [stack.usable[s : s + _SLICES_A_BATCH] for s in starts]
+    shown = tqdm(parts, desc="find", unit="batch", leave=False)
+    found = np.concatenate([part[finds(stack.inputs(part)).numpy()] for part in shown])
+    if len(found) < settings.batch:
+        return stack
+    return dataclasses.replace(stack, usable=found)
 
 
 def augmentation(settings: PhaseSettings) -> Augmentation | None:
@@ -170,7 +228,7 @@ def previews(
       A function to a dict of `[count, H, W, 1]` images in 0..1 for TensorBoard.
     """
     chosen = stack.usable[np.linspace(0, len(stack.usable) - 1, 2 * count + 1).astype(int)[1::2]]
-    images = np.moveaxis(stack.images[stack.triples(chosen)].astype(np.float32), 1, -1)
+    images = stack.inputs(chosen)
     low, high = images.min(), images.max()
 
     def draw() -> dict[str, tf.Tensor]:

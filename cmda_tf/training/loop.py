@@ -77,7 +77,8 @@ class Loop:
           The last metrics that were read.
 
         Raises:
-          DataError: a metric is not finite; the last checkpoint is from before.
+          DataError: a metric or what a checkpoint would hold is not finite; the last checkpoint
+            is from before.
           KeyboardInterrupt: the user asked to stop; a checkpoint has been written.
         """
         start, metrics = self.done(counter), {}
@@ -98,6 +99,7 @@ class Loop:
                 stop = interrupted()
                 if stop or last or (number + 1) % checkpoint_every == 0:
                     self._check_finite(counter, number + 1, result)
+                    self._check_state(counter, number + 1)
                     # Who stops waits for the checkpoint, not for pictures.
                     self._save(counter, number + 1, None if stop else images)
                 if stop:
@@ -121,6 +123,17 @@ class Loop:
             if not math.isfinite(value):
                 raise DataError(f"{counter}: {name} is {value} at update {number}; stopped")
         return metrics
+
+    def _check_state(self, counter: str, number: int) -> None:
+        """The metrics of an update are those of the weights before it: these may be worse."""
+        for name, part in self._state.items():
+            for variable in getattr(part, "variables", [part]):
+                value = tf.convert_to_tensor(variable)
+                if value.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(value))):
+                    raise DataError(
+                        f"{counter}: update {number} has left numbers in {name} that are not "
+                        f"finite ({variable.name}); stopped"
+                    )
 
     def _save(
         self, counter: str, number: int, images: Callable[[], dict[str, tf.Tensor]] | None

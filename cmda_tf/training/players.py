@@ -26,7 +26,8 @@ class Critic:
     """A critic, what it looks at, and what keeps it Lipschitz.
 
     Attributes:
-      network: critic input to a score `[B, 1]`; only `update` changes its weights.
+      network: critic input to a score `[B, 1]`; only `update` trains it (its BatchNorm's
+        moving statistics, which nothing reads, follow every call).
       optimizer: its own.
       view: features to the critic's input.
       weight: of its score in the DAM's loss.
@@ -72,7 +73,8 @@ class AdversarialPlayers:
 
     Attributes:
       paths: images to features.
-      dam: the domain adaptation module; only `update_dam` changes its weights.
+      dam: the domain adaptation module; only `update_dam` trains it (its BatchNorm's
+        moving statistics follow the target images of every update).
       dam_optimizer: the DAM's.
       critic: the paper's, on features of several levels.
       mask_critic: the journal version's, on the segmentation; None without it.
@@ -127,13 +129,14 @@ class AdversarialPlayers:
     def follow(self, number: tf.Tensor) -> None:
         """Lets the average follow the DAM after joint update `number`.
 
-        Its decay grows to `average_decay`, so that the start is soon forgotten.
+        The start is not in it: its weight of zero is made up for, as Adam makes up for that of its
+        moments (Kingma and Ba, 2015, section 3), so that the decay grows from 0 to what it is.
         """
         if self.average is None:
             return
-        number = tf.cast(number, tf.float32)
-        decay = tf.minimum(self.average_decay, (1.0 + number) / (10.0 + number))
-        follow(self.average, self.dam, decay)
+        decay, number = self.average_decay, tf.cast(number, tf.float32)
+        share = (1.0 - decay) / (1.0 - tf.pow(decay, number + 1.0))  # of the newest weights
+        follow(self.average, self.dam, 1.0 - share)
 
     def _features(self, source_images, target_images) -> tuple[Features, Features]:
         """What the critics compare."""

@@ -13,9 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from cmda_tf.data.slices import SliceStack
+from cmda_tf.training.common import MEASURED_SLICES
 
 IGNORED = 255  # the pseudo label of a pixel that does not teach
-MEASURED_SLICES = 256  # evenly spaced over all: some 16 of each training subject
+MEASURED_PIXELS = 1 << 20  # of those slices; more would take minutes at 256x256
 _SLICES_A_BATCH = 16
 _ALIGNMENT_ROUNDS = 50
 _LARGEST_FACTOR = np.float32(1e3)
@@ -143,13 +144,14 @@ def aligned(probabilities, factors):
 
 
 def predictions(predict: Predict, stack: SliceStack) -> np.ndarray:
-    """Probabilities `[pixels, C]` of up to `MEASURED_SLICES` evenly spaced slices."""
+    """Probabilities `[pixels, C]` of up to `MEASURED_SLICES` evenly spaced slices.
+
+    Of large slices pixels at equal distances, `MEASURED_PIXELS` in all or a few more.
+    """
     count = min(MEASURED_SLICES, len(stack.usable))
     chosen = stack.usable[np.linspace(0, len(stack.usable) - 1, count).astype(int)]
-    found = []
+    every, found = max(1, count * stack.size**2 // MEASURED_PIXELS), []
     for start in range(0, count, _SLICES_A_BATCH):
-        triples = stack.triples(chosen[start : start + _SLICES_A_BATCH])
-        images = np.moveaxis(stack.images[triples].astype(np.float32), 1, -1)
-        probabilities = predict(images).numpy()
-        found.append(probabilities.reshape(-1, probabilities.shape[-1]))
+        probabilities = predict(stack.inputs(chosen[start : start + _SLICES_A_BATCH])).numpy()
+        found.append(probabilities.reshape(-1, probabilities.shape[-1])[::every])
     return np.concatenate(found)

@@ -90,13 +90,30 @@ def start_run(
         "versions": {"cmda_tf": cmda_tf.__version__, "tensorflow": tf.__version__},
     }
     if settings.resume and (folder / SETTINGS).is_file():
-        before = read_json(folder / SETTINGS)
-        before["settings"] = settings.completed(before.get("settings", {}))
+        before = _earlier(folder, settings)
         _check_same(folder, before, record)
+        if (folder / WEIGHTS).is_file():  # which no version since has changed
+            record["versions"] = before.get("versions", record["versions"])
     else:
         _empty(folder)
     write_json(folder / SETTINGS, record)
     return Run(folder, record)
+
+
+def _earlier(folder: Path, settings: PhaseSettings) -> dict[str, Any]:
+    """The record of the run in this folder, to be compared with a new one.
+
+    Raises:
+      DataError: it is damaged.
+    """
+    record = read_json(folder / SETTINGS)
+    try:
+        parts = {part: {**record.get(part, {})} for part in ("settings", "model", "inputs")}
+        return {**record, **parts, "settings": settings.completed(parts["settings"])}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{folder / SETTINGS}: not the settings of a run ({error}); --noresume replaces it"
+        ) from error
 
 
 def open_run(folder: str | Path) -> Run:

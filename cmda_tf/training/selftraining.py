@@ -30,6 +30,7 @@ from cmda_tf.training.adabn import refresh_statistics
 from cmda_tf.training.common import (
     appearance,
     augmentation,
+    found_slices,
     model_config,
     previews,
     run_inputs,
@@ -96,7 +97,8 @@ def selftrain(settings: SelfTrainSettings, manifest: Manifest) -> Run:
     rule = _rule(settings, manifest.structures.classes, source)
     _learn(run, settings, pair, router, target, source, rule)
     if settings.refresh_statistics:
-        refresh_statistics(config, settings.depth, segmenter, pair.teacher, target)
+        found = found_slices(settings, target, segmenter)
+        refresh_statistics(config, settings.depth, segmenter, pair.teacher, found)
     run.finish(router)
     return run
 

@@ -108,3 +108,9 @@ def test_folder_without_finished_runs_says_what_to_type(make, tmp_path):
 def test_missing_test_subjects_are_named(tmp_path):
     with pytest.raises(DataError, match="no labelled test subject of domain 'ct'"):
         experiments.test_subjects(Manifest(tmp_path, 16, 1.0, HEART, ()), "ct")
+
+
+def test_a_segmenter_is_tested_where_it_has_learned(make, tmp_path):
+    make("finetune", domain="mr")
+    make("source", domain="us")  # a third domain of the data set
+    assert _rows(tmp_path) == [("Seg-US", "source", "us"), ("Seg-MRI-STL", "source", "mr")]

@@ -64,5 +64,10 @@ def test_frozen_it_uses_its_moving_statistics_and_leaves_them():
 
 def test_bfloat16_is_normalised_in_float32():
     layer = pair(tf.keras.mixed_precision.Policy("mixed_bfloat16"))[0]
-    assert layer(X, training=True).dtype == tf.bfloat16
+    exact = pair()[0]
+    half = tf.cast(X, tf.bfloat16)  # the layer's input as the layer below would give it
+    found, expected = layer(half, training=True), exact(tf.cast(half, tf.float32), training=True)
+    assert found.dtype == tf.bfloat16
+    # Rounded once, at the end: half of bfloat16's last bit, 2^-9 of the value.
+    np.testing.assert_allclose(tf.cast(found, tf.float32), expected, rtol=2**-8, atol=1e-6)
     assert {w.dtype for w in layer.get_weights()} == {np.dtype(np.float32)}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cmda_tf.data.published import checksum
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.reproduction.plan import (
     OUR_ROWS,
@@ -166,7 +167,8 @@ def finished(folder, base=(), rows=("seg_mri", "uda_d13", "seg_ct_stl")):
         step.weights.parent.mkdir(parents=True, exist_ok=True)
         step.weights.touch()
         os.utime(step.weights, (1e9 + age, 1e9 + age))
-        inputs = {"domain": "mr", "prepared_folder": "p"}
+        origin = step.origin and str(folder / step.origin)
+        inputs = {"domain": "mr", "prepared_folder": "p", "origin_folder": origin}
         record = {"phase": step.phase, "settings": settings, "inputs": inputs}
         (step.weights.parent / "settings.json").write_text(json.dumps(record))
     return steps
@@ -191,6 +193,35 @@ def test_finished_runs_of_other_flags_are_refused(tmp_path):
     with pytest.raises(UsageError, match="made with title=None, now it is 'T'"):
         check_finished(titled)
     check_finished([with_seed(s, 0, tmp_path / "none") for s in changed])  # not finished there
+
+
+def test_finished_runs_of_other_data_are_refused(tmp_path, manifest):
+    flag = [f"--prepared={manifest.folder}"]
+    steps = finished(tmp_path, flag)
+    path = tmp_path / "source_mr/settings.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["inputs"]["prepared_sha256"] = "of other data"
+    path.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(UsageError, match="source_mr was made with prepared_sha256='of other data'"):
+        check_finished(steps)
+    record["inputs"]["prepared_sha256"] = checksum(manifest)
+    path.write_text(json.dumps(record), encoding="utf-8")
+    check_finished(steps[:1])
+
+
+def test_finished_runs_of_another_origin_are_refused(tmp_path):
+    finished(tmp_path)
+    plan = make_plan(["--origin=source_plus", "--name=adapt_d13"], FOLDER, ["uda_d13"], [])
+    with pytest.raises(UsageError, match="made with origin='source_mr', now it is 'source_plus'"):
+        check_finished([with_seed(step, 0, tmp_path) for step in plan])
+
+
+def test_a_run_whose_origin_is_gone_is_refused(tmp_path):
+    steps = finished(tmp_path)
+    (tmp_path / "source_mr/weights.npz").unlink()
+    with pytest.raises(UsageError, match="adapt_d13 started from a source_mr that is not there"):
+        check_finished(steps)
+    check_finished(steps[1:2])  # its origin is not among the rows: nothing would be trained anew
 
 
 def test_a_run_from_an_older_origin_is_refused(tmp_path):

@@ -27,9 +27,7 @@ def game(tiny, config, manifest, source):
     dam = build_dam(config, 13, segmenter)
     players = make_players(settings, config, segmenter, dam)
     images = {
-        domain: tf.constant(
-            np.moveaxis(s.images[s.triples(np.arange(22, 26))].astype(np.float32), 1, -1)
-        )
+        domain: tf.constant(s.inputs(np.arange(22, 26)))
         for domain, s in (
             (d, load_slices(manifest, m, "train", False))
             for d, m in (("source", "mr"), ("target", "ct"))

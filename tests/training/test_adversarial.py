@@ -1,5 +1,7 @@
 """Adaptation and AdaBN: what stays frozen, no target label, resume to the bit."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,13 +9,14 @@ from helpers_training import assert_equal
 
 from cmda_tf.data import published, slices, store
 from cmda_tf.data.slices import load_slices
-from cmda_tf.errors import DataError
+from cmda_tf.errors import DataError, UsageError
 from cmda_tf.models.segmenter import build_dam, build_segmenter
-from cmda_tf.settings import AdaptSettings
+from cmda_tf.settings import AdaptSettings, SourceSettings
 from cmda_tf.training.adabn import adapt_statistics, refresh_statistics
 from cmda_tf.training.adversarial import adapt, make_players, source_moments
-from cmda_tf.training.common import target_slices
+from cmda_tf.training.common import found_slices, target_slices
 from cmda_tf.training.loop import Loop
+from cmda_tf.training.source import train_segmenter
 from cmda_tf.training.weights import set_weights
 
 
@@ -95,6 +98,17 @@ def test_missing_source_run_names_the_command(tiny, manifest, tmp_path, phase):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("phase", [adapt, adapt_statistics])
+def test_an_origin_that_knows_other_labels_is_refused(tiny, manifest, untraced, phase):
+    """A model that has seen target labels would make a supervised row of an unsupervised one."""
+    settings = tiny(SourceSettings, steps=1, domain="ct")
+    untraced(train_segmenter, "source", settings, manifest)
+    with pytest.raises(
+        UsageError, match=r"--origin: expected .* on 'mr'; .*source_ct is of .*'ct'"
+    ):
+        phase(tiny(AdaptSettings, origin="source_ct"), manifest)
+
+
 def test_adabn_changes_statistics_alone(normalised, source):
     weights = normalised.weights()
     assert normalised.folder.name == "adabn_d13"
@@ -106,7 +120,10 @@ def test_adabn_changes_statistics_alone(normalised, source):
             np.testing.assert_array_equal(value, original, err_msg=name)
 
 
-def test_refreshed_statistics_are_those_of_all_slices(config, manifest, source):
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_refreshed_statistics_are_those_of_all_slices(config, manifest, source, dropout):
+    """Dropout is a matter of training: statistics are those that inference meets."""
+    config = dataclasses.replace(config, dropout=dropout)
     segmenter = build_segmenter(config)
     set_weights(segmenter, source, "source")
     dam = build_dam(config, 3, segmenter)
@@ -120,6 +137,25 @@ def test_refreshed_statistics_are_those_of_all_slices(config, manifest, source):
     norm = dam.get_layer("dam_rm1_block1_1_norm")
     np.testing.assert_allclose(norm.moving_mean, np.mean(first, (0, 1, 2)), atol=1e-5)
     np.testing.assert_allclose(norm.moving_variance, np.var(first, (0, 1, 2)), rtol=1e-3)
+
+
+def test_slices_are_those_in_which_the_segmenter_finds_something(manifest):
+    stack = load_slices(manifest, "ct", "train", with_labels=False)
+    settings = AdaptSettings(batch=4, found_slices=True)
+    bright = stack.images[stack.usable].max(axis=(1, 2)) > np.median(stack.images.max(axis=(1, 2)))
+
+    def segmenter(images, training):
+        assert not training
+        found = images[..., 1] > np.median(stack.images.max(axis=(1, 2)))
+        return tf.stack([tf.zeros_like(images[..., 1]), tf.where(found, 1.0, -1.0)], axis=-1)
+
+    found = found_slices(settings, stack, segmenter)
+    np.testing.assert_array_equal(found.usable, stack.usable[bright])
+    assert 4 < bright.sum() < len(bright) and found.images is stack.images
+    everything = dataclasses.replace(settings, found_slices=False)
+    assert found_slices(everything, stack, None) is stack
+    nothing = lambda images, training: segmenter(tf.zeros_like(images), training)  # noqa: E731
+    assert found_slices(settings, stack, nothing) is stack  # fewer than a batch
 
 
 def test_source_moments_are_those_of_all_slices(tiny, config, source, manifest):
@@ -139,8 +175,33 @@ def test_source_moments_are_those_of_all_slices(tiny, config, source, manifest):
 def test_adaptation_with_every_option(tiny, manifest, source, untraced):
     """All options in one run: it finishes, and what is frozen stays so."""
     options = {"standardise_taps": True, "mask_critic_weight": 0.3, "dam_average": 0.9}
+    options |= {"found_slices": True}
     settings = tiny(AdaptSettings, name="options", critic_norm="layer", **options)
     weights = untraced(adapt, settings, manifest).weights()
     frozen = {name: value for name, value in weights.items() if not name.startswith("dam_")}
     assert_equal(frozen, source)
     assert (weights["dam_conv1_conv/kernel"] != source["conv1_conv/kernel"]).any()
+
+
+def test_average_and_mask_critic_are_resumed(tiny, manifest, untraced, press_ctrl_c, monkeypatch):
+    options = {"mask_critic_weight": 0.3, "dam_average": 0.6, "joint_updates": 3}
+    whole = untraced(adapt, tiny(AdaptSettings, name="whole", **options), manifest)
+    log = Loop._log
+
+    def stopping(self, counter, number, result):
+        if (counter, number) == ("joint", 2):
+            press_ctrl_c()
+        return log(self, counter, number, result)
+
+    settings = tiny(AdaptSettings, name="halves", **options)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Loop, "_log", stopping)
+        untraced(adapt, settings, manifest)
+    halves = untraced(adapt, settings, manifest)
+    assert_equal(halves.weights(), whole.weights())
+    # What is kept is the average, not the DAM as the last update left it.
+    plain = untraced(
+        adapt, tiny(AdaptSettings, name="plain", **{**options, "dam_average": 0.0}), manifest
+    )
+    name = "dam_conv1_conv/kernel"
+    assert (plain.weights()[name] != whole.weights()[name]).any()

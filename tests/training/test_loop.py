@@ -82,6 +82,25 @@ def test_what_comes_after_an_update_has_seen_all_that_a_checkpoint_says_is_done(
     assert seen == [(1, 1, None), (2, 3, None), (3, 6, 1), (4, 10, 1)]  # checkpoints after 2, 4
 
 
+def test_weights_that_are_not_finite_are_not_kept(tmp_path):
+    """An update's metrics are those of the weights before it."""
+    weights = tf.Variable([1.0, 1.0])
+
+    def update(number, batch):
+        before = tf.reduce_sum(weights)
+        weights.assign(tf.where(number == 3, [1.0, float("nan")], weights))
+        return {"loss": before}
+
+    loop = Loop(tmp_path, weights=weights)
+    loop.restore("first")
+    draw = Sum(tmp_path).batches
+    with pytest.raises(DataError, match="first: update 4 has left numbers in weights that are not"):
+        loop.run("first", 4, draw, update, 1, 2)
+    again = Loop(tmp_path, weights=weights)
+    again.restore("first")
+    assert again.done("first") == 2 and np.all(np.isfinite(weights))
+
+
 def test_killed_run_goes_on_from_the_last_checkpoint(tmp_path):
     class Killed(Exception):
         pass

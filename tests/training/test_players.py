@@ -168,10 +168,14 @@ def test_average_follows_the_dam(tiny, config, source):
     players.dam.get_layer(name).kernel.assign(tf.ones([3, 3, 3, 1]))
     players.average.get_layer(name).kernel.assign(tf.zeros([3, 3, 3, 1]))
     kernel = players.average.get_layer(name).kernel
-    players.follow(tf.constant(0, tf.int64))  # decay 1 / 10
-    np.testing.assert_allclose(np.array(kernel), 0.9, rtol=1e-6)
-    players.follow(tf.constant(100, tf.int64))  # decay 0.5
-    np.testing.assert_allclose(np.array(kernel), 0.95, rtol=1e-6)
+    players.follow(tf.constant(0, tf.int64))  # the start is not in the average
+    np.testing.assert_allclose(np.array(kernel), 1.0, rtol=1e-6)
+    players.dam.get_layer(name).kernel.assign(tf.fill([3, 3, 3, 1], 4.0))
+    players.follow(tf.constant(1, tf.int64))  # weights 1/2 and 1/4, of sum 1
+    np.testing.assert_allclose(np.array(kernel), (4 / 2 + 1 / 4) / (3 / 4), rtol=1e-6)
+    players.dam.get_layer(name).kernel.assign(tf.zeros([3, 3, 3, 1]))
+    players.follow(tf.constant(2, tf.int64))  # weights 1/2, 1/4 and 1/8
+    np.testing.assert_allclose(np.array(kernel), (4 / 4 + 1 / 8) / (7 / 8), rtol=1e-6)
 
 
 def test_rmsprop_starts_where_it_is_told(tiny, config, source):

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmda_tf.data.slices import load_slices
+from cmda_tf.training import pseudo_labels as module
 from cmda_tf.training.pseudo_labels import (
     IGNORED,
     Rule,
@@ -14,6 +15,7 @@ from cmda_tf.training.pseudo_labels import (
     class_factors,
     class_shares,
     class_thresholds,
+    predictions,
     pseudo_labels,
 )
 
@@ -99,6 +101,14 @@ def test_factors_of_shares_out_of_reach_stay_bounded():
     sure = np.array([[1, 0, 0], [0, 1, 0]], np.float32)  # class 2 is never predicted
     factors = class_factors(sure, np.array([0.2, 0.3, 0.5]))
     assert np.isfinite(factors).all() and factors.max() <= 1e3 and factors.min() >= 1e-3
+
+
+def test_of_large_slices_pixels_at_equal_distances_are_measured(manifest, monkeypatch):
+    stack = load_slices(manifest, "ct", "train", with_labels=False)
+    everything = predictions(one_of_two, stack)
+    monkeypatch.setattr(module, "MEASURED_PIXELS", len(everything) // 4)
+    fourth = predictions(one_of_two, stack)
+    np.testing.assert_array_equal(fourth, everything[::4])
 
 
 def test_aligned_labels_and_thresholds_of_a_stack(manifest):

@@ -178,3 +178,25 @@ def test_settings_that_came_after_a_run_have_their_defaults(settings, config):
     old = {k: v for k, v in run.record["settings"].items() if k != "critic_norm"}
     write_json(run.folder / "settings.json", {**run.record, "settings": {**old, "gone": 1}})
     assert open_run(run.folder).record["settings"]["critic_norm"] == "batch"
+
+
+def test_a_finished_run_keeps_the_versions_that_made_it(settings, config):
+    run = start_run("adapt", settings, config, INPUTS)
+    old = {"cmda_tf": "0.0.1", "tensorflow": "2.0"}
+    write_json(run.folder / "settings.json", {**run.record, "versions": old})
+    _finish(run)
+    assert start_run("adapt", settings, config, INPUTS).record["versions"] == old
+    assert read_json(run.folder / "settings.json")["versions"] == old
+    (run.folder / "weights.npz").unlink()  # not finished: this version goes on with it
+    assert start_run("adapt", settings, config, INPUTS).record["versions"] == run.record["versions"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [[], {"settings": []}, {"settings": {"depth": 13}, "model": None}]
+)
+def test_a_damaged_record_of_the_same_run_is_a_data_error(settings, config, wrong):
+    run = start_run("adapt", settings, config, INPUTS)
+    write_json(run.folder / "settings.json", wrong)
+    with pytest.raises(DataError, match=r"adapt_d13.settings\.json: not the settings of a run"):
+        start_run("adapt", settings, config, INPUTS)
+    start_run("adapt", dataclasses.replace(settings, resume=False), config, INPUTS)
