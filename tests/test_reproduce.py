@@ -150,8 +150,10 @@ def test_at_least_one_seed():
     for seeds in ((), (1, 1)):
         with pytest.raises(UsageError, match="--seeds"):
             reproduce.main(ReproduceSettings(seeds=seeds), SourceSettings(), AdaptSettings())
-    with pytest.raises(UsageError, match="--seed: "):
-        reproduce.main(ReproduceSettings(), SourceSettings(seed=7), AdaptSettings(seed=7))
+    for name in ("seed", "phantom_seed"):
+        given = {name: 7}
+        with pytest.raises(UsageError, match=f"--{name}: "):
+            reproduce.main(ReproduceSettings(), SourceSettings(**given), AdaptSettings(**given))
 
 
 def test_dry_run_shows_all_rows_without_data(tmp_path, monkeypatch, capsys, jobs):
@@ -168,9 +170,30 @@ def test_dry_run_shows_all_rows_without_data(tmp_path, monkeypatch, capsys, jobs
     ]  # fmt: skip
     assert all("GiB" in line for line in lines[:-1])
     assert "in all, --workers=1 at a time, on 256x256 slices, at the 1000 GFLOP/s" in lines[-1]
-    more = ReproduceSettings(dry_run=True, out=str(tmp_path), workers=100000)
+    *runs, total = [float(line.split("GiB")[0].split()[-1]) for line in lines]
+    assert total == max(runs)  # one at a time
+    more = ReproduceSettings(dry_run=True, out=str(tmp_path), workers=100)
     reproduce.main(more, SourceSettings(**small), AdaptSettings(**small))
-    assert capsys.readouterr().out.splitlines()[-1].split()[:2] == ["0", "min"]
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert float(last.split("GiB")[0].split()[-1]) == pytest.approx(sum(runs), abs=0.05 * len(runs))
+    # Every run has all threads: side by side they take as long as one after another.
+    assert last.split()[:2] == lines[-1].split()[:2]
+
+
+def test_dry_run_does_not_take_another_command_s_runs_for_its_own(tmp_path, jobs):
+    folder = tmp_path / "seed0/source_mr"
+    folder.mkdir(parents=True)
+    (folder / "weights.npz").touch()
+    settings = SourceSettings(width=0.25)
+    inputs = {"domain": "mr", "prepared_folder": "p"}
+    record = {"phase": "source", "settings": settings.to_dict(), "inputs": inputs}
+    (folder / "settings.json").write_text(json.dumps(record))
+    with pytest.raises(UsageError, match=r"source_mr was made with width=0\.25, now it is 0\.5"):
+        reproduce.main(
+            ReproduceSettings(dry_run=True, out=str(tmp_path), rows=("seg_mri",)),
+            SourceSettings(),
+            AdaptSettings(),
+        )
 
 
 def test_our_rows_are_made_on_the_phantom(jobs, tmp_path):

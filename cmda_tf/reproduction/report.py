@@ -154,8 +154,9 @@ def _to_markdown(report: Report, shown: Mapping[str, str], steps: Sequence[Step]
         report.to_markdown().strip(),
         *(f"![{caption}]({name}.png)\n\n{caption}" for name, caption in shown.items()),
         "## Commands",
-        "A line a run, of one seed; `--seed=S --phantom_seed=S --runs=FOLDER` make another's. What "
-        "is not said is the default (`python -m cmda_tf.train --help`).",
+        f"A line a run, of one seed; `--seed=S{' --phantom_seed=S' if phantom else ''} "
+        "--runs=FOLDER` make another's. What is not said is the default "
+        "(`python -m cmda_tf.train --help`).",
         "```sh\n" + "\n".join(_command(step) for step in steps) + "\n```",
     ]
     return "\n\n".join(lines) + "\n"

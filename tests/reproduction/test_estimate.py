@@ -6,7 +6,13 @@ import tensorflow as tf
 from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.critic import build_critic
 from cmda_tf.models.segmenter import build_segmenter
-from cmda_tf.reproduction.estimate import estimate, forward_flop, measured_throughput
+from cmda_tf.reproduction import estimate as module
+from cmda_tf.reproduction.estimate import (
+    estimate,
+    forward_flop,
+    measured_throughput,
+    side_by_side,
+)
 from cmda_tf.reproduction.plan import Step
 from cmda_tf.settings import AdaptSettings, SelfTrainSettings, SourceSettings
 
@@ -47,6 +53,29 @@ def test_updates_scale_what_is_counted():
     kept = sum(int(tf.reduce_prod(x.output.shape[1:])) for x in segmenter.layers)
     more = cost("source", SourceSettings(width=0.0625, batch=5)).memory
     assert more - source.memory == 4 * 3 * kept  # bytes of float32, three more slices
+
+
+def test_two_batches_are_learned_from_beside_source_images():
+    forward = forward_flop(build_segmenter(ModelConfig(size=16, width=0.0625)))
+    settings = SelfTrainSettings(selftrain_steps=3, width=0.0625, batch=2, source_weight=1.0)
+    cost = estimate(Step("row", "selftrain", settings, "name", None), 16)
+    assert cost.flop == pytest.approx(3 * 2 * (1 + 2 * 3) * forward)
+
+
+@pytest.mark.parametrize(
+    ("workers", "threads", "expected"),
+    [(1, 1, 1), (2, 1, 2), (9, 1, 4), (9, 2, 2), (3, 8, 1), (3, 0, 1)],
+)
+def test_workers_help_as_far_as_there_are_cores(monkeypatch, workers, threads, expected):
+    monkeypatch.setattr(module, "available_cores", lambda: 4)
+    assert side_by_side(workers, threads) == expected
+
+
+def test_images_and_tensorflow_itself_take_memory():
+    small = estimate(Step("row", "source", SourceSettings(), "name", None), 16).memory
+    assert small > 0.6 * 2**30
+    paper = estimate(Step("row", "adapt", AdaptSettings(batch=1, width=0.0625), "n", None), 256)
+    assert paper.memory > 2 * 16 * 256**3 * 3  # two domains of 16 volumes, image and label
 
 
 def test_throughput_is_measured():
