@@ -22,6 +22,7 @@ from cmda_tf.training.names import (
     PHANTOM_SPACING_MM,
     PHANTOM_SUBJECTS,
     PHASES,
+    WEIGHTS,
     origin_name,
     phantom_folders,
     read_record,
@@ -67,7 +68,7 @@ class Step:
     @property
     def weights(self) -> Path:
         """The file that a run writes last."""
-        return Path(self.settings.runs) / self.name / "weights.npz"
+        return Path(self.settings.runs) / self.name / WEIGHTS
 
     @property
     def finished(self) -> bool:

@@ -16,7 +16,7 @@ PHASES: dict[str, type[PhaseSettings]] = {
     "selftrain": SelfTrainSettings,
 }
 
-SETTINGS = "settings.json"  # in a run's folder
+SETTINGS, WEIGHTS = "settings.json", "weights.npz"  # in a run's folder, first and last
 
 # Settings that do not change what a run computes: they may differ when it is resumed.
 FREE = {

@@ -22,11 +22,10 @@ from cmda_tf.errors import DataError, UsageError
 from cmda_tf.files import make_folder, read_json, replacing, write_json
 from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.settings import PhaseSettings
-from cmda_tf.training.names import FREE, SETTINGS, read_record, run_folder
+from cmda_tf.training.names import FREE, SETTINGS, WEIGHTS, read_record, run_folder
 from cmda_tf.training.weights import load_weights, save_weights
 
-WEIGHTS, MODEL = "weights.npz", "model.keras"
-SNAPSHOTS, SELECTION = "snapshots", "selection.json"
+MODEL, SNAPSHOTS, SELECTION = "model.keras", "snapshots", "selection.json"
 
 
 @dataclass(frozen=True)
