@@ -4,6 +4,7 @@
 
 For every criterion: Spearman's correlation with mean Dice over a run's snapshots, and the regret,
 the points of Dice between the best snapshot and the chosen one; for each run, and their means.
+Where `cmda_tf.evaluate` has measured a run's snapshots since, its numbers are taken.
 Choose a default on other phantom seeds than the reported ones.
 """
 
@@ -13,9 +14,10 @@ from typing import Any
 
 from cmda_tf import cli
 from cmda_tf.errors import UsageError
-from cmda_tf.files import write_json
+from cmda_tf.files import read_json, write_json
 from cmda_tf.options import Options, setting
 from cmda_tf.selection.criteria import CRITERIA
+from cmda_tf.training.names import WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def measure(folder: str, prepared: str | None) -> dict[str, Any]:
     selection = read_selection(run)
     if not complete(selection):
         selection = score_again(run, manifest)
-    dice = measure_snapshots(run, manifest)
+    dice = reported(run) or measure_snapshots(run, manifest)
     criteria = {}
     for name in CRITERIA:
         values = selection.values(name)
@@ -65,6 +67,20 @@ def measure(folder: str, prepared: str | None) -> dict[str, Any]:
             "regret": regret(values, dice),
         }
     return {"dice": {str(u): d for u, d in dice.items()}, "criteria": criteria}
+
+
+def reported(run: Any) -> dict[int, float] | None:
+    """Dice of a run's snapshots as `cmda_tf.evaluate` has measured them since; else None."""
+    from cmda_tf.selection.snapshots import find_snapshots
+
+    path = run.folder.parent / "results.json"
+    if not path.is_file() or path.stat().st_mtime < (run.folder / WEIGHTS).stat().st_mtime:
+        return None
+    report = read_json(path)
+    titles = {row["run"]: title for title, row in report["meta"]["runs"].items()}
+    found = report["selection"].get(titles.get(run.folder.name), {})
+    dice = {int(u): d for u, d in found.get("dice_by_joint_update", {}).items()}
+    return dice if dice.keys() == {s.update for s in find_snapshots(run.folder)} else None
 
 
 def _means(records: list[dict[str, Any]]) -> dict[str, float | None]:

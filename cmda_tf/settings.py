@@ -207,11 +207,6 @@ class SelfTrainSettings(SegmentationSettings):
         "Scale the teacher's probabilities of each class until its labels have the class shares of "
         "the source's labels.",
     )
-    found_slices: bool = setting(
-        False,
-        "Take BatchNorm statistics, and play the critic game, on slices alone in which the source "
-        "segmenter finds a structure.",
-    )
     refresh_statistics: bool = setting(
         True, "Re-estimate the DAM's BatchNorm statistics on target slices when done."
     )

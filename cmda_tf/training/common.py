@@ -23,7 +23,6 @@ from cmda_tf.settings import (
     AdaptSettings,
     PhaseSettings,
     SegmentationSettings,
-    SelfTrainSettings,
 )
 from cmda_tf.training.names import (
     PHANTOM_SIZE,
@@ -125,7 +124,7 @@ def target_slices(settings: PhaseSettings, manifest: Manifest) -> SliceStack:
 
 
 def found_slices(
-    settings: AdaptSettings | SelfTrainSettings, stack: SliceStack, segmenter: tf.keras.Model
+    settings: AdaptSettings, stack: SliceStack, segmenter: tf.keras.Model
 ) -> SliceStack:
     """The same stack; with `--found_slices` those slices alone are usable in which the source
     segmenter finds a structure.

@@ -30,7 +30,6 @@ from cmda_tf.training.adabn import refresh_statistics
 from cmda_tf.training.common import (
     appearance,
     augmentation,
-    found_slices,
     model_config,
     previews,
     run_inputs,
@@ -97,8 +96,7 @@ def selftrain(settings: SelfTrainSettings, manifest: Manifest) -> Run:
     rule = _rule(settings, manifest.structures.classes, source)
     _learn(run, settings, pair, router, target, source, rule)
     if settings.refresh_statistics:
-        found = found_slices(settings, target, segmenter)
-        refresh_statistics(config, settings.depth, segmenter, pair.teacher, found)
+        refresh_statistics(config, settings.depth, segmenter, pair.teacher, target)
     run.finish(router)
     return run
 

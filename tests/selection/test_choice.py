@@ -1,6 +1,7 @@
 """A run's choice among its snapshots: what becomes the final model, and what is written down."""
 
 import importlib.util
+import os
 import shutil
 from pathlib import Path
 
@@ -256,5 +257,12 @@ def test_benchmark_measures_every_criterion(run, untraced, tmp_path, capsys):
     assert last["values"] == {"0": 0, "2": 2, "3": 3}
     assert last["regret"] == max(dice.values()) - dice["3"]
     assert "means over 1 runs" in capsys.readouterr().out
+    assert benchmark.reported(run) is None  # there is no report
+    untraced(evaluate, EvaluateSettings(runs=str(run.folder.parent)))
+    assert benchmark.reported(run) == {int(u): d for u, d in dice.items()}
+    report = run.folder.parent / "results.json"
+    older = (run.folder / "weights.npz").stat().st_mtime - 1
+    os.utime(report, (older, older))
+    assert benchmark.reported(run) is None  # the run may have changed since
     with pytest.raises(UsageError, match="--folders: expected folders"):
         benchmark.main(benchmark.BenchmarkSettings())
