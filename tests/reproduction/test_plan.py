@@ -40,6 +40,21 @@ def test_every_flagfile_is_a_row():
         assert path.read_text(encoding="utf-8").startswith("# ")
 
 
+def test_every_row_of_the_critic_game_changes_the_base_in_one_thing():
+    folder = FOLDER.parents[1] / "benchmarks/critic_game"
+    plan = make_plan([], folder, sorted(path.stem for path in folder.glob("*.cfg")), [])
+    games = {step.name: step.settings.to_dict() for step in plan if step.phase == "adapt"}
+    base = games.pop("base")
+    several = {"both_rates": 2, "penalty": 2}  # what their titles say
+    several |= {"critic20": 2}  # as many critic updates need fewer joint ones
+    for name, settings in games.items():
+        changed = [k for k in settings if settings[k] != base[k] and k not in ("name", "title")]
+        assert len(changed) == several.get(name, 1), (name, changed)
+    flagfile = (folder.parent / "critic_game.cfg").read_text(encoding="utf-8")
+    (rows,) = [line[7:].split(",") for line in flagfile.splitlines() if line[:7] == "--rows="]
+    make_plan([], folder, rows, [])
+
+
 def test_self_training_waits_for_its_adaptation():
     plan = make_plan([], FOLDER, ["selftrain_d13", "uda_d13", "seg_mri"], [])
     assert [step.name for step in plan] == ["source_mr", "adapt_d13", "selftrain_d13"]
