@@ -191,8 +191,8 @@ def test_dry_run_does_not_take_another_command_s_runs_for_its_own(tmp_path, jobs
     with pytest.raises(UsageError, match=r"source_mr was made with width=0\.25, now it is 0\.5"):
         reproduce.main(
             ReproduceSettings(dry_run=True, out=str(tmp_path), rows=("seg_mri",)),
-            SourceSettings(),
-            AdaptSettings(),
+            SourceSettings(data=str(tmp_path)),
+            AdaptSettings(data=str(tmp_path)),
         )
 
 

@@ -20,6 +20,12 @@ from cmda_tf.reproduction.plan import (
 FOLDER = Path(__file__).parents[2] / "flags" / "rows"
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path_factory, monkeypatch):
+    """A working folder without the phantom, which a run's data would be compared with."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+
 def test_rows_of_the_paper_then_ours():
     plan = make_plan([], FOLDER, [*PAPER_ROWS, *OUR_ROWS], [])
     assert [step.name for step in plan] == [
