@@ -12,13 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from cmda_tf.data.manifest import Manifest
-from cmda_tf.data.slices import SliceStack, batches
+from cmda_tf.data.slices import SliceStack
 from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.segmenter import build_dam, build_router
 from cmda_tf.settings import AdaptSettings
 from cmda_tf.training.common import (
-    MEASURED_SLICES,
     found_slices,
+    measured_batches,
     model_config,
     run_inputs,
     seed_everything,
@@ -27,8 +27,6 @@ from cmda_tf.training.common import (
     trained_segmenter,
 )
 from cmda_tf.training.runs import Run, start_run
-
-SLICES_A_BATCH = 32
 
 
 def adapt_statistics(settings: AdaptSettings, manifest: Manifest) -> Run:
@@ -70,9 +68,8 @@ def make_refresh(
 ) -> Callable[[tf.keras.Model], None]:
     """`refresh_statistics` as a function of the DAM alone, traced once for any number of calls.
 
-    One pass over up to `MEASURED_SLICES` usable slices, drawn at random, in batches of 32, each
-    layer seeing inputs normalised by their own batch below it; means over batches, the variance
-    by the law of total variance.
+    One pass over `measured_batches`, each layer seeing inputs normalised by their own batch below
+    it; means over batches, the variance by the law of total variance.
     """
     # Its layers have one node each, the DAM's several. Dropout, which training=True would wake,
     # would add its own noise to the variances.
@@ -88,12 +85,9 @@ def make_refresh(
         inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
         return [tf.nn.moments(tf.cast(x, tf.float32), axes=[0, 1, 2]) for x in inputs]
 
-    number = max(1, min(MEASURED_SLICES, len(stack.usable)) // SLICES_A_BATCH)
-    size = min(SLICES_A_BATCH, len(stack.usable))
-
     def refresh(dam: tf.keras.Model) -> None:
         twin.set_weights(dam.get_weights())
-        samples = [moments(b["images"]) for b in batches(stack, size, 0, 0, number)]
+        samples = [moments(b["images"]) for b in measured_batches(stack)]
         for index, norm in enumerate(norms):
             means = np.stack([sample[index][0] for sample in samples])
             variances = np.stack([sample[index][1] for sample in samples])

@@ -19,9 +19,9 @@ from cmda_tf.selection.choice import choose_final
 from cmda_tf.selection.snapshots import keeper
 from cmda_tf.settings import AdaptSettings
 from cmda_tf.training.common import (
-    MEASURED_SLICES,
     augmentation,
     found_slices,
+    measured_batches,
     model_config,
     previews,
     run_inputs,
@@ -129,15 +129,14 @@ def _rmsprop(settings: AdaptSettings, rate: float, model: tf.keras.Model) -> Any
 
 
 def source_moments(paths: FeaturePaths, source: SliceStack) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and standard deviation of each channel of the critic's input over source slices,
-    up to `MEASURED_SLICES` of them.
+    """Mean and standard deviation of each channel of the critic's input over source slices, those
+    of `measured_batches`.
 
     Returns:
       Two `[channels]` float32 tensors; a channel that never varies has deviation 1.
     """
     means, squares = [], []
-    count = min(MEASURED_SLICES, len(source.usable))
-    for batch in batches(source, 32, 0, 0, max(1, count // 32)):
+    for batch in measured_batches(source):
         tapped = tf.cast(paths.source_features(batch["images"]).tapped, tf.float32)
         means.append(tf.reduce_mean(tapped, [0, 1, 2]))
         squares.append(tf.reduce_mean(tf.square(tapped), [0, 1, 2]))
