@@ -34,7 +34,7 @@ def train(folder, phase: str, *flags: str) -> str:
 
 
 def test_all_phases_make_a_table(folder):
-    train(folder, "source", "--steps=120", "--learning_rate=3e-3")
+    train(folder, "source", "--steps=300", "--learning_rate=3e-3")
     train(folder, "source", "--domain=ct", "--steps=40")
     train(folder, "finetune", "--finetune_steps=10")
     for depth in (13, 21):
