@@ -30,7 +30,7 @@ from cmda_tf.training.runs import Run, finished_run
 from cmda_tf.training.weights import digest, set_weights
 
 MEASURED_SLICES = 256  # some 16 of each training subject; more of them hardly differ
-SLICES_A_BATCH = 32
+_SLICES_A_BATCH = 32
 
 
 def prepared_data(settings: PhaseSettings) -> Manifest:
@@ -147,8 +147,8 @@ def found_slices(
         classes = tf.argmax(segmenter(images, training=False), axis=-1)
         return tf.reduce_any(classes > 0, axis=[1, 2])
 
-    starts = range(0, len(stack.usable), SLICES_A_BATCH)
-    parts = [stack.usable[s : s + SLICES_A_BATCH] for s in starts]
+    starts = range(0, len(stack.usable), _SLICES_A_BATCH)
+    parts = [stack.usable[s : s + _SLICES_A_BATCH] for s in starts]
     shown = tqdm(parts, desc="find", unit="batch", leave=False)
     found = np.concatenate([part[finds(stack.inputs(part)).numpy()] for part in shown])
     if len(found) < settings.batch:
@@ -160,8 +160,8 @@ def measured_batches(stack: SliceStack) -> tf.data.Dataset:
     """Batches for statistics: up to `MEASURED_SLICES` usable slices, drawn at random, in whole
     batches of 32; all in one where there are fewer."""
     count = len(stack.usable)
-    number = max(1, min(MEASURED_SLICES, count) // SLICES_A_BATCH)
-    return batches(stack, min(SLICES_A_BATCH, count), 0, 0, number)
+    number = max(1, min(MEASURED_SLICES, count) // _SLICES_A_BATCH)
+    return batches(stack, min(_SLICES_A_BATCH, count), 0, 0, number)
 
 
 def augmentation(settings: PhaseSettings) -> Augmentation | None:
