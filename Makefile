@@ -41,7 +41,7 @@ results: $(VENV)/.demo  ## regenerate results/: every row of Table 1 on three ph
 	--seeds=0,1,2 --report=results
 
 docs: $(VENV)/.demo  ## redraw docs/architecture.png from the topology table
-	$(VENV)/bin/python -c "from cmda_tf.figures import architecture, canvas; \
+	$(VENV)/bin/python -c "from cmda_tf.visualization import architecture, canvas; \
 	canvas.save(architecture.draw(13), 'docs/architecture')"
 
 benchmark: $(VENV)/.test  ## the input pipeline against the training step, by the profiler

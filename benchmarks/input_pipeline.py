@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmda_tf import cli
-from cmda_tf.options import Options, setting
-from cmda_tf.settings import SourceSettings
+from cmda_tf.old_settings import SourceSettings
+from cmda_tf.settings import Options, setting
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ def main(benchmark: BenchmarkSettings, settings: SourceSettings) -> None:
 
     from cmda_tf.data.slices import batches, load_slices
     from cmda_tf.models.segmenter import build_segmenter
-    from cmda_tf.training.common import augmentation, model_config, prepared_data
+    from cmda_tf.training.setup import augmentation, model_config, prepared_data
     from cmda_tf.training.steps import make_source_step, staircase
 
-    manifest = prepared_data(settings)
-    segmenter = build_segmenter(model_config(settings, manifest))
+    dataset = prepared_data(settings)
+    segmenter = build_segmenter(model_config(settings, dataset))
     optimizer = tf.keras.optimizers.Adam(settings.learning_rate)
     step = make_source_step(
         segmenter,
@@ -45,7 +45,7 @@ def main(benchmark: BenchmarkSettings, settings: SourceSettings) -> None:
         settings.seed,
         settings.jit_compile,
     )
-    stack = load_slices(manifest, settings.source, "train", with_labels=True)
+    stack = load_slices(dataset, settings.source, "train", with_labels=True)
     total = benchmark.profiled_steps + 5
     waits, steps = [], []
     iterator = iter(batches(stack, settings.batch, 0, 0, total, balanced=True))

@@ -3,7 +3,7 @@
     python benchmarks/phantom_calibration.py --prepared=data/phantom_prepared
 
 Prints for each modality and class the mean over all training subjects' voxels and the mean
-within-subject standard deviation, in units of the normalised image. The real figures are those of
+within-subject standard deviation, in units of the normalized image. The real figures are those of
 two published CT and two published MR samples after the same preprocessing, as ranges.
 """
 
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cmda_tf import cli
-from cmda_tf.data.manifest import Manifest, read_manifest
-from cmda_tf.data.store import load_subject
+from cmda_tf.data.prepared import Dataset, read_prepared
 from cmda_tf.data.structures import HEART
-from cmda_tf.options import Options, setting
+from cmda_tf.data.subjects import load_subject
+from cmda_tf.settings import Options, setting
 
 REAL = {
     "ct": {
@@ -44,20 +44,20 @@ class CalibrationSettings(Options):
 
 def main(settings: CalibrationSettings) -> None:
     """Prints one table a modality."""
-    manifest = read_manifest(settings.prepared)
-    for domain, real in REAL.items():
-        print(f"{domain}: class, phantom mean (sd within a subject), lowest..highest mean, real")
-        for name, (means, deviations) in measure(manifest, domain).items():
+    dataset = read_prepared(settings.prepared)
+    for modality, real in REAL.items():
+        print(f"{modality}: class, phantom mean (sd within a subject), lowest..highest mean, real")
+        for name, (means, deviations) in measure(dataset, modality).items():
             ours = f"{np.mean(means):5.2f} ({np.mean(deviations):.2f})"
             print(f"  {name:10s}  {ours}  {min(means):5.2f}..{max(means):.2f}  {real[name]}")
 
 
-def measure(manifest: Manifest, domain: str) -> dict[str, tuple[list[float], list[float]]]:
+def measure(dataset: Dataset, modality: str) -> dict[str, tuple[list[float], list[float]]]:
     """Each class' mean and standard deviation in each training subject."""
     names = {0: "background", **{s.index: s.name for s in HEART}}
     found = {name: ([], []) for name in names.values()}
-    for entry in manifest.select(domain, "train"):
-        subject = load_subject(manifest.path(entry))
+    for entry in dataset.select(modality, "train"):
+        subject = load_subject(dataset.path(entry))
         for index, name in names.items():
             values = subject.image[subject.label == index]
             found[name][0].append(float(values.mean()))

@@ -15,9 +15,9 @@ from typing import Any
 from cmda_tf import cli
 from cmda_tf.errors import UsageError
 from cmda_tf.files import read_json, write_json
-from cmda_tf.options import Options, setting
-from cmda_tf.selection.criteria import CRITERIA
-from cmda_tf.training.names import WEIGHTS
+from cmda_tf.model_selection.criteria import CRITERIA
+from cmda_tf.runs.naming import WEIGHTS
+from cmda_tf.settings import Options, setting
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,18 @@ def main(settings: BenchmarkSettings) -> None:
 
 def measure(folder: str, prepared: str | None) -> dict[str, Any]:
     """Dice and criteria of all snapshots of a run, JSON-ready."""
-    from cmda_tf.data.published import open_prepared
-    from cmda_tf.evaluation.hindsight import rank_correlation, regret
+    from cmda_tf.evaluation.oracle_gap import rank_correlation, regret
     from cmda_tf.evaluation.snapshots import measure_snapshots
-    from cmda_tf.selection.choice import complete, read_selection, score_again
-    from cmda_tf.training.runs import finished_run
+    from cmda_tf.model_selection.choice import complete, read_selection, score_again
+    from cmda_tf.release2018.dataset import open_dataset
+    from cmda_tf.runs.run import finished_run
 
     run = finished_run(Path(folder), "python -m cmda_tf.train --phase=adapt")
-    manifest = open_prepared(prepared or run.record["inputs"]["prepared_folder"])
+    dataset = open_dataset(prepared or run.record["inputs"]["prepared_folder"])
     selection = read_selection(run)
     if not complete(selection):
-        selection = score_again(run, manifest)
-    dice = reported(run) or measure_snapshots(run, manifest)
+        selection = score_again(run, dataset)
+    dice = reported(run) or measure_snapshots(run, dataset)
     criteria = {}
     for name in CRITERIA:
         values = selection.values(name)
@@ -71,7 +71,7 @@ def measure(folder: str, prepared: str | None) -> dict[str, Any]:
 
 def reported(run: Any) -> dict[int, float] | None:
     """Dice of a run's snapshots as `cmda_tf.evaluate` has measured them since; else None."""
-    from cmda_tf.selection.snapshots import find_snapshots
+    from cmda_tf.runs.snapshots import find_snapshots
 
     path = run.folder.parent / "results.json"
     if not path.is_file() or path.stat().st_mtime < (run.folder / WEIGHTS).stat().st_mtime:

@@ -1,7 +1,7 @@
 """What all entry points share: flags parsed, errors in one line, the right exit code.
 
 An entry point writes `main(settings)` and ends with `cli.run(main, Settings)`; the flags are
-the fields of its settings (`cmda_tf.options`). Exit codes: 0 success, 1 bad data or a failed
+the fields of its settings (`cmda_tf.settings`). Exit codes: 0 success, 1 bad data or a failed
 write, 2 bad usage, 130 interrupted.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from absl import app, flags, logging
 
 from cmda_tf.errors import CmdaError, DataError, UsageError
-from cmda_tf.options import Options, define_flags, from_flags, setting
+from cmda_tf.settings import Options, define_flags, from_flags, setting
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def run(main: Callable[..., None], *settings: type[Options], arguments: str | No
 
     Args:
       main: the entry point's body, called with one instance of each class in `settings`; it
-        raises `cmda_tf.errors.UsageError` or `DataError` for what the user can mend.
+        raises `cmda_tf.errors.UsageError` or `DataError` for what the user can fix.
       settings: the settings classes whose fields are this entry point's flags.
       arguments: what words besides the flags are; `main` then gets a list of them first. None:
         there are to be none.

@@ -1,7 +1,7 @@
 """`python -m cmda_tf.convert --prepared=DIR --out=RELEASE`: data as the authors' programs read it.
 
 With `--release=DIR --out=PREPARED` records and test volumes become prepared data. What the form of
-the release cannot carry is told by `cmda_tf/data/conversion.py`. A release needs no conversion to
+the release cannot carry is told by `cmda_tf/release2018/conversion.py`. A release needs no conversion to
 be used here: `--prepared` of all commands takes it as it is.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cmda_tf import cli
 from cmda_tf.errors import UsageError
-from cmda_tf.options import Options, setting
+from cmda_tf.settings import Options, setting
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ def main(settings: ConvertSettings) -> None:
         raise UsageError("expected either --prepared=DIR or --release=DIR")
     if settings.out is None:
         raise UsageError("--out: expected a folder, found none")
-    from cmda_tf.data.conversion import from_release, to_release
-    from cmda_tf.data.manifest import read_manifest
-    from cmda_tf.data.published import open_prepared
+    from cmda_tf.data.prepared import read_prepared
+    from cmda_tf.release2018.conversion import from_release, to_release
+    from cmda_tf.release2018.dataset import open_dataset
 
     if settings.prepared is not None:
-        to_release(read_manifest(settings.prepared), settings.out)
+        to_release(read_prepared(settings.prepared), settings.out)
     else:
-        from_release(open_prepared(settings.release), settings.out)
+        from_release(open_dataset(settings.release), settings.out)
     print(f"written to {settings.out}")
 
 

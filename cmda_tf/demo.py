@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from cmda_tf import cli
 from cmda_tf.evaluate import EvaluateSettings, evaluate
-from cmda_tf.options import Options, setting
-from cmda_tf.settings import AdaptSettings, SourceSettings
+from cmda_tf.old_settings import AdaptSettings, SourceSettings
+from cmda_tf.settings import Options, setting
 from cmda_tf.train import train
 
 
@@ -41,7 +41,7 @@ def main(demo: DemoSettings, source: SourceSettings, adaptation: AdaptSettings) 
 
 def _conclusion(rows: dict, settings: AdaptSettings) -> str:
     """Three sentences from the measured rows, and what to type next."""
-    from cmda_tf.evaluation.experiments import segmenter_title
+    from cmda_tf.evaluation.rows import segmenter_title
 
     runs, depth = settings.runs, settings.depth
     source, target = settings.source.upper(), settings.target.upper()

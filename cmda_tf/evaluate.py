@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cmda_tf import __version__, cli
-from cmda_tf.options import Options, setting
+from cmda_tf.settings import Options, setting
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,12 @@ class EvaluateSettings(Options):
     )
     out: str | None = setting(None, "Folder for the report. Default: the folder of the runs.")
     prepared: str | None = setting(None, "Prepared data. Default: what the runs were trained on.")
-    palette: str = setting(
-        "paper", "Colours of the figures.", choices=("paper", "colour_blind_safe")
-    )
+    palette: str = setting("paper", "Colors of the figures.", choices=("paper", "colorblind_safe"))
     measure_snapshots: bool = setting(
         True, "Measure each adaptation's snapshots, to say how far the chosen one is from the best."
     )
     published: bool = setting(False, "Print the paper's own numbers beside ours.")
-    threads: int = setting(0, "CPU threads; 0: one a core.", minimum=0)
+    threads: int = setting(0, "CPU threads; 0: one per core.", minimum=0)
 
 
 def main(settings: EvaluateSettings) -> None:
@@ -51,72 +49,72 @@ def evaluate(settings: EvaluateSettings):
     Raises:
       DataError: there is no finished run, or data it needs is missing.
     """
-    from cmda_tf.data.published import open_prepared
-    from cmda_tf.evaluation.experiments import find_experiments, measure, test_subjects
     from cmda_tf.evaluation.paper import cited_rows, published_rows
     from cmda_tf.evaluation.report import Report, write_report
-    from cmda_tf.evaluation.snapshots import look_back
-    from cmda_tf.figures.palette import in_palette
-    from cmda_tf.selection.choice import has_snapshots
-    from cmda_tf.training.common import limit_threads
+    from cmda_tf.evaluation.rows import find_experiments, measure, test_subjects
+    from cmda_tf.evaluation.snapshots import measure_oracle_gap
+    from cmda_tf.model_selection.choice import has_snapshots
+    from cmda_tf.release2018.dataset import open_dataset
+    from cmda_tf.training.setup import limit_threads
+    from cmda_tf.visualization.palette import in_palette
 
     limit_threads(settings.threads)
     out = Path(settings.out or settings.runs)
-    rows, maps, selection, manifest = {}, {}, {}, None
+    rows, maps, selection, dataset = {}, {}, {}, None
     experiments = find_experiments(Path(settings.runs), settings.only)
     for experiment in experiments:
         record = experiment.run.record
-        manifest = open_prepared(settings.prepared or record["inputs"]["prepared_folder"])
-        row, predicted = measure(experiment, manifest, out / "predictions")
+        dataset = open_dataset(settings.prepared or record["inputs"]["prepared_folder"])
+        row, predicted = measure(experiment, dataset, out / "predictions")
         rows[experiment.title] = row
-        if experiment.domain == record["settings"]["target"]:
+        if experiment.modality == record["settings"]["target"]:
             maps[experiment.title] = predicted
         if settings.measure_snapshots and has_snapshots(experiment.run):
-            selection[experiment.title] = look_back(experiment.run, manifest)
-    meta = _meta(manifest) | {"runs": {e.title: _run_facts(e, rows[e.title]) for e in experiments}}
-    coloured = in_palette(manifest.structures, settings.palette)
-    _draw_shift(out, manifest, coloured, record["settings"])
+            selection[experiment.title] = measure_oracle_gap(experiment.run, dataset)
+    meta = _meta(dataset) | {"runs": {e.title: _run_facts(e, rows[e.title]) for e in experiments}}
+    colored = in_palette(dataset.structures, settings.palette)
+    _draw_shift(out, dataset, colored, record["settings"])
     if maps:
-        target = test_subjects(manifest, record["settings"]["target"])
+        target = test_subjects(dataset, record["settings"]["target"])
         shown = [e for e in experiments if e.title in maps]
-        _draw_figures(out, target, shown, maps, coloured)
-    domains, columns = (record["settings"][d] for d in ("source", "target")), coloured.columns
-    published = published_rows(*domains, columns) if settings.published else {}
+        _draw_figures(out, target, shown, maps, colored)
+    modalities, columns = (record["settings"][d] for d in ("source", "target")), colored.columns
+    published = published_rows(*modalities, columns) if settings.published else {}
     cited = cited_rows(columns) if settings.published else {}
     report = Report(rows, meta, published, cited, selection)
     write_report(report, out)  # last: who finds it finds all
     return report
 
 
-def _draw_shift(out: Path, manifest: Any, structures: Any, settings: dict[str, Any]) -> None:
-    """Figure 1, if the test subjects of both domains have labels."""
-    from cmda_tf.evaluation.experiments import test_subjects
-    from cmda_tf.figures.canvas import save
-    from cmda_tf.figures.shift import figure1
+def _draw_shift(out: Path, dataset: Any, structures: Any, settings: dict[str, Any]) -> None:
+    """Figure 1, if the test subjects of both modalities have labels."""
+    from cmda_tf.evaluation.rows import test_subjects
+    from cmda_tf.visualization.canvas import save
+    from cmda_tf.visualization.shift import figure1
 
-    domains = settings["source"], settings["target"]
-    if all(any(e.labelled for e in manifest.select(d, "test")) for d in domains):
-        subjects = {d.upper(): test_subjects(manifest, d) for d in domains}
+    modalities = settings["source"], settings["target"]
+    if all(any(e.labeled for e in dataset.select(d, "test")) for d in modalities):
+        subjects = {d.upper(): test_subjects(dataset, d) for d in modalities}
         save(figure1(subjects, structures), out / "figure1")
 
 
 def _draw_figures(
     out: Path, subjects: list, experiments: list, maps: dict[str, dict], structures: Any
 ) -> None:
-    """Figure 3: a row a test subject of the target; slice, truth, a column for a method of
+    """Figure 3: one row per test subject of the target; slice, truth, a column for a method of
     each kind. Figure 4: the adapted models, if there is more than one."""
-    from cmda_tf.evaluation.experiments import of_figure3, of_figure4
-    from cmda_tf.figures.canvas import save
-    from cmda_tf.figures.segmentation import Example, figure3
+    from cmda_tf.evaluation.rows import of_figure3, of_figure4
+    from cmda_tf.visualization.canvas import save
+    from cmda_tf.visualization.segmentation import Example, figure3
 
-    domain = experiments[0].domain.upper()
+    modality = experiments[0].modality.upper()
 
     def draw(name: str, chosen: list) -> None:
         examples = [
             Example(s.id, s.image, s.label, {e.title: maps[e.title][s.id] for e in chosen})
             for s in subjects
         ]
-        save(figure3(examples, structures, f"{domain} slice"), out / name)
+        save(figure3(examples, structures, f"{modality} slice"), out / name)
 
     draw("figure3", of_figure3(experiments))
     if len(adapted := of_figure4(experiments)) > 1:
@@ -137,7 +135,7 @@ def _run_facts(experiment: Any, row: Any) -> dict[str, Any]:
     }
 
 
-def _meta(manifest: Any) -> dict[str, Any]:
+def _meta(dataset: Any) -> dict[str, Any]:
     """Where and when the numbers were made."""
     import tensorflow as tf
 
@@ -145,8 +143,8 @@ def _meta(manifest: Any) -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         "machine": f"{platform.machine()} {platform.system()}, Python {platform.python_version()}",
         "versions": {"cmda_tf": __version__, "tensorflow": tf.__version__},
-        "size": manifest.size,
-        "spacing_mm": manifest.spacing_mm,
+        "size": dataset.size,
+        "spacing_mm": dataset.spacing_mm,
         "std": "population standard deviation over test subjects",
     }
 

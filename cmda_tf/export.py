@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cmda_tf import cli
 from cmda_tf.errors import UsageError
-from cmda_tf.options import Options, setting
+from cmda_tf.settings import Options, setting
 
 FORMATS = ("saved_model", "onnx")
 

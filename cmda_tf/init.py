@@ -1,8 +1,8 @@
 """`python -m cmda_tf.init --raw=DIR`: looks at a folder of volumes and writes a first description.
 
 Prints what each file is (size, spacing, orientation, intensities, label codes), writes the same
-as CSV beside the description, and guesses domains, structures and how files are called: see
-`cmda_tf.data.dataset` for the description, which is yours to edit. Files that cannot be read are
+as CSV beside the description, and guesses modalities, structures and how files are called: see
+`cmda_tf.data.description` for the description, which is yours to edit. Files that cannot be read are
 listed and left out. A folder in the MM-WHS layout needs no description and gets none.
 """
 
@@ -15,10 +15,10 @@ from tqdm import tqdm
 from cmda_tf import cli
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.files import write_json, write_text
-from cmda_tf.formats.table import ENDINGS
-from cmda_tf.options import Options, setting
+from cmda_tf.settings import Options, setting
 from cmda_tf.survey.guess import describe, is_mmwhs
 from cmda_tf.survey.volumes import Volume, classify, find_volumes, survey, to_csv, to_text
+from cmda_tf.volumes.formats import ENDINGS
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def main(settings: InitSettings) -> None:
     if len(unreadable) == len(volumes):
         raise DataError(f"{raw}: none of its {len(volumes)} volumes can be read")
     if unreadable:
-        print("note: cmda_tf.prepare stops at what cannot be read; mend or remove it")
+        print("note: cmda_tf.prepare stops at what cannot be read; fix or remove it")
     if is_mmwhs(raw, volumes):
         print(
             f"{raw} is in the MM-WHS layout: no description is needed, go on with\n"
@@ -76,21 +76,21 @@ def _look(raw: Path) -> list[Volume]:
 
 def _write_description(raw: Path, out: Path, volumes: Sequence[Volume]) -> None:
     """Guesses the description and says what to do with it."""
-    from cmda_tf.figures.palette import distinct
+    from cmda_tf.visualization.palette import distinct
 
     values, notes = describe(raw, volumes, distinct)
     write_json(out, values)
-    for name, domain in values["domains"].items():
-        print(f"domain {name}: {', labels '.join(domain.values())}")
+    for name, modality in values["modalities"].items():
+        print(f"modality {name}: {', labels '.join(modality.values())}")
     print(f"structures: {', '.join(s['name'] for s in values['structures'])}")
     for note in notes:
         print(f"note: {note}")
-    labelled = " or ".join(n for n, d in values["domains"].items() if "label" in d)
+    labeled = " or ".join(n for n, d in values["modalities"].items() if "label" in d)
     print(
         f"description: {out}; name its structures, look it through, and go on with\n"
         f"  python -m cmda_tf.prepare --raw={raw} --prepared=DIR --dataset={out} "
-        f"--centre_on_labels=SOURCE\nwhere SOURCE is the domain whose labels are to be learned "
-        f"from ({labelled})"
+        f"--center_on_labels=SOURCE\nwhere SOURCE is the modality whose labels are to be learned "
+        f"from ({labeled})"
     )
 
 

@@ -2,7 +2,7 @@
 
 Each image gets a label map on its own grid, with the data set's own codes, and an overlay as PNG.
 Maps are NIfTI where the image is, else NRRD, so that no digit of the grid is lost. All images share
-`volumes.csv` (mm3) and colour tables for 3D Slicer and ITK-SNAP. One image that cannot be read does
+`volumes.csv` (mm3) and color tables for 3D Slicer and ITK-SNAP. One image that cannot be read does
 not keep the others from being done; the exit code is then 1.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from cmda_tf import cli
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.files import locked
-from cmda_tf.options import Options, setting
+from cmda_tf.settings import Options, setting
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class PredictSettings(Options):
     """The flags of `python -m cmda_tf.predict`."""
 
     model: str | None = setting(None, "Folder of a finished run, such as runs/adapt_d13.")
-    domain: str = setting(
+    role: str = setting(
         "target", "Images of the run's target or of its source.", choices=("target", "source")
     )
     out: str = setting("predictions", "Folder to write to.")
-    centre: str = setting(
+    center: str = setting(
         "image",
-        "Centre of the cube that the model sees: image (its middle), model (where the model "
+        "Center of the cube that the model sees: image (its middle), model (where the model "
         "finds the structures) or x,y,z in mm (LPS).",
     )
     keep_largest: bool = setting(False, "Of each structure keep the largest connected component.")
@@ -43,8 +43,8 @@ def main(images: list[str], settings: PredictSettings) -> None:
         raise UsageError("--model: expected the folder of a finished run, found none")
     out = Path(settings.out)
     names = _names(images, out)
-    centre = _centre(settings.centre)
-    from cmda_tf.inference.outputs import write_colours, write_volumes
+    center = _center(settings.center)
+    from cmda_tf.inference.outputs import write_colors, write_volumes
     from cmda_tf.inference.trained import load_run
 
     model = load_run(settings.model)
@@ -52,26 +52,26 @@ def main(images: list[str], settings: PredictSettings) -> None:
     with locked(out):
         for name, path in names.items():
             try:
-                volumes[name] = _predict(model, path, out / name, centre, settings)
+                volumes[name] = _predict(model, path, out / name, center, settings)
             except DataError as error:
                 failed.append(path)
                 print(f"error: {error}", file=sys.stderr)
         if volumes:
-            write_colours(out, model.structures)
+            write_colors(out, model.structures)
             write_volumes(out / "volumes.csv", volumes)
             print(f"written to {out}")
     if failed:
         raise DataError(f"{len(failed)} of {len(names)} images could not be segmented")
 
 
-def _predict(model, path: str, prefix: Path, centre, settings: PredictSettings) -> dict[str, float]:
+def _predict(model, path: str, prefix: Path, center, settings: PredictSettings) -> dict[str, float]:
     """Segments one image; returns its structures' volumes."""
-    from cmda_tf.data.volume import read_volume
-    from cmda_tf.formats.table import exact_ending
     from cmda_tf.inference.outputs import write_overlay, write_segmentation
+    from cmda_tf.volumes.formats import exact_ending
+    from cmda_tf.volumes.reading import read_volume
 
     image = read_volume(path)
-    found = model.predict(image, settings.domain, centre, settings.keep_largest, name=path)
+    found = model.predict(image, settings.role, center, settings.keep_largest, name=path)
     maps = (settings.probabilities, settings.entropy, exact_ending(path))
     label = write_segmentation(found, prefix, *maps)
     if settings.overlay:
@@ -84,7 +84,7 @@ def _predict(model, path: str, prefix: Path, centre, settings: PredictSettings) 
 
 def _names(images: list[str], out: Path) -> dict[str, str]:
     """What each image's files are called, to its path; none may lie in `out`."""
-    from cmda_tf.formats.table import stem
+    from cmda_tf.volumes.formats import stem
 
     if not images:
         raise UsageError("expected at least one IMAGE, found none")
@@ -101,8 +101,8 @@ def _names(images: list[str], out: Path) -> dict[str, str]:
     return names
 
 
-def _centre(value: str) -> str | tuple[float, ...]:
-    """The value of --centre."""
+def _center(value: str) -> str | tuple[float, ...]:
+    """The value of --center."""
     if value in ("image", "model"):
         return value
     try:
@@ -110,7 +110,7 @@ def _centre(value: str) -> str | tuple[float, ...]:
     except ValueError:
         point = ()
     if len(point) != 3:
-        raise UsageError(f"--centre: expected image, model or x,y,z in mm; found {value!r}")
+        raise UsageError(f"--center: expected image, model or x,y,z in mm; found {value!r}")
     return point
 
 

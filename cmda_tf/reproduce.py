@@ -14,7 +14,7 @@ from pathlib import Path
 from cmda_tf import cli
 from cmda_tf.errors import UsageError
 from cmda_tf.files import read_json
-from cmda_tf.options import Options, setting
+from cmda_tf.old_settings import AdaptSettings, PhaseSettings, SelfTrainSettings, SourceSettings
 from cmda_tf.reproduction.jobs import run_jobs
 from cmda_tf.reproduction.plan import (
     OUR_ROWS,
@@ -26,7 +26,7 @@ from cmda_tf.reproduction.plan import (
     seed_jobs,
     with_seed,
 )
-from cmda_tf.settings import AdaptSettings, PhaseSettings, SelfTrainSettings, SourceSettings
+from cmda_tf.settings import Options, setting
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _show_plan(steps: dict[int, list[Step]], workers: int, threads: int) -> None
     """Prints every command with its estimate."""
     from cmda_tf.reproduction.estimate import estimate, measured_throughput, side_by_side
     from cmda_tf.reproduction.sizes import slice_size
-    from cmda_tf.training.common import limit_threads
+    from cmda_tf.training.setup import limit_threads
 
     limit_threads(threads)
     speed, total, costs, memory = measured_throughput(), 0.0, {}, []

@@ -1,216 +1,191 @@
-"""The settings of the phases of `python -m cmda_tf.train`; defaults are those of the phantom.
+"""Frozen settings dataclasses whose fields are the command line's flags.
 
-`flags/phantom.cfg` states the same defaults as a flagfile, `flags/paper.cfg` the paper's.
+A setting is declared once, as a dataclass field made by `setting(...)`; its flag, its check
+and its entry in a run's `settings.json` follow from it. Library code takes the dataclass and
+never reads `FLAGS`.
+
+    @dataclass(frozen=True)
+    class PhantomSettings(Options):
+        out: str = setting("data/phantom", "Folder to write to.")
+        subjects: int = setting(20, "Subjects per modality.", minimum=2)
 """
 
-from dataclasses import dataclass
+import dataclasses
+import math
+import sys
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from absl import flags
 
 from cmda_tf.errors import UsageError
-from cmda_tf.models.topology import DEFAULT_TAPS, check_depth, check_taps
-from cmda_tf.options import Options, setting
-from cmda_tf.selection.criteria import CRITERIA
 
-PRECISIONS = ("float32", "mixed_bfloat16")
-CONSTRAINTS = ("clip", "spectral", "gradient_penalty")
-CRITIC_NORMS = ("batch", "layer", "group", "none")
+OptionsType = TypeVar("OptionsType", bound="Options")
 
 
-@dataclass(frozen=True)
-class PhaseSettings(Options):
-    """What all phases share: data, network, augmentation, and how a run is kept."""
+def setting(
+    default: Any,
+    help: str,
+    *,
+    choices: Sequence[Any] | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
+) -> Any:
+    """A dataclass field that is also a flag.
 
-    prepared: str | None = setting(
-        None, "Prepared data (cmda_tf.prepare). Default: the phantom, made on first use."
-    )
-    data: str = setting("data", "Where the phantom is cached when --prepared is not given.")
-    phantom_seed: int = setting(0, "Seed of the phantom, without --prepared.", minimum=0)
-    runs: str = setting("runs", "Folder that holds one folder a run.")
-    name: str | None = setting(None, "The run's folder under --runs. Default: by phase.")
-    origin: str | None = setting(
-        None,
-        "Run under --runs that this one starts from. Default: source_<source>, or the adaptation.",
-    )
-    title: str | None = setting(None, "The row's title in tables. Default: by phase.")
-    resume: bool = setting(True, "Go on from the last checkpoint; --noresume starts anew.")
-    seed: int = setting(0, "Seed of weights, sampling and augmentation.", minimum=0)
-
-    source: str = setting("mr", "Domain with labels.")
-    target: str = setting("ct", "Domain to adapt to, without labels.")
-
-    width: float = setting(
-        0.5, "Multiplier of all widths; 1 is the paper.", minimum=0.0625, maximum=4
-    )
-    dropout: float = setting(
-        0.0,
-        "Dropout rate in training; with it a resumed run is not that of one stretch, bit for bit.",
-        minimum=0.0,
-        maximum=0.9,
-    )
-    precision: str = setting("float32", "Arithmetic of the layers.", choices=PRECISIONS)
-    jit_compile: bool = setting(False, "Compile with XLA; needs --nodeterministic.")
-    deterministic: bool = setting(True, "Repeat bit for bit on the same machine.")
-
-    threads: int = setting(
-        0,
-        "CPU threads; 0: one a core. Sums are split among them, so their number decides the last "
-        "bits of a result.",
-        minimum=0,
-    )
-
-    batch: int = setting(8, "Slice triples a batch (paper: 5).", minimum=1)
-    augment: bool = setting(True, "Augment images (and labels) on the device.")
-    rotation_degrees: float = setting(15.0, "Largest rotation.", minimum=0, maximum=180)
-    zoom: float = setting(0.15, "Largest relative change of size.", minimum=0, maximum=0.9)
-    shear: float = setting(0.1, "Largest shear.", minimum=0, maximum=1)
-    translation: float = setting(0.08, "Largest shift, share of size.", minimum=0, maximum=1)
-
-    log_every: int = setting(10, "Updates between two TensorBoard entries.", minimum=1)
-    checkpoint_every: int = setting(250, "Updates between two checkpoints.", minimum=1)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.source == self.target:
-            raise UsageError(f"--target: expected another domain than --source={self.source}")
-        if self.jit_compile and self.deterministic:
-            raise UsageError(
-                "--jit_compile: XLA has no deterministic gradient of max-pooling; "
-                "add --nodeterministic"
-            )
+    Args:
+      default: default value; its field's annotation (str, int, float, bool, `tuple[int, ...]`,
+        `tuple[str, ...]` or `T | None`) decides how the flag is read.
+      help: one sentence for `--help`.
+      choices: the legal values.
+      minimum, maximum: inclusive bounds of a number.
+    """
+    metadata = {"help": help, "choices": choices, "minimum": minimum, "maximum": maximum}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
-@dataclass(frozen=True)
-class SegmentationSettings(PhaseSettings):
-    """What the phases share that minimise Eq. 1: its weight, and the appearance of the images.
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Base of all settings: checks every field when it is made.
 
-    The adversarial phase has no random appearance: its critic is to know the source as it is. In
-    self-training it is that of the source images (`source_weight`).
+    Raises:
+      UsageError: a value is outside its choices or bounds; the message names the flag.
     """
 
-    dice_weight: float = setting(1.0, "Lambda of Eq. 1.", minimum=0)
-    class_weights: bool = setting(True, "Weigh the cross-entropy by w_c of Eq. 1.")
-    intensity_curves: float = setting(
-        0.0, "Random monotone intensity curves (about 1).", minimum=0, maximum=3
-    )
-    bias_field: float = setting(0.0, "Random smooth bias (about 0.3).", minimum=0, maximum=1)
-    random_networks: float = setting(
-        0.0, "Largest share of a random shallow network's output (about 1).", minimum=0, maximum=1
-    )
-    contrast: float = setting(0.0, "Largest change of contrast (0.2).", minimum=0, maximum=0.9)
-    blur: float = setting(0.0, "Largest blur in pixels (about 0.7).", minimum=0, maximum=5)
-    noise: float = setting(0.0, "Largest noise added (about 0.2).", minimum=0, maximum=2)
-
-
-@dataclass(frozen=True)
-class SourceSettings(SegmentationSettings):
-    """`--phase=source` and `--phase=finetune`: supervised training (the paper, section 3.4)."""
-
-    domain: str | None = setting(
-        None, "Domain to train on. Default: the source; for finetune the target."
-    )
-    steps: int = setting(1000, "Training steps.", minimum=1)
-    finetune_steps: int = setting(500, "Training steps of finetune.", minimum=1)
-    learning_rate: float = setting(1e-3, "Adam's learning rate.", minimum=0)
-    finetune_learning_rate: float = setting(3e-4, "Adam's rate in finetune.", minimum=0)
-    learning_rate_decay: float = setting(0.95, "Factor of each decay.", minimum=0, maximum=1)
-    learning_rate_decay_every: int = setting(1500, "Steps between decays.", minimum=1)
-    balanced: bool = setting(True, "Draw slices so that every structure is seen as often.")
-
-
-@dataclass(frozen=True)
-class AdaptSettings(PhaseSettings):
-    """`--phase=adapt` and `--phase=adabn`: learning without target labels (section 3.3)."""
-
-    depth: int = setting(13, "Adaptation depth d, the last layer the DAM replaces.")
-    taps: tuple[int, ...] = setting(DEFAULT_TAPS, "Layers whose features the critic sees.")
-    warmup_updates: int = setting(100, "Critic updates before the first DAM update.", minimum=0)
-    joint_updates: int = setting(20, "Joint updates: critic updates, then a DAM update.", minimum=1)
-    joint_checkpoint_every: int = setting(10, "Joint updates between checkpoints.", minimum=1)
-    critic_updates: int = setting(20, "Critic updates a joint update.", minimum=1)
-    critic_learning_rate: float = setting(3e-4, "RMSProp's rate for the critic.", minimum=0)
-    dam_learning_rate: float = setting(3e-4, "RMSProp's rate for the DAM.", minimum=0)
-    adversarial_decay: float = setting(0.98, "Factor of each decay of both rates.", minimum=0)
-    adversarial_decay_every: int = setting(100, "Joint updates between decays.", minimum=1)
-    constraint: str = setting("clip", "What keeps the critic Lipschitz.", choices=CONSTRAINTS)
-    clip: float = setting(0.03, "Bound of the critic's weights under clip.", minimum=1e-6)
-    penalty: float = setting(10.0, "Factor of the gradient penalty.", minimum=0)
-    critic_norm: str = setting("batch", "Normalisation in the critic.", choices=CRITIC_NORMS)
-    rmsprop_epsilon: float = setting(1e-7, "RMSProp's epsilon, both players.", minimum=1e-12)
-    rmsprop_start: float = setting(0.0, "RMSProp's accumulator at the start (TF1: 1).", minimum=0)
-    standardise_taps: bool = setting(
-        False,
-        "Scale each channel of the critic's input by the source features' mean and deviation.",
-    )
-    mask_critic_weight: float = setting(
-        0.0, "Weight of a second critic on the softmax; the journal version: 0.3.", minimum=0
-    )
-    entropy_weight: float = setting(
-        0.0, "Weight of the predictions' entropy in the DAM's loss.", minimum=0
-    )
-    dam_average: float = setting(
-        0.0,
-        "Decay of an average of the DAM's weights that replaces them; 0: none.",
-        minimum=0,
-        maximum=0.9999,
-    )
-    found_slices: bool = setting(
-        False,
-        "Take BatchNorm statistics, and play the critic game, on slices alone in which the source "
-        "segmenter finds a structure.",
-    )
-    refresh_statistics: bool = setting(
-        True, "Re-estimate the DAM's BatchNorm statistics on target slices when done."
-    )
-    snapshot_every: int = setting(10, "Joint updates between kept snapshots.", minimum=1)
-    select: str = setting(
-        "source_shapes",
-        "Which snapshot becomes the final DAM; no target label.",
-        choices=tuple(CRITERIA),
-    )
-
     def __post_init__(self):
-        super().__post_init__()
-        check_depth(self.depth)
-        check_taps(self.taps)
-        if self.constraint == "gradient_penalty" and self.critic_norm == "batch":
-            raise UsageError(
-                "--constraint=gradient_penalty: BatchNorm makes one sample's score depend on the "
-                "others; expected --critic_norm=layer, group or none"
-            )
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON-ready values, in the order of declaration."""
+        return {
+            f.name: list(v) if isinstance(v := getattr(self, f.name), tuple) else v
+            for f in dataclasses.fields(self)
+        }
+
+    def to_flags(self) -> list[str]:
+        """The command-line flags that give these settings; those at their default are left out."""
+        found = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value == field.default:
+                continue
+            if value is None:  # no flag takes a value back to None
+                raise UsageError(f"--{field.name}: None cannot be written as a flag")
+            if isinstance(value, bool):
+                found.append(f"--{'' if value else 'no'}{field.name}")
+            else:
+                text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+                found.append(f"--{field.name}={text}")
+        return found
+
+    @classmethod
+    def completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """`to_dict` of an older version: settings that came since get their defaults."""
+        return {**cls().to_dict(), **values}
+
+    @classmethod
+    def from_dict(cls: type[OptionsType], values: dict[str, Any]) -> OptionsType:
+        """Inverse of `to_dict`; an unknown name or a value of another type is a UsageError."""
+        kinds = typing.get_type_hints(cls)
+        if unknown := sorted(set(values) - set(kinds)):
+            raise UsageError(f"unknown setting {unknown[0]!r}; known: {', '.join(sorted(kinds))}")
+        found = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        for name, value in found.items():
+            if not _is_a(value, kinds[name]):
+                raise UsageError(f"--{name}: expected {_name_of(kinds[name])}, found {value!r:.80}")
+        return cls(**found)
 
 
-@dataclass(frozen=True)
-class SelfTrainSettings(SegmentationSettings):
-    """`--phase=selftrain`: an adapted DAM learns from a teacher's confident predictions."""
+def define_flags(*classes: type[Options], flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines one absl flag for each field; a field shared by several classes gets one flag."""
+    for cls in classes:
+        kinds = typing.get_type_hints(cls)
+        for field in dataclasses.fields(cls):
+            if field.name not in flag_values:
+                _define(field, kinds[field.name], flag_values)
 
-    depth: int = setting(13, "Adaptation depth d, the last layer the DAM replaces.")
-    selftrain_steps: int = setting(300, "Steps of self-training.", minimum=1)
-    selftrain_learning_rate: float = setting(3e-4, "Adam's rate in self-training.", minimum=0)
-    teacher_decay: float = setting(
-        0.99, "Decay of the average of the student that teaches.", minimum=0, maximum=0.9999
-    )
-    confidence: float = setting(0.9, "Probability that lets any pixel teach.", minimum=0, maximum=1)
-    confidence_quantile: float = setting(
-        0.5,
-        "Share of each predicted class that need not teach; its confidence is that class' "
-        "threshold where it is below --confidence.",
-        minimum=0,
-        maximum=1,
-    )
-    thresholds_every: int = setting(
-        100, "Steps between two measurements of the classes' thresholds.", minimum=1
-    )
-    source_weight: float = setting(
-        0.0, "Weight of Eq. 1 on labelled source images beside the pseudo labels.", minimum=0
-    )
-    align_classes: bool = setting(
-        False,
-        "Scale the teacher's probabilities of each class until its labels have the class shares of "
-        "the source's labels.",
-    )
-    refresh_statistics: bool = setting(
-        True, "Re-estimate the DAM's BatchNorm statistics on target slices when done."
-    )
 
-    def __post_init__(self):
-        super().__post_init__()
-        check_depth(self.depth)
+def from_flags(cls: type[OptionsType], flag_values: flags.FlagValues = flags.FLAGS) -> OptionsType:
+    """The settings that the parsed command line asks for."""
+    names = (f.name for f in dataclasses.fields(cls))
+    return cls(**{name: _flag_value(name, cls, flag_values[name].value) for name in names})
+
+
+def _define(field: dataclasses.Field, kind: Any, flag_values: flags.FlagValues) -> None:
+    name, default, text = field.name, field.default, field.metadata["help"]
+    choices = field.metadata["choices"]
+    kind = _without_none(kind)
+    # --help lists the flags of the main module, which absl calls by the program's path.
+    place = {"flag_values": flag_values, "module_name": sys.argv[0]}
+    if choices and kind is str:
+        text += f" One of: {', '.join(map(str, choices))}."
+    if typing.get_origin(kind) is tuple:
+        default = None if default is None else list(map(str, default))
+        flags.DEFINE_list(name, default, text, **place)
+    else:
+        define = {
+            bool: flags.DEFINE_bool,
+            int: flags.DEFINE_integer,
+            float: flags.DEFINE_float,
+            str: flags.DEFINE_string,
+        }[kind]
+        define(name, default, text, **place)
+
+
+def _flag_value(name: str, cls: type[Options], value: Any) -> Any:
+    """A parsed flag's value as its field's type."""
+    kind = _without_none(typing.get_type_hints(cls)[name])
+    if value is None or typing.get_origin(kind) is not tuple:
+        return value
+    item = typing.get_args(kind)[0]
+    try:
+        return tuple(item(v) for v in value)
+    except ValueError as error:
+        raise UsageError(
+            f"--{name}: expected a comma-separated list of {item.__name__}, "
+            f"found {','.join(value)!r}"
+        ) from error
+
+
+def _without_none(kind: Any) -> Any:
+    """`T` for `T | None`, else the annotation itself."""
+    if isinstance(kind, types.UnionType):
+        return next(a for a in typing.get_args(kind) if a is not type(None))
+    return kind
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """Whether a value is of an annotation's type; a whole number is a float as well."""
+    if value is None:
+        return kind is not _without_none(kind)
+    kind = _without_none(kind)
+    if typing.get_origin(kind) is tuple:
+        item = typing.get_args(kind)[0]
+        return isinstance(value, tuple) and all(_is_a(v, item) for v in value)
+    return type(value) is kind or (kind is float and type(value) is int)
+
+
+def _name_of(kind: Any) -> str:
+    """An annotation as messages call it: `int`, `str | None`, `tuple[int, ...]`."""
+    return kind.__name__ if type(kind) is type else str(kind)
+
+
+def _check(field: dataclasses.Field, value: Any) -> None:
+    """Raises UsageError if `value` breaks the field's choices or bounds."""
+    if value is None:
+        return
+    rules = field.metadata
+    for item in value if isinstance(value, tuple) else (value,):
+        if rules.get("choices") and item not in rules["choices"]:
+            legal = ", ".join(map(str, rules["choices"]))
+            raise UsageError(f"--{field.name}: expected one of {legal}; found {item!r}")
+        if isinstance(item, float) and not math.isfinite(item):
+            raise UsageError(f"--{field.name}: expected a finite number, found {item}")
+        low, high = rules.get("minimum"), rules.get("maximum")
+        if low is not None and item < low:
+            raise UsageError(f"--{field.name}: expected at least {low}, found {item}")
+        if high is not None and item > high:
+            raise UsageError(f"--{field.name}: expected at most {high}, found {item}")

@@ -2,10 +2,10 @@
 
 | phase     | what it trains                                                         |
 |-----------|------------------------------------------------------------------------|
-| source    | the segmenter on labelled images (Seg-MRI; with --domain=ct Seg-CT)    |
+| source    | the segmenter on labeled images (Seg-MRI; with --modality=ct Seg-CT)    |
 | adapt     | the DAM against the critic, without target labels (UDA)                |
 | adabn     | BatchNorm statistics of the DAM's layers only (the baseline)           |
-| finetune  | the source segmenter on labelled target images (Seg-CT-STL)            |
+| finetune  | the source segmenter on labeled target images (Seg-CT-STL)            |
 | selftrain | an adapted DAM on what its averaged self predicts                      |
 
 Without further flags the phantom is used, made on first use, and results go to `runs/`.
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from cmda_tf import cli
 from cmda_tf.errors import UsageError
 from cmda_tf.files import locked
-from cmda_tf.options import Options, setting
-from cmda_tf.settings import AdaptSettings, SelfTrainSettings, SourceSettings
-from cmda_tf.training.names import PHASES, run_folder
+from cmda_tf.old_settings import AdaptSettings, SelfTrainSettings, SourceSettings
+from cmda_tf.runs.naming import PHASES, run_folder
+from cmda_tf.settings import Options, setting
 
 
 @dataclass(frozen=True)
@@ -56,18 +56,18 @@ def train(phase: str, settings: SourceSettings | AdaptSettings | SelfTrainSettin
     # Imported here: TensorFlow takes seconds, and a wrong flag should be told at once.
     from cmda_tf.training.adabn import adapt_statistics
     from cmda_tf.training.adversarial import adapt
-    from cmda_tf.training.common import check_domains, limit_threads, prepared_data
-    from cmda_tf.training.selftraining import selftrain
-    from cmda_tf.training.source import train_segmenter
+    from cmda_tf.training.self_training import selftrain
+    from cmda_tf.training.setup import check_modalities, limit_threads, prepared_data
+    from cmda_tf.training.supervised import train_segmenter
 
     limit_threads(settings.threads)
-    manifest = prepared_data(settings)
-    check_domains(settings, manifest)
+    dataset = prepared_data(settings)
+    check_modalities(settings, dataset)
     phases = {"adapt": adapt, "adabn": adapt_statistics, "selftrain": selftrain}
     with locked(run_folder(phase, settings)):
         if phase in phases:
-            return phases[phase](settings, manifest)
-        return train_segmenter(phase, settings, manifest)
+            return phases[phase](settings, dataset)
+        return train_segmenter(phase, settings, dataset)
 
 
 if __name__ == "__main__":

@@ -9,32 +9,32 @@ from pathlib import Path
 import pytest
 from helpers_data import write_subject
 
-# One thread a test process, of which there is one a core: faster on tiny networks, and what two
+# One thread a test process, of which there is one per core: faster on tiny networks, and what two
 # orders of the same sum round to does not depend on what else the machine does.
 os.environ |= {"TF_NUM_INTEROP_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
 
 SIZE, SPACING_MM = 16, 9.0
-SUBJECTS = [f"{domain}_train_{1000 + n}" for domain in ("mr", "ct") for n in range(1, 5)]
+SUBJECTS = [f"{modality}_train_{1000 + n}" for modality in ("mr", "ct") for n in range(1, 5)]
 
 
 @pytest.fixture
 def make_raw(tmp_path) -> Callable[..., Path]:
     """Makes a raw folder of small subjects: `make_raw("mr_train_1001", "ct_train_1001")`."""
 
-    def make(*ids: str, unlabelled: tuple[str, ...] = ()) -> Path:
+    def make(*ids: str, unlabeled: tuple[str, ...] = ()) -> Path:
         for id in ids:
-            write_subject(tmp_path / "raw", id, labelled=id not in unlabelled)
+            write_subject(tmp_path / "raw", id, labeled=id not in unlabeled)
         return tmp_path / "raw"
 
     return make
 
 
-def _prepare(folder: Path, unlabelled: tuple[str, ...] = ()):
-    """Raw and prepared data of 3 training subjects and 1 test subject a domain."""
+def _prepare(folder: Path, unlabeled: tuple[str, ...] = ()):
+    """Raw and prepared data of 3 training subjects and 1 test subject a modality."""
     from cmda_tf.data.preparation import prepare
 
     for id in SUBJECTS:
-        write_subject(folder / "raw", id, labelled=id not in unlabelled)
+        write_subject(folder / "raw", id, labeled=id not in unlabeled)
     held_out = ("mr_train_1004", "ct_train_1004")
     return prepare(
         folder / "raw", folder / "prepared", SIZE, SPACING_MM, test_ids=held_out, workers=1
@@ -42,15 +42,15 @@ def _prepare(folder: Path, unlabelled: tuple[str, ...] = ()):
 
 
 @pytest.fixture(scope="session")
-def manifest(tmp_path_factory):
-    """The manifest of a tiny prepared data set, 16x16x16 voxels a subject."""
+def dataset(tmp_path_factory):
+    """The dataset of a tiny prepared data set, 16x16x16 voxels a subject."""
     return _prepare(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="session")
-def manifest_without_target_labels(tmp_path_factory):
+def dataset_without_target_labels(tmp_path_factory):
     """The same data, but the target's training subjects have no labels."""
-    return _prepare(tmp_path_factory.mktemp("unlabelled"), tuple(SUBJECTS[4:7]))
+    return _prepare(tmp_path_factory.mktemp("unlabeled"), tuple(SUBJECTS[4:7]))
 
 
 @pytest.fixture(scope="session")
@@ -88,20 +88,20 @@ def untraced():
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory, manifest, untraced):
+def tiny(tmp_path_factory, dataset, untraced):
     """Settings of tiny phases; `tiny(cls, **changes)`. All share a folder with a source run."""
-    from cmda_tf.settings import AdaptSettings, SourceSettings
-    from cmda_tf.training.source import train_segmenter
+    from cmda_tf.old_settings import AdaptSettings, SourceSettings
+    from cmda_tf.training.supervised import train_segmenter
 
     runs = tmp_path_factory.mktemp("runs")
 
     def settings(cls, **changes):
-        common = {"prepared": str(manifest.folder), "runs": str(runs), "width": 0.0625, "batch": 2}
+        common = {"prepared": str(dataset.folder), "runs": str(runs), "width": 0.0625, "batch": 2}
         if cls is AdaptSettings:
             # The last snapshot: any other criterion may choose the DAM of the start.
             common |= {"warmup_updates": 2, "joint_updates": 2, "critic_updates": 1}
             common |= {"select": "last"}
         return cls(**{**common, "log_every": 1, **changes})
 
-    untraced(train_segmenter, "source", settings(SourceSettings, steps=3), manifest)
+    untraced(train_segmenter, "source", settings(SourceSettings, steps=3), dataset)
     return settings

@@ -8,9 +8,9 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
-from cmda_tf.data.geometry import Geometry
+from cmda_tf.volumes.geometry import Geometry
 
-# Ellipsoids (code, centre and half axes in LPS millimetres from the heart's centre), painted
+# Ellipsoids (code, center and half axes in LPS millimeters from the heart's center), painted
 # in this order: right ventricle, myocardium, LV blood, LA blood, aorta.
 ELLIPSOIDS = (
     (600, (-22, -12, -8), (18, 16, 24)),
@@ -28,10 +28,10 @@ def oblique(*angles_deg: float) -> tuple[float, ...]:
     return tuple(Rotation.from_euler("xyz", angles_deg, degrees=True).as_matrix().ravel().tolist())
 
 
-def centred_geometry(size_ijk, spacing_mm, direction=AXIAL, centre_mm=(0, 0, 0)):
-    """A geometry whose middle is at `centre_mm`."""
+def centered_geometry(size_ijk, spacing_mm, direction=AXIAL, center_mm=(0, 0, 0)):
+    """A geometry whose middle is at `center_mm`."""
     half_mm = np.multiply(spacing_mm, np.subtract(size_ijk, 1)) / 2
-    origin_mm = np.asarray(centre_mm) - np.reshape(direction, (3, 3)) @ half_mm
+    origin_mm = np.asarray(center_mm) - np.reshape(direction, (3, 3)) @ half_mm
     return Geometry(tuple(size_ijk), tuple(spacing_mm), tuple(origin_mm.tolist()), tuple(direction))
 
 
@@ -46,8 +46,8 @@ def heart_codes(geometry: Geometry, heart_mm=(0, 0, 0)) -> np.ndarray:
     """MM-WHS codes [K, J, I] of the made-up heart around `heart_mm`."""
     points = points_mm(geometry) - np.asarray(heart_mm)
     codes = np.zeros(geometry.shape_kji, np.int16)
-    for code, centre, axes in ELLIPSOIDS:
-        codes[(((points - centre) / axes) ** 2).sum(-1) < 1] = code
+    for code, center, axes in ELLIPSOIDS:
+        codes[(((points - center) / axes) ** 2).sum(-1) < 1] = code
     return codes
 
 
@@ -99,13 +99,13 @@ def write_series(
     return folder
 
 
-def write_subject(raw: Path, id: str, labelled=True, seed=None, heart_mm=(6, -4, 3)) -> None:
+def write_subject(raw: Path, id: str, labeled=True, seed=None, heart_mm=(6, -4, 3)) -> None:
     """Writes one small oblique subject (24^3 voxels of about 6 mm) into a raw folder."""
     seed = sum(map(ord, id)) if seed is None else seed
-    geometry = centred_geometry((24, 24, 24), (6.0, 6.5, 5.5), oblique(seed % 20, 5, -8))
+    geometry = centered_geometry((24, 24, 24), (6.0, 6.5, 5.5), oblique(seed % 20, 5, -8))
     stem = raw / id.rsplit("_", 1)[0] / id
     write(stem.with_name(f"{id}_image.nii.gz"), geometry, heart_image(geometry, heart_mm, seed))
-    if labelled:
+    if labeled:
         write(stem.with_name(f"{id}_label.nii.gz"), geometry, heart_codes(geometry, heart_mm))
 
 
@@ -114,6 +114,6 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
     return 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
 
 
-def ball(geometry: Geometry, centre_mm, radius_mm: float) -> np.ndarray:
+def ball(geometry: Geometry, center_mm, radius_mm: float) -> np.ndarray:
     """Mask of a ball, [K, J, I]."""
-    return ((points_mm(geometry) - np.asarray(centre_mm)) ** 2).sum(-1) < math.pow(radius_mm, 2)
+    return ((points_mm(geometry) - np.asarray(center_mm)) ** 2).sum(-1) < math.pow(radius_mm, 2)

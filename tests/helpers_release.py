@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from cmda_tf.data.records import write_records
-from cmda_tf.data.release import write_test_volume
+from cmda_tf.release2018.folder import write_test_volume
+from cmda_tf.release2018.records import write_records
 
 SIZE = 16
 
@@ -16,19 +16,19 @@ def triples(seed, count=12, top=5):
 
 
 def write_release(folder):
-    """Two domains, records with label 5 (pulmonary artery), one test volume each."""
-    for number, domain in enumerate(("mr", "ct")):
+    """Two modalities, records with label 5 (pulmonary artery), one test volume each."""
+    for number, modality in enumerate(("mr", "ct")):
         images, labels = triples(number)
         for n in range(len(images)):
-            path = folder / f"{domain}_train_tfs/{domain}_train_slice{n}.tfrecords"
+            path = folder / f"{modality}_train_tfs/{modality}_train_slice{n}.tfrecords"
             path.parent.mkdir(parents=True, exist_ok=True)
             write_records(path, images[n : n + 1], labels[n : n + 1])
-        validation = folder / f"{domain}_val_tfs/{domain}_val_slice0.tfrecords"
+        validation = folder / f"{modality}_val_tfs/{modality}_val_slice0.tfrecords"
         validation.parent.mkdir()
         validation.write_bytes(b"is never read")
         rng = np.random.default_rng(number + 10)
         image, label = rng.normal(size=(SIZE,) * 3), rng.integers(0, 5, (SIZE,) * 3)
-        write_test_volume(folder / f"{domain}_test/{domain}_1003.npz", image, label)
+        write_test_volume(folder / f"{modality}_test/{modality}_1003.npz", image, label)
     return folder
 
 

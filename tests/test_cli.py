@@ -38,7 +38,12 @@ def run(module: str, *arguments: str, folder) -> tuple[int, str]:
         ("select", ["--runs=nowhere"], 1, "error: nowhere: no finished adaptation with snapshots"),
         ("select", ["--criterion=dice"], 2, "error: --criterion: expected one of last, entropy"),
         ("train", ["--phase=adapt", "--snapshot_every=0"], 2, "error: --snapshot_every: expected"),
-        ("train", ["--phase=adapt", "--target=mr"], 2, "error: --target: expected another domain"),
+        (
+            "train",
+            ["--phase=adapt", "--target=mr"],
+            2,
+            "error: --target: expected another modality",
+        ),
         ("predict", ["x.nii"], 2, "error: --model: expected the folder of a finished run"),
         ("predict", ["--model=m"], 2, "error: expected at least one IMAGE"),
         ("predict", ["x.nii", "--model=m"], 1, "error: m: no finished run here"),
@@ -53,12 +58,12 @@ def test_one_line_and_the_right_code(module, arguments, code, message, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]  # nothing half-written
 
 
-def test_missing_data_and_missing_source_run(tmp_path, manifest):
+def test_missing_data_and_missing_source_run(tmp_path, dataset):
     code, found = run("train", "--phase=source", "--prepared=none", folder=tmp_path)
     assert code == 1 and "none/manifest.json: no such file; python -m cmda_tf.prepare" in found
-    prepared = f"--prepared={manifest.folder}"
+    prepared = f"--prepared={dataset.folder}"
     code, found = run("train", "--phase=source", "--target=pet", prepared, folder=tmp_path)
-    assert code == 2 and "--target: expected a domain of" in found and "(mr, ct)" in found
+    assert code == 2 and "--target: expected a modality of" in found and "(mr, ct)" in found
     code, found = run("train", "--phase=adapt", prepared, folder=tmp_path)
     assert code == 1 and "python -m cmda_tf.train --phase=source" in found
 

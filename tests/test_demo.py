@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from cmda_tf import demo
-from cmda_tf.settings import AdaptSettings, SourceSettings
+from cmda_tf.old_settings import AdaptSettings, SourceSettings
 
 DICE = {"Seg-MRI": 80.0, "noDA": 20.0, "AdaBN d=13": 50.0, "UDA d=13": 61.25}
 
@@ -32,7 +32,7 @@ def test_phases_then_evaluation_then_the_measured_conclusion(done, capsys):
     assert "(AdaBN) bring it to 50.0" in printed and "(d = 13) to 61.2: +11.2 points" in printed
 
 
-def test_conclusion_names_the_domains(monkeypatch):
+def test_conclusion_names_the_modalities(monkeypatch):
     rows = {title: SimpleNamespace(mean_dice=dice) for title, dice in DICE.items()}
     rows["Seg-CT"] = rows.pop("Seg-MRI")
     told = demo._conclusion(rows, AdaptSettings(source="ct", target="mr"))

@@ -6,7 +6,7 @@ import numpy as np
 
 from cmda_tf import evaluate
 from cmda_tf.data.structures import HEART
-from cmda_tf.figures import segmentation
+from cmda_tf.visualization import segmentation
 
 TITLES = {
     "supervised": ["Seg-CT"],
@@ -30,7 +30,9 @@ def shown(monkeypatch, tmp_path, *kinds):
     monkeypatch.setattr(segmentation, "figure3", watched)
     label = np.arange(5 * 8 * 8).reshape(5, 8, 8) % 5
     subjects = [SimpleNamespace(id="a", image=label.astype(float), label=label)]
-    experiments = [SimpleNamespace(kind=k, title=t, domain="ct") for k in kinds for t in TITLES[k]]
+    experiments = [
+        SimpleNamespace(kind=k, title=t, modality="ct") for k in kinds for t in TITLES[k]
+    ]
     maps = {e.title: {"a": label} for e in experiments}
     evaluate._draw_figures(tmp_path, subjects, experiments, maps, HEART)
     return columns, sorted(path.name for path in tmp_path.iterdir())

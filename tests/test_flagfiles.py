@@ -8,8 +8,8 @@ from absl import flags
 
 from cmda_tf.demo import DemoSettings
 from cmda_tf.models.topology import DEFAULT_TAPS
-from cmda_tf.options import define_flags, from_flags
-from cmda_tf.settings import AdaptSettings, SelfTrainSettings, SourceSettings
+from cmda_tf.old_settings import AdaptSettings, SelfTrainSettings, SourceSettings
+from cmda_tf.settings import define_flags, from_flags
 from cmda_tf.train import PhaseChoice
 
 ROOT = Path(__file__).parents[1]

@@ -6,18 +6,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers_data import centred_geometry, heart_codes, heart_image, write, write_subject
+from helpers_data import centered_geometry, heart_codes, heart_image, write, write_subject
 
-from cmda_tf.data.dataset import find_described, read_dataset
+from cmda_tf.data.description import find_described, read_description
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.init import InitSettings, main
 
-GRID = centred_geometry((12, 12, 12), (9.0, 9.0, 9.0))
+GRID = centered_geometry((12, 12, 12), (9.0, 9.0, 9.0))
 
 
 @pytest.fixture
 def raw(tmp_path):
-    """Two labelled CT and one unlabelled MR subject; one file cannot be read."""
+    """Two labeled CT and one unlabeled MR subject; one file cannot be read."""
     for n in (1, 2):
         write(tmp_path / f"raw/ct/p{n}.nii.gz", GRID, heart_image(GRID, seed=n))
         write(tmp_path / f"raw/ct/p{n}_seg.nii.gz", GRID, heart_codes(GRID))
@@ -31,16 +31,16 @@ def test_description_report_and_what_to_do_next(raw, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "ct/p1.nii.gz      image  12x12x12  9x9x9         LPS" in printed
     assert "cannot be read: mr/q2.nii: expected a NIfTI-1 file" in printed
-    assert "domain ct: ct/{id}.nii.gz, labels ct/{id}_seg.nii.gz" in printed
+    assert "modality ct: ct/{id}.nii.gz, labels ct/{id}_seg.nii.gz" in printed
     assert "note: mr: no labels; it can be the target" in printed
-    assert f"--dataset={tmp_path / 'own.json'} --centre_on_labels=SOURCE" in printed
+    assert f"--dataset={tmp_path / 'own.json'} --center_on_labels=SOURCE" in printed
     assert printed.rstrip().endswith("learned from (ct)")
     (raw / "mr/q2.nii").unlink()
-    found = find_described(raw, read_dataset(tmp_path / "own.json"))
+    found = find_described(raw, read_description(tmp_path / "own.json"))
     assert [(s.id, s.label and s.label.name) for s in found] == [
         ("ct_p1", "p1_seg.nii.gz"), ("ct_p2", "p2_seg.nii.gz"), ("mr_q1", None),
     ]  # fmt: skip
-    names = [s.name for s in read_dataset(tmp_path / "own.json").structures]
+    names = [s.name for s in read_description(tmp_path / "own.json").structures]
     assert names == ["label_205", "label_420", "label_500", "label_600", "label_820"]
     lines = (tmp_path / "own_report.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 7 and lines[0].startswith("file,kind,size,spacing_mm,orientation,minimum")
@@ -55,7 +55,7 @@ def test_nothing_is_replaced_without_being_asked(raw, tmp_path):
     assert (tmp_path / "d.json").read_text(encoding="utf-8") == "mine"
     assert not (tmp_path / "d_report.csv").exists()
     main(InitSettings(raw=str(raw), out=str(tmp_path / "d.json"), overwrite=True))
-    read_dataset(tmp_path / "d.json")
+    read_description(tmp_path / "d.json")
 
 
 def test_mmwhs_needs_no_description_unless_its_codes_are_others(tmp_path, capsys):
@@ -65,11 +65,11 @@ def test_mmwhs_needs_no_description_unless_its_codes_are_others(tmp_path, capsys
     main(InitSettings(raw=str(raw.parent), out=str(tmp_path / "d.json")))
     assert "in the MM-WHS layout: no description is needed" in capsys.readouterr().out
     assert not (tmp_path / "d.json").exists() and (tmp_path / "d_report.csv").exists()
-    grid = centred_geometry((24, 24, 24), (6.0, 6.5, 5.5))
+    grid = centered_geometry((24, 24, 24), (6.0, 6.5, 5.5))
     write(raw / "mr_train/mr_train_1001_label.nii.gz", grid, heart_codes(grid) // 100)
     main(InitSettings(raw=str(raw.parent), out=str(tmp_path / "d.json"), overwrite=True))
-    dataset = read_dataset(tmp_path / "d.json")
-    assert {d.name for d in dataset.domains} == {"ct", "mr"}
+    dataset = read_description(tmp_path / "d.json")
+    assert {d.name for d in dataset.modalities} == {"ct", "mr"}
     assert len(find_described(raw.parent, dataset)) == 2
 
 

@@ -57,7 +57,7 @@ def test_nothing_unpickles_or_evaluates(path):
 
 def test_importing_the_package_and_its_entry_points_does_not_load_tensorflow():
     code = (
-        "import cmda_tf, cmda_tf.train, cmda_tf.prepare, cmda_tf.evaluate, cmda_tf.select, "
+        "import cmda_tf, cmda_tf.train, cmda_tf.prepare, cmda_tf.evaluate, cmda_tf.snapshots, "
         "cmda_tf.demo, cmda_tf.init, cmda_tf.predict, cmda_tf.export, cmda_tf.convert, sys;"
         "sys.exit('tensorflow' in sys.modules)"
     )

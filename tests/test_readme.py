@@ -11,7 +11,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def table(head):
-    """The cells of the README's table with this first column's head, a list a line."""
+    """The cells of the README's table with this first column's head, a list per line."""
     lines = iter(README.splitlines())
     titles = next(line for line in lines if line.startswith(f"| {head} |"))
     next(lines)

@@ -9,8 +9,8 @@ import pytest
 from cmda_tf import reproduce
 from cmda_tf.errors import UsageError
 from cmda_tf.files import read_json
+from cmda_tf.old_settings import AdaptSettings, SourceSettings
 from cmda_tf.reproduce import ReproduceSettings
-from cmda_tf.settings import AdaptSettings, SourceSettings
 
 ROWS = Path(__file__).parents[1] / "flags/rows"
 NAMES = ("AA", "LA-blood", "LV-blood", "LV-myo")
@@ -185,7 +185,7 @@ def test_dry_run_does_not_take_another_command_s_runs_for_its_own(tmp_path, jobs
     folder.mkdir(parents=True)
     (folder / "weights.npz").touch()
     settings = SourceSettings(width=0.25)
-    inputs = {"domain": "mr", "prepared_folder": "p"}
+    inputs = {"modality": "mr", "prepared_folder": "p"}
     record = {"phase": "source", "settings": settings.to_dict(), "inputs": inputs}
     (folder / "settings.json").write_text(json.dumps(record))
     with pytest.raises(UsageError, match=r"source_mr was made with width=0\.25, now it is 0\.5"):

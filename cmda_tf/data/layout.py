@@ -38,13 +38,13 @@ class Source:
 
     Attributes:
       id: file name without its ending, such as "mr_train_1001".
-      domain: such as "mr".
+      modality: such as "mr".
       image: image file, or folder of DICOM slices.
       label: likewise, or None.
     """
 
     id: str
-    domain: str
+    modality: str
     image: Path
     label: Path | None = None
 
@@ -77,10 +77,10 @@ def find_sources(raw: str | Path) -> list[Source]:
 def split_subjects(sources: Sequence[Source], test_ids: Sequence[str] = ()) -> dict[str, str]:
     """Decides which subjects are held out.
 
-    For each domain: the subjects that `test_ids` names; if it names none of the domain, the
-    field's split where the `_train` folder holds exactly 1001 to 1020 (whether labelled or
+    For each modality: the subjects that `test_ids` names; if it names none of the modality, the
+    field's split where the `_train` folder holds exactly 1001 to 1020 (whether labeled or
     not, so that removing labels moves nobody); otherwise the last max(1, round(n / 5)) of the
-    n labelled subjects in the order of their ids. All others, unlabelled ones included, are
+    n labeled subjects in the order of their ids. All others, unlabeled ones included, are
     for training.
 
     Args:
@@ -97,21 +97,21 @@ def split_subjects(sources: Sequence[Source], test_ids: Sequence[str] = ()) -> d
     if unknown := sorted(set(test_ids) - known):
         raise UsageError(f"--test_ids: no subject {unknown[0]!r} among the raw volumes")
     held_out = set(test_ids)
-    for domain in dict.fromkeys(s.domain for s in sources):
-        members = [s for s in sources if s.domain == domain]
+    for modality in dict.fromkeys(s.modality for s in sources):
+        members = [s for s in sources if s.modality == modality]
         if not any(s.id in held_out for s in members):
-            held_out |= _default_test_ids(domain, members)
+            held_out |= _default_test_ids(modality, members)
     return {s.id: "test" if s.id in held_out else "train" for s in sources}
 
 
-def _default_test_ids(domain: str, members: Sequence[Source]) -> set[str]:
-    """The held-out ids of a domain for which nothing is asked."""
-    prefix = f"{domain}_train_"
+def _default_test_ids(modality: str, members: Sequence[Source]) -> set[str]:
+    """The held-out ids of a modality for which nothing is asked."""
+    prefix = f"{modality}_train_"
     numbers = {s.id.removeprefix(prefix) for s in members if s.id.startswith(prefix)}
-    if numbers == FIELD_IDS and domain in FIELD_TEST_IDS:
-        return {prefix + number for number in FIELD_TEST_IDS[domain]}
-    labelled = sorted(s.id for s in members if s.label)
-    return set(labelled[-max(1, round(len(labelled) / 5)) :])
+    if numbers == FIELD_IDS and modality in FIELD_TEST_IDS:
+        return {prefix + number for number in FIELD_TEST_IDS[modality]}
+    labeled = sorted(s.id for s in members if s.label)
+    return set(labeled[-max(1, round(len(labeled) / 5)) :])
 
 
 def _find_folder(raw: Path, name: str) -> Path | None:
@@ -148,9 +148,9 @@ def _sources_of(folder: Path) -> list[Source]:
         raise DataError(f"{path}: a label without its image {orphans[0]}_image.nii.gz")
     if not files["image"]:
         raise DataError(f"{folder}: no volumes; expected files named {_expected(folder)}")
-    domain = folder.name.split("_")[0]
+    modality = folder.name.split("_")[0]
     images, labels = ({id: _unfolded(p) for id, p in files[k].items()} for k in ("image", "label"))
-    return [Source(id, domain, images[id], labels.get(id)) for id in sorted(images)]
+    return [Source(id, modality, images[id], labels.get(id)) for id in sorted(images)]
 
 
 def _is_volume(path: Path) -> bool:

@@ -1,9 +1,9 @@
 """Prepares a folder of raw volumes, several subjects at a time, redoing only what changed.
 
 A store's file name ends in a digest of all that decides its content (checksums of the raw
-files, grid, centring, program version). So a store that is there needs no second look at
-how it came about; new settings never touch the stores that the present manifest names; and
-a run that fails leaves the old manifest valid and the new stores for the next run to find.
+files, grid, centering, program version). So a store that is there needs no second look at
+how it came about; new settings never touch the stores that the present dataset names; and
+a run that fails leaves the old dataset valid and the new stores for the next run to find.
 """
 
 import hashlib
@@ -21,16 +21,16 @@ from pathlib import Path
 import SimpleITK as sitk
 from tqdm import tqdm
 
-from cmda_tf.data.dataset import Dataset, find_described, held_out
+from cmda_tf.data.description import DatasetDescription, find_described, held_out
 from cmda_tf.data.layout import Source, find_sources, split_subjects
-from cmda_tf.data.manifest import Entry, Manifest, write_manifest
+from cmda_tf.data.prepared import Dataset, Entry, write_manifest
 from cmda_tf.data.preprocess import PREPROCESSING_VERSION, preprocess
-from cmda_tf.data.store import STORE_FORMAT, Subject, load_subject, save_subject
 from cmda_tf.data.structures import HEART, Structures
-from cmda_tf.data.volume import check_same_geometry, read_label, read_volume, to_classes
+from cmda_tf.data.subjects import STORE_FORMAT, Subject, load_subject, save_subject
 from cmda_tf.errors import DataError
 from cmda_tf.files import make_folder
-from cmda_tf.formats.table import volume_files
+from cmda_tf.volumes.formats import volume_files
+from cmda_tf.volumes.reading import check_same_geometry, read_label, read_volume, to_classes
 
 # Stores, and what a killed process leaves of one that it was writing.
 _STORE_NAME = re.compile(r"(\.tmp\d+_)?[\w-]+\.[0-9a-f]{16}\.npz", re.ASCII)
@@ -45,7 +45,7 @@ class Job:
     folder: Path
     size: int
     spacing_mm: float
-    centre_on_label: bool
+    center_on_label: bool
     structures: Structures
 
 
@@ -54,49 +54,49 @@ def prepare(
     prepared: str | Path,
     size: int = 256,
     spacing_mm: float = 1.0,
-    centre_on_labels: Sequence[str] = ("mr",),
+    center_on_labels: Sequence[str] = ("mr",),
     test_ids: Sequence[str] | None = None,
     workers: int = 2,
-    dataset: Dataset | None = None,
-) -> Manifest:
+    description: DatasetDescription | None = None,
+) -> Dataset:
     """Prepares all subjects of a raw folder.
 
     Args:
-      raw: folder in the MM-WHS layout (`cmda_tf.data.layout`), or as `dataset` describes.
-      prepared: folder for the stores and the manifest; stores of subjects that are no longer
+      raw: folder in the MM-WHS layout (`cmda_tf.data.layout`), or as `description` describes.
+      prepared: folder for the stores and the dataset; stores of subjects that are no longer
         in `raw` are removed from it.
-      size: voxels a side of the prepared grid.
+      size: voxels per side of the prepared grid.
       spacing_mm: its isotropic spacing.
-      centre_on_labels: domains whose labelled subjects are centred on their structures. Leave
-        the target domain out: its labels are for evaluation only and must not move its images.
+      center_on_labels: modalities whose labeled subjects are centered on their structures. Leave
+        the target modality out: its labels are for evaluation only and must not move its images.
       test_ids: subjects to hold out, see `layout.split_subjects`.
       workers: processes; 1 works in this process. A full-size CT takes about 1.5 GB in each.
-      dataset: description of the raw folder; None for the heart in the MM-WHS layout.
+      description: description of the raw folder; None for the heart in the MM-WHS layout.
 
     Returns:
       The manifest, as written.
 
     Raises:
       DataError: a file or folder is not what it should be; subjects that were prepared before
-        stay, and the manifest is as it was.
+        stay, and the dataset is as it was.
       UsageError: `test_ids` names a subject that is not there.
     """
-    sources = find_sources(raw) if dataset is None else find_described(raw, dataset)
-    structures = HEART if dataset is None else dataset.structures
-    split = split_subjects(sources, test_ids or (held_out(dataset) if dataset else ()))
+    sources = find_sources(raw) if description is None else find_described(raw, description)
+    structures = HEART if description is None else description.structures
+    split = split_subjects(sources, test_ids or (held_out(description) if description else ()))
     folder = make_folder(prepared)
     jobs = [
-        Job(s, split[s.id], folder, size, spacing_mm, s.domain in centre_on_labels, structures)
+        Job(s, split[s.id], folder, size, spacing_mm, s.modality in center_on_labels, structures)
         for s in sources
     ]
     results = _run(jobs, min(workers, len(jobs)))
     bar = tqdm(results, total=len(jobs), desc="preparing", unit="subject", disable=None)
     by_id = {entry.id: entry for entry in bar}
     entries = tuple(by_id[s.id] for s in sources)
-    manifest = Manifest(folder, size, float(spacing_mm), structures, entries)
-    write_manifest(manifest)
-    _remove_unlisted(manifest)
-    return manifest
+    dataset = Dataset(folder, size, float(spacing_mm), structures, entries)
+    write_manifest(dataset)
+    _remove_unlisted(dataset)
+    return dataset
 
 
 def _run(jobs: Sequence[Job], workers: int) -> Iterator[Entry]:
@@ -141,8 +141,8 @@ def prepare_subject(job: Job) -> Entry:
         "image": _sha256(source.image),
         "label": _sha256(source.label) if source.label else None,
     }
-    centred_on = "label" if job.centre_on_label and source.label else "volume"
-    decides = [PREPROCESSING_VERSION, STORE_FORMAT, sha256, job.size, job.spacing_mm, centred_on]
+    centered_on = "label" if job.center_on_label and source.label else "volume"
+    decides = [PREPROCESSING_VERSION, STORE_FORMAT, sha256, job.size, job.spacing_mm, centered_on]
     decides.append(sorted(job.structures.code_to_class.items()))
     digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
     path = job.folder / f"{source.id}.{digest}.npz"
@@ -153,13 +153,13 @@ def prepare_subject(job: Job) -> Entry:
         save_subject(path, subject)
     return Entry(
         id=source.id,
-        domain=source.domain,
+        modality=source.modality,
         split=job.split,
         file=path.name,
-        labelled=source.label is not None,
+        labeled=source.label is not None,
         raw_spacing_mm=subject.raw.spacing_mm,
         spacing_mm=float(job.spacing_mm),
-        centred_on=centred_on,
+        centered_on=centered_on,
         intensity_cut=subject.intensity_cut,
         label_inside=subject.label_inside,
         sha256=sha256,
@@ -177,12 +177,12 @@ def _read_and_preprocess(job: Job) -> Subject:
             classes = to_classes(codes, source.label, job.structures)
         return preprocess(
             source.id,
-            source.domain,
+            source.modality,
             image,
             classes,
             size=job.size,
             spacing_mm=job.spacing_mm,
-            centre_on_label=job.centre_on_label,
+            center_on_label=job.center_on_label,
         )
     except (MemoryError, RuntimeError) as error:  # ITK reports a failed allocation as the latter
         reason = (str(error).splitlines() or ["out of memory"])[-1]
@@ -202,9 +202,9 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _remove_unlisted(manifest: Manifest) -> None:
-    """Removes stores that the manifest does not name; other files are not touched."""
-    listed = {entry.file for entry in manifest.entries}
-    for path in manifest.folder.iterdir():
+def _remove_unlisted(dataset: Dataset) -> None:
+    """Removes stores that the dataset does not name; other files are not touched."""
+    listed = {entry.file for entry in dataset.entries}
+    for path in dataset.folder.iterdir():
         if _STORE_NAME.fullmatch(path.name) and path.name not in listed:
             path.unlink()

@@ -1,10 +1,10 @@
 """From a scanner's volume to a prepared subject.
 
 The paper, section 3.4: resample to an isotropic grid in one anatomical frame, crop or pad it
-around the heart, standardise the intensities. Here voxels reach the prepared grid by one
+around the heart, standardize the intensities. Here voxels reach the prepared grid by one
 interpolation, oblique scans included, and the top 2 % of the histogram are cut first.
 
-Arrays are [k, j, i] on the LIP grid (`cmda_tf.data.geometry`).
+Arrays are [k, j, i] on the LIP grid (`cmda_tf.volumes.geometry`).
 """
 
 import math
@@ -14,9 +14,9 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from cmda_tf.data.geometry import Geometry, prepared_grid
-from cmda_tf.data.store import Subject
+from cmda_tf.data.subjects import Subject
 from cmda_tf.errors import DataError
+from cmda_tf.volumes.geometry import Geometry, prepared_grid
 
 # Raised whenever the arithmetic below changes, so that stores made before are made anew.
 PREPROCESSING_VERSION = 1
@@ -26,28 +26,28 @@ CUT_PERCENTILE = 98.0
 
 def preprocess(
     id: str,
-    domain: str,
+    modality: str,
     image: sitk.Image,
     classes: sitk.Image | None = None,
     *,
     size: int,
     spacing_mm: float,
-    centre_on_label: bool = False,
-    centre_mm: Sequence[float] | None = None,
+    center_on_label: bool = False,
+    center_mm: Sequence[float] | None = None,
 ) -> Subject:
     """Brings one volume to the prepared grid and intensity scale.
 
     Args:
       id: subject, such as "ct_train_1003"; what to call the image in messages.
-      domain: such as "mr".
+      modality: such as "mr".
       image: float32 intensities.
-      classes: class indices (uint8) on the image's grid, or None. With `centre_on_label`
+      classes: class indices (uint8) on the image's grid, or None. With `center_on_label`
         off, they have no influence on the prepared image.
-      size: voxels a side of the prepared grid.
+      size: voxels per side of the prepared grid.
       spacing_mm: its isotropic spacing.
-      centre_on_label: centre the grid on the bounding box of the structures where `classes`
-        is given; otherwise on the centre of the volume.
-      centre_mm: a point (LPS) to centre the grid on instead.
+      center_on_label: center the grid on the bounding box of the structures where `classes`
+        is given; otherwise on the center of the volume.
+      center_mm: a point (LPS) to center the grid on instead.
 
     Returns:
       The subject on the LIP grid: float32 image and, where `classes` is given, uint8 label.
@@ -55,27 +55,27 @@ def preprocess(
     Raises:
       DataError: the image is constant within the grid once its histogram is cut.
     """
-    if centre_mm is None:
-        on_label = centre_on_label and classes is not None
-        centre_mm = label_centre_mm(classes) if on_label else volume_centre_mm(image)
-    grid = prepared_grid(centre_mm, size, spacing_mm)
+    if center_mm is None:
+        on_label = center_on_label and classes is not None
+        center_mm = label_center_mm(classes) if on_label else volume_center_mm(image)
+    grid = prepared_grid(center_mm, size, spacing_mm)
     sampled = grid.resample(anti_alias(image, spacing_mm), sitk.sitkLinear, math.nan)
-    normalised, cut = normalise(sitk.GetArrayFromImage(sampled), id)
+    normalized, cut = normalize(sitk.GetArrayFromImage(sampled), id)
     label, inside = None, None
     if classes is not None:
         label = sitk.GetArrayFromImage(grid.resample(classes, sitk.sitkNearestNeighbor, 0))
         inside = _share_inside(classes, label, spacing_mm)
     raw = Geometry.of(image)
-    return Subject(id, domain, normalised, label, grid, raw, cut, inside)
+    return Subject(id, modality, normalized, label, grid, raw, cut, inside)
 
 
-def volume_centre_mm(image: sitk.Image) -> tuple[float, ...]:
+def volume_center_mm(image: sitk.Image) -> tuple[float, ...]:
     """Physical point in the middle of an image's first and last voxels."""
     return image.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in image.GetSize()])
 
 
-def label_centre_mm(classes: sitk.Image) -> tuple[float, ...]:
-    """Physical centre of the bounding box, along the image's axes, of all non-zero voxels."""
+def label_center_mm(classes: sitk.Image) -> tuple[float, ...]:
+    """Physical center of the bounding box, along the image's axes, of all non-zero voxels."""
     statistics = sitk.LabelShapeStatisticsImageFilter()
     statistics.Execute(classes > 0)
     box = statistics.GetBoundingBox(1)
@@ -109,18 +109,18 @@ def anti_alias(image: sitk.Image, spacing_mm: float) -> sitk.Image:
     return Geometry.of(image).apply(volume_kji)
 
 
-def normalise(volume_kji: np.ndarray, name: str) -> tuple[np.ndarray, float]:
+def normalize(volume_kji: np.ndarray, name: str) -> tuple[np.ndarray, float]:
     """Cuts the top 2 % of the histogram, then zero mean and unit standard deviation.
 
     All three statistics are taken over the field of view; the padding beyond it gets the
-    smallest normalised value within it.
+    smallest normalized value within it.
 
     Args:
       volume_kji: float32 [K, J, I], NaN outside the field of view.
       name: what to call the image in messages.
 
     Returns:
-      The normalised volume, float32, and the intensity at which it was cut.
+      The normalized volume, float32, and the intensity at which it was cut.
 
     Raises:
       DataError: nothing is within the field of view, or nothing but one value is left.
@@ -138,9 +138,9 @@ def normalise(volume_kji: np.ndarray, name: str) -> tuple[np.ndarray, float]:
         )
     mean, sd = values.mean(dtype=np.float64), values.std(dtype=np.float64)
     values = ((values - mean) / sd).astype(np.float32)
-    normalised = np.full(volume_kji.shape, values.min(), np.float32)
-    normalised[seen] = values
-    return normalised, cut
+    normalized = np.full(volume_kji.shape, values.min(), np.float32)
+    normalized[seen] = values
+    return normalized, cut
 
 
 def _share_inside(classes: sitk.Image, label_kji: np.ndarray, spacing_mm: float) -> float:

@@ -1,6 +1,6 @@
 """Slice triples for training: three consecutive coronal slices, label of the middle one.
 
-All volumes of a domain's split are held in memory as one stack of slices (float16); a batch is
+All volumes of a modality's split are held in memory as one stack of slices (float16); a batch is
 a gather from it. Which slices make batch number t is a function of (seed, t) alone, so a
 resumed run sees exactly the batches it would have seen, and any shard can compute its part.
 Arrays are `[N, H, W]` with H running superior to inferior and W right to left.
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from cmda_tf.data.manifest import Manifest
-from cmda_tf.data.published import load_prepared
-from cmda_tf.data.records import read_records
+from cmda_tf.data.prepared import Dataset
 from cmda_tf.errors import DataError
+from cmda_tf.release2018.dataset import load_prepared
+from cmda_tf.release2018.records import read_records
 
-TRIPLES_A_GROUP = 64
+TRIPLES_PER_GROUP = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +24,12 @@ class SliceStack:
     """The slices of some subjects, one after another.
 
     Attributes:
-      images: `[N, H, W]` float16, normalised.
+      images: `[N, H, W]` float16, normalized.
       labels: `[N, H, W]` uint8 classes, or None where labels were not asked for.
       classes: their number, the background included.
       first, last: `[N]` indices of the first and last slice of each slice's subject.
       usable: indices of the slices that show something (constant padding does not).
-      subject: `[N]` number of each slice's subject; -1 for what is only another one's neighbour.
+      subject: `[N]` number of each slice's subject; -1 for what is only another one's neighbor.
     """
 
     images: np.ndarray
@@ -46,7 +46,7 @@ class SliceStack:
         return self.images.shape[1]
 
     def triples(self, index: np.ndarray) -> np.ndarray:
-        """Indices `[..., 3]` of each slice and its neighbours; border slices replicate."""
+        """Indices `[..., 3]` of each slice and its neighbors; border slices replicate."""
         index = np.asarray(index)
         below = np.maximum(index - 1, self.first[index])
         above = np.minimum(index + 1, self.last[index])
@@ -57,27 +57,27 @@ class SliceStack:
         return np.moveaxis(self.images[self.triples(index)].astype(np.float32), 1, -1)
 
 
-def load_slices(manifest: Manifest, domain: str, split: str, with_labels: bool) -> SliceStack:
-    """Loads the slices of a domain's split.
+def load_slices(dataset: Dataset, modality: str, split: str, with_labels: bool) -> SliceStack:
+    """Loads the slices of a modality's split.
 
     Args:
-      manifest: of the prepared folder.
-      domain: `mr` or `ct`.
+      dataset: of the prepared folder.
+      modality: `mr` or `ct`.
       split: `train` or `test`.
       with_labels: False never reads a label file; True skips subjects that have none.
 
     Raises:
       DataError: there is no such subject.
     """
-    entries = [e for e in manifest.select(domain, split) if e.labelled or not with_labels]
+    entries = [e for e in dataset.select(modality, split) if e.labeled or not with_labels]
     if not entries:
-        kind = "labelled " if with_labels else ""
-        raise DataError(f"{manifest.folder}: no {kind}{split} subject of domain {domain!r}")
-    classes = manifest.structures.classes
+        kind = "labeled " if with_labels else ""
+        raise DataError(f"{dataset.folder}: no {kind}{split} subject of modality {modality!r}")
+    classes = dataset.structures.classes
     if entries[0].form == "records":
-        paths = [manifest.path(e) for e in entries]
-        return stack_triples(*read_records(paths, classes, manifest.size, with_labels), classes)
-    subjects = [load_prepared(manifest, e, with_labels) for e in entries]
+        paths = [dataset.path(e) for e in entries]
+        return stack_triples(*read_records(paths, classes, dataset.size, with_labels), classes)
+    subjects = [load_prepared(dataset, e, with_labels) for e in entries]
     images = np.concatenate([s.image.astype(np.float16) for s in subjects])
     labels = np.concatenate([s.label for s in subjects]) if with_labels else None
     counts = np.array([len(s.image) for s in subjects])
@@ -94,9 +94,9 @@ def load_slices(manifest: Manifest, domain: str, split: str, with_labels: bool) 
 
 
 def stack_triples(images: np.ndarray, labels: np.ndarray | None, classes: int) -> SliceStack:
-    """Slice triples of unknown subjects as a stack in which each has its own neighbours.
+    """Slice triples of unknown subjects as a stack in which each has its own neighbors.
 
-    What asks for subjects (a choice among snapshots) gets groups of `TRIPLES_A_GROUP` instead.
+    What asks for subjects (a choice among snapshots) gets groups of `TRIPLES_PER_GROUP` instead.
 
     Args:
       images: `[N, H, W, 3]` float16.
@@ -111,7 +111,7 @@ def stack_triples(images: np.ndarray, labels: np.ndarray | None, classes: int) -
         of_all = np.zeros(stacked.shape, np.uint8)
         of_all[middle] = labels
     shows = np.ptp(stacked, axis=(1, 2)) > 0
-    groups = max(1, len(images) // TRIPLES_A_GROUP)
+    groups = max(1, len(images) // TRIPLES_PER_GROUP)
     group = (rows // 3) * groups // len(images)
     return SliceStack(
         images=stacked,

@@ -1,4 +1,4 @@
-"""The structures that a data set labels: codes in its files, class indices, names and colours.
+"""The structures that a data set labels: codes in its files, class indices, names and colors.
 
 `HEART` is the table of the paper and of MM-WHS; another data set brings its own. Prepared data
 carry theirs in `manifest.json`, runs in `settings.json`.
@@ -22,13 +22,13 @@ class Structure:
       name: as in tables and figures.
       index: class index in prepared labels and network outputs (0 is background).
       codes: label codes in files that mean it; the first one is written.
-      colour: in figures, as `#rrggbb`.
+      color: in figures, as `#rrggbb`.
     """
 
     name: str
     index: int
     codes: tuple[int, ...]
-    colour: str
+    color: str
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Structures:
       columns: names in the order of tables and figures.
 
     Raises:
-      ValueError: names, indices, codes or colours that cannot be.
+      ValueError: names, indices, codes or colors that cannot be.
     """
 
     members: tuple[Structure, ...]
@@ -55,9 +55,9 @@ class Structures:
         for index, member in enumerate(self.members, 1):
             if member.index != index or not member.name.strip() or not member.codes:
                 raise ValueError(f"structure {index}: expected a name and label codes: {member}")
-            if not re.fullmatch(r"#[0-9a-fA-F]{6}", member.colour):
+            if not re.fullmatch(r"#[0-9a-fA-F]{6}", member.color):
                 raise ValueError(
-                    f"{member.name}: expected a colour #rrggbb, not {member.colour!r:.80}"
+                    f"{member.name}: expected a color #rrggbb, not {member.color!r:.80}"
                 )
         codes = [c for s in self.members for c in s.codes] + list(self.background_codes)
         if outside := [c for c in codes if not 0 <= c <= MAX_CODE]:
@@ -103,7 +103,7 @@ class Structures:
         """JSON-ready values."""
         return {
             "structures": [
-                {"name": s.name, "codes": list(s.codes), "colour": s.colour} for s in self.members
+                {"name": s.name, "codes": list(s.codes), "color": s.color} for s in self.members
             ],
             "background_codes": list(self.background_codes),
             "columns": list(self.columns),
@@ -117,7 +117,7 @@ class Structures:
           LookupError, TypeError, ValueError: the values are not such.
         """
         members = tuple(
-            Structure(str(s["name"]), index, _codes(s["codes"]), str(s["colour"]))
+            Structure(str(s["name"]), index, _codes(s["codes"]), str(s["color"]))
             for index, s in enumerate(values["structures"], 1)
         )
         background = _codes(values.get("background_codes", [0]))
@@ -131,7 +131,7 @@ def _codes(values: Any) -> tuple[int, ...]:
     return tuple(values)
 
 
-# The paper's order of classes and of columns, and its colours in Figures 3 and 4. 421 has been
+# The paper's order of classes and of columns, and its colors in Figures 3 and 4. 421 has been
 # reported beside 420 in one MM-WHS label file; it means the same structure. Background: right
 # ventricle, right atrium, pulmonary artery.
 HEART = Structures(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cmda_tf.evaluation.hindsight import Hindsight
+from cmda_tf.evaluation.oracle_gap import OracleGap
 from cmda_tf.evaluation.scores import Row, Statistic
 from cmda_tf.files import write_json, write_text
 
@@ -39,7 +39,7 @@ class Report:
     meta: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, Row] = field(default_factory=dict)
     cited: Mapping[str, Row] = field(default_factory=dict)
-    selection: Mapping[str, Hindsight] = field(default_factory=dict)
+    selection: Mapping[str, OracleGap] = field(default_factory=dict)
     notes: Sequence[str] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     counted: str = "subjects"
@@ -116,7 +116,7 @@ class Report:
 
     def _lines_below(self) -> list[str]:
         """The notes, and a line for each choice among snapshots."""
-        choices = [f"{title}: {hindsight}" for title, hindsight in self.selection.items()]
+        choices = [f"{title}: {oracle_gap}" for title, oracle_gap in self.selection.items()]
         return [*self.notes, *choices]
 
     def _cells(self) -> Iterator[list[str]]:

@@ -84,7 +84,7 @@ def score_subject(
     return {s.name: _score(*(m == s.index for m in maps)) for s in structures.in_columns}
 
 
-def summarise(subjects: Sequence[SubjectScores], ids: Sequence[str] | None = None) -> Row:
+def summarize(subjects: Sequence[SubjectScores], ids: Sequence[str] | None = None) -> Row:
     """Means and standard deviations over subjects.
 
     Args:
@@ -99,7 +99,7 @@ def summarise(subjects: Sequence[SubjectScores], ids: Sequence[str] | None = Non
     """
     ids = [str(n + 1) for n in range(len(subjects))] if ids is None else list(ids)
     if not subjects or len(set(ids)) != len(subjects):
-        raise ValueError(f"expected one distinct id a subject, found {len(subjects)}, {ids}")
+        raise ValueError(f"expected one distinct id per subject, found {len(subjects)}, {ids}")
     return Row(
         dice={n: _statistic([s[n].dice_percent for s in subjects]) for n in subjects[0]},
         asd={n: _statistic([s[n].asd_voxel for s in subjects]) for n in subjects[0]},

@@ -1,44 +1,44 @@
 """Dice of every snapshot of an adaptation, with test labels: for reports, after the fact.
 
-Nothing here may flow back into a choice; a test holds that `cmda_tf.selection` imports no
+Nothing here may flow back into a choice; a test holds that `cmda_tf.model_selection` imports no
 evaluation.
 """
 
 import numpy as np
 from tqdm import tqdm
 
-from cmda_tf.data.manifest import Manifest
-from cmda_tf.evaluation.experiments import test_subjects
-from cmda_tf.evaluation.hindsight import Hindsight
+from cmda_tf.data.prepared import Dataset
+from cmda_tf.evaluation.oracle_gap import OracleGap
 from cmda_tf.evaluation.overlap import dice_percent
-from cmda_tf.evaluation.predict import predictor
-from cmda_tf.selection.bench import workbench
-from cmda_tf.selection.choice import read_selection
-from cmda_tf.selection.snapshots import find_snapshots
-from cmda_tf.training.runs import Run
+from cmda_tf.evaluation.rows import test_subjects
+from cmda_tf.inference.predictor import predictor
+from cmda_tf.model_selection.choice import read_selection
+from cmda_tf.model_selection.snapshot_model import snapshot_model
+from cmda_tf.runs.run import Run
+from cmda_tf.runs.snapshots import find_snapshots
 
 
-def look_back(run: Run, manifest: Manifest) -> Hindsight:
+def measure_oracle_gap(run: Run, dataset: Dataset) -> OracleGap:
     """Measures all snapshots of a finished run with test labels.
 
     Raises:
-      DataError: the run has no snapshots, or the target no labelled test subject.
+      DataError: the run has no snapshots, or the target no labeled test subject.
     """
     selection = read_selection(run)
-    return Hindsight(selection.criterion, selection.chosen, measure_snapshots(run, manifest))
+    return OracleGap(selection.criterion, selection.chosen, measure_snapshots(run, dataset))
 
 
-def measure_snapshots(run: Run, manifest: Manifest) -> dict[int, float]:
+def measure_snapshots(run: Run, dataset: Dataset) -> dict[int, float]:
     """Mean Dice [%] over the target's test subjects of each snapshot, by joint update."""
-    bench, found = workbench(run, manifest), {}
-    subjects = test_subjects(manifest, bench.settings.target)
-    predict = predictor(bench.model)
+    candidate, found = snapshot_model(run, dataset), {}
+    subjects = test_subjects(dataset, candidate.settings.target)
+    predict = predictor(candidate.model)
     for snapshot in tqdm(find_snapshots(run.folder), desc="snapshots", unit="snapshot"):
-        bench.restore(snapshot)
+        candidate.restore(snapshot)
         found[snapshot.update] = mean_dice(
             [predict(s.image) for s in subjects],
             [s.label for s in subjects],
-            manifest.structures.classes,
+            dataset.structures.classes,
         )
     return found
 
@@ -47,7 +47,7 @@ def mean_dice(predictions: list[np.ndarray], truths: list[np.ndarray], classes: 
     """The table's mean Dice [%]: mean over structures of their means over subjects.
 
     Args:
-      predictions, truths: class maps `[K, J, I]`, one a subject.
+      predictions, truths: class maps `[K, J, I]`, one per subject.
       classes: their number, the background included.
 
     Returns:

@@ -44,7 +44,7 @@ def average_surface_distance(
 
 
 def _surface_points(mask: np.ndarray) -> np.ndarray:
-    """Indices [N, axes] of the mask's voxels that have a face neighbour outside of it."""
+    """Indices [N, axes] of the mask's voxels that have a face neighbor outside of it."""
     box = ndimage.find_objects(mask.astype(np.uint8))[0]
     surface = mask[box] ^ ndimage.binary_erosion(mask[box], border_value=0)
     return np.argwhere(surface) + [axis.start for axis in box]

@@ -9,13 +9,13 @@ from pathlib import Path
 import tensorflow as tf
 
 from cmda_tf import __version__
-from cmda_tf.data.geometry import LIP_DIRECTION
 from cmda_tf.data.preprocess import CUT_PERCENTILE
 from cmda_tf.errors import UsageError
-from cmda_tf.evaluation.predict import load_paths
 from cmda_tf.files import make_folder, write_json
+from cmda_tf.inference.predictor import load_paths
 from cmda_tf.inference.trained import TrainedModel
-from cmda_tf.training.runs import Run
+from cmda_tf.runs.run import Run
+from cmda_tf.volumes.geometry import LIP_DIRECTION
 
 ABOUT = "cmda_tf.json"
 

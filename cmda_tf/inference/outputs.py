@@ -1,4 +1,4 @@
-"""What `cmda_tf.predict` writes: label maps, maps of probability and entropy, volumes, colours."""
+"""What `cmda_tf.predict` writes: label maps, maps of probability and entropy, volumes, colors."""
 
 import csv
 import io
@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from cmda_tf.data.geometry import LIP_DIRECTION, Geometry
 from cmda_tf.data.structures import Structures
 from cmda_tf.errors import DataError
 from cmda_tf.files import replacing, write_text
 from cmda_tf.inference.segmentation import Segmentation
+from cmda_tf.volumes.geometry import LIP_DIRECTION, Geometry
 
 
 def write_segmentation(
@@ -30,7 +30,7 @@ def write_segmentation(
       prefix: folder and name of the image.
       probabilities: `PREFIX_probability_NAME.nii.gz` for each structure.
       entropy: `PREFIX_entropy.nii.gz`.
-      ending: of all of them, as of `cmda_tf.formats.table`.
+      ending: of all of them, as of `cmda_tf.volumes.formats`.
 
     Returns:
       The label map's path.
@@ -77,16 +77,16 @@ def write_volumes(path: Path, volumes: Mapping[str, Mapping[str, float]]) -> Non
     write_text(path, out.getvalue())
 
 
-def write_colours(folder: Path, structures: Structures) -> None:
-    """Writes the label codes' names and colours for 3D Slicer and ITK-SNAP.
+def write_colors(folder: Path, structures: Structures) -> None:
+    """Writes the label codes' names and colors for 3D Slicer and ITK-SNAP.
 
-    `labels.ctbl` is a colour table (Slicer: drag it in, choose it as the label map's colours),
+    `labels.ctbl` is a color table (Slicer: drag it in, choose it as the label map's colors),
     `labels.txt` a label description file (ITK-SNAP: Segmentation, Import Label Descriptions).
     """
     slicer, snap = ["# code name r g b a", "0 background 0 0 0 0"], ["# idx r g b a vis mesh name"]
     snap.append('0 0 0 0 0 0 0 "Clear Label"')
     for item in structures:
-        rgb = " ".join(str(int(item.colour[n : n + 2], 16)) for n in (1, 3, 5))
+        rgb = " ".join(str(int(item.color[n : n + 2], 16)) for n in (1, 3, 5))
         words = item.name.replace('"', "'").split()  # one line, and one quoted word in it
         slicer.append(f"{item.codes[0]} {'_'.join(words)} {rgb} 255")
         snap.append(f'{item.codes[0]} {rgb} 1 1 1 "{" ".join(words)}"')
@@ -96,7 +96,7 @@ def write_colours(folder: Path, structures: Structures) -> None:
 
 def write_overlay(path: Path, image: sitk.Image, segmentation: Segmentation) -> None:
     """Writes a PNG: coronal, axial and sagittal slices that show most, structures over them."""
-    from cmda_tf.figures.overlay import draw_planes
+    from cmda_tf.visualization.overlay import draw_planes
 
     grid = _upright(image)
     volume = sitk.GetArrayFromImage(grid.resample(image, sitk.sitkLinear, float("nan")))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from cmda_tf.data.geometry import Geometry
 from cmda_tf.data.structures import Structures
+from cmda_tf.volumes.geometry import Geometry
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,26 +7,26 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from cmda_tf.data.geometry import Geometry, prepared_grid
 from cmda_tf.data.preprocess import preprocess
 from cmda_tf.data.structures import Structures
-from cmda_tf.data.volume import check_image, read_volume
 from cmda_tf.errors import DataError, UsageError
-from cmda_tf.evaluation.predict import DOMAINS, load_paths, probability_predictor
-from cmda_tf.inference.centre import find_centre_mm
+from cmda_tf.inference.center import find_center_mm
+from cmda_tf.inference.predictor import ROLES, load_paths, probability_predictor
 from cmda_tf.inference.segmentation import Segmentation, to_segmentation
-from cmda_tf.training.names import SETTINGS
-from cmda_tf.training.runs import Run, finished_run
+from cmda_tf.runs.naming import SETTINGS
+from cmda_tf.runs.run import Run, finished_run
+from cmda_tf.volumes.geometry import Geometry, prepared_grid
+from cmda_tf.volumes.reading import check_image, read_volume
 
 
 class TrainedModel:
-    """A finished run's networks, ready for images of either domain.
+    """A finished run's networks, ready for images of either role.
 
     Attributes:
       run: the run.
       structures: what it segments.
       spacing_mm, size: of the grid it sees, isotropic and cubic.
-      networks: by the domain of their images, as `cmda_tf.evaluation.predict.load_paths` has them.
+      networks: by the role of their images, as `cmda_tf.inference.predictor.load_paths` has them.
 
     Raises:
       DataError: its weights are damaged or not of its networks.
@@ -47,8 +47,8 @@ class TrainedModel:
     def predict(
         self,
         image: sitk.Image | str | Path,
-        domain: str = "target",
-        centre: str | Sequence[float] = "image",
+        role: str = "target",
+        center: str | Sequence[float] = "image",
         keep_largest: bool = False,
         name: str | None = None,
     ) -> Segmentation:
@@ -56,8 +56,8 @@ class TrainedModel:
 
         Args:
           image: 3-D scalar image, or a file of one.
-          domain: `target` for images that the run was adapted to, `source` for the others.
-          centre: of the cube that the model sees: `image` for the middle of the volume, `model`
+          role: `target` for images that the run was adapted to, `source` for the others.
+          center: of the cube that the model sees: `image` for the middle of the volume, `model`
             for where the model itself finds the structures, or a point (x, y, z) in mm, LPS.
           keep_largest: of each structure keep the largest connected component.
           name: what to call the image in messages; by default its file, or "image".
@@ -66,53 +66,53 @@ class TrainedModel:
           The segmentation, on the grid of the image.
 
         Raises:
-          UsageError: an unknown domain or centre.
-          DataError: the image cannot be read, is no such image, or does not hold the centre.
+          UsageError: an unknown role or center.
+          DataError: the image cannot be read, is no such image, or does not hold the center.
         """
-        if domain not in DOMAINS:
-            raise UsageError(f"domain: expected one of {', '.join(DOMAINS)}; found {domain!r}")
+        if role not in ROLES:
+            raise UsageError(f"role: expected one of {', '.join(ROLES)}; found {role!r}")
         if isinstance(image, sitk.Image):
             name = name or "image"
             image = check_image(image, name)
         else:
             name, image = name or str(image), read_volume(image)
-        centre_mm = self._centre_mm(image, domain, centre, name)
-        grid, probabilities = self.probabilities(image, domain, centre_mm, name)
+        center_mm = self._center_mm(image, role, center, name)
+        grid, probabilities = self.probabilities(image, role, center_mm, name)
         return to_segmentation(
             probabilities, grid, Geometry.of(image), self.structures, keep_largest
         )
 
     def probabilities(
-        self, image: sitk.Image, domain: str, centre_mm: Sequence[float], name: str = "image"
+        self, image: sitk.Image, role: str, center_mm: Sequence[float], name: str = "image"
     ) -> tuple[Geometry, np.ndarray]:
         """The grid that the model sees around a point, and what it predicts there.
 
         Returns:
           The grid, and probabilities `[K, J, I, classes]` float32.
         """
-        options = {"size": self.size, "spacing_mm": self.spacing_mm, "centre_mm": centre_mm}
-        subject = preprocess(name, domain, image, **options)
-        return subject.grid, self._network(domain)(subject.image)
+        options = {"size": self.size, "spacing_mm": self.spacing_mm, "center_mm": center_mm}
+        subject = preprocess(name, role, image, **options)
+        return subject.grid, self._network(role)(subject.image)
 
-    def _centre_mm(self, image, domain, centre, name) -> Sequence[float] | None:
-        """The point that `centre` means; None for the middle of the image."""
-        if not isinstance(centre, str):
-            point = tuple(float(x) for x in centre)
+    def _center_mm(self, image, role, center, name) -> Sequence[float] | None:
+        """The point that `center` means; None for the middle of the image."""
+        if not isinstance(center, str):
+            point = tuple(float(x) for x in center)
             if len(point) != 3 or not np.isfinite(point).all():
-                raise UsageError(f"centre: expected a point x, y, z in mm; found {centre}")
+                raise UsageError(f"center: expected a point x, y, z in mm; found {center}")
             if not Geometry.of(image).holds(point):
-                raise DataError(f"{name}: the centre {point} mm (LPS) lies outside it")
+                raise DataError(f"{name}: the center {point} mm (LPS) lies outside it")
             return point
-        if centre == "image":
+        if center == "image":
             return None
-        if centre != "model":
-            raise UsageError(f"centre: expected image, model or x,y,z in mm; found {centre!r}")
-        look = functools.partial(self.probabilities, image, domain, name=name)
-        return find_centre_mm(image, look, self.size * self.spacing_mm, name)
+        if center != "model":
+            raise UsageError(f"center: expected image, model or x,y,z in mm; found {center!r}")
+        look = functools.partial(self.probabilities, image, role, name=name)
+        return find_center_mm(image, look, self.size * self.spacing_mm, name)
 
     @functools.cache  # noqa: B019 - a model lives as long as its networks
-    def _network(self, domain: str):
-        return probability_predictor(self.networks[domain])
+    def _network(self, role: str):
+        return probability_predictor(self.networks[role])
 
 
 def load_run(path: str | Path) -> TrainedModel:

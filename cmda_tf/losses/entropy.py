@@ -1,4 +1,4 @@
-"""Entropy of predictions, to be minimised on unlabelled images (Vu et al., 2019)."""
+"""Entropy of predictions, to be minimized on unlabeled images (Vu et al., 2019)."""
 
 import math
 

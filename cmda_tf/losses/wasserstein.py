@@ -35,7 +35,7 @@ def critic_loss(target_scores: tf.Tensor, source_scores: tf.Tensor) -> tf.Tensor
 def clipped_weights(critic: tf.keras.Model) -> list[Any]:
     """The critic's convolution and linear kernels.
 
-    The normalisation's scale and shift are left free, as in the authors' program: bounding them
+    The normalization's scale and shift are left free, as in the authors' program: bounding them
     too would bound the features it is there to rescale.
     """
     return [v for v in critic.trainable_variables if len(v.shape) > 1]

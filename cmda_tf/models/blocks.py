@@ -1,6 +1,6 @@
 """The network's building blocks, and the bank their layers come from.
 
-Every block takes a `LayerBank` and asks it for layers by name. A bank either makes new layers
+Every block takes a `LayerFactory` and asks it for layers by name. A bank either makes new layers
 (a segmenter, a DAM, a critic) or hands out those of an existing model (the shared upper
 layers), so that one piece of code builds both. Tensors are `[B, H, W, C]`.
 """
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from cmda_tf.data.store import MAX_SIZE
 from cmda_tf.data.structures import MAX_CLASSES
+from cmda_tf.data.subjects import MAX_SIZE
 from cmda_tf.models.layers import BatchNorm, ChannelPad, PixelShuffle, SymmetricPad
 from cmda_tf.models.topology import UPSAMPLING, Unit
 
@@ -32,7 +32,7 @@ class ModelConfig:
       channels: input channels (three consecutive slices).
       classes: label classes, background included.
       width: multiplier of all widths; 1 is the paper's network.
-      dropout: rate after each normalised activation; 0 as in the paper.
+      dropout: rate after each normalized activation; 0 as in the paper.
       precision: `float32` or `mixed_bfloat16`; weights and logits are float32 in both.
       seed: of the initial weights; each layer's are a function of it and of the layer's name.
 
@@ -64,7 +64,7 @@ class ModelConfig:
         return max(1, round(width * self.width))
 
 
-class LayerBank:
+class LayerFactory:
     """Makes layers named `prefix + name`, or hands out an existing model's layers.
 
     Args:
@@ -120,13 +120,13 @@ def convolution(x, bank, name, filters, *, size=3, stride=1, dilation=1, symmetr
     )(x)
 
 
-def normalise(x, bank, name):
+def normalize(x, bank, name):
     """BatchNorm with the paper's decay; in a critic as its bank says."""
     if bank.norm == "none":
         return x
     if bank.norm == "batch":
         return bank(f"{name}_norm", BatchNorm, momentum=NORM_DECAY, epsilon=NORM_EPSILON)(x)
-    # Layer normalisation of an image is group normalisation with one group.
+    # Layer normalization of an image is group normalization with one group.
     groups = 1 if bank.norm == "layer" else math.gcd(GROUPS, x.shape[-1])
     norm = tf.keras.layers.GroupNormalization
     return bank(f"{name}_norm", norm, groups=groups, epsilon=NORM_EPSILON)(x)
@@ -141,9 +141,9 @@ def activate(x, bank, name):
 
 
 def conv_norm_act(x, bank, name, filters, **kwargs):
-    """Convolution, normalisation, activation."""
+    """Convolution, normalization, activation."""
     return activate(
-        normalise(convolution(x, bank, name, filters, **kwargs), bank, name), bank, name
+        normalize(convolution(x, bank, name, filters, **kwargs), bank, name), bank, name
     )
 
 
@@ -151,13 +151,13 @@ def residual_block(x, bank, name, filters, dilation=1):
     """conv-norm-act-conv-norm, add, act; a narrower shortcut is zero-padded in channels."""
     h = conv_norm_act(x, bank, f"{name}_1", filters, dilation=dilation)
     h = convolution(h, bank, f"{name}_2", filters, dilation=dilation)
-    h = normalise(h, bank, f"{name}_2")
+    h = normalize(h, bank, f"{name}_2")
     if x.shape[-1] < filters:
         x = bank(f"{name}_shortcut", ChannelPad, filters)(x)
     return activate(bank(f"{name}_add", tf.keras.layers.Add)([x, h]), bank, name)
 
 
-def apply_unit(x, bank: LayerBank, unit: Unit):
+def apply_unit(x, bank: LayerFactory, unit: Unit):
     """Applies one row of the topology table to `x`."""
     config = bank.config
     if unit.kind == "conv":
@@ -179,7 +179,7 @@ def apply_unit(x, bank: LayerBank, unit: Unit):
     return x
 
 
-def apply_units(x, bank: LayerBank, units: tuple[Unit, ...]) -> dict[int, tf.Tensor]:
+def apply_units(x, bank: LayerFactory, units: tuple[Unit, ...]) -> dict[int, tf.Tensor]:
     """Applies units in order.
 
     Returns:

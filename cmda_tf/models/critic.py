@@ -14,7 +14,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from cmda_tf.models.blocks import (
-    LayerBank,
+    LayerFactory,
     ModelConfig,
     apply_units,
     conv_norm_act,
@@ -61,7 +61,7 @@ class FeaturePaths:
     shift: tf.Tensor | None = None
     scale: tf.Tensor | None = None
 
-    def standardised(self, shift: tf.Tensor, scale: tf.Tensor) -> "FeaturePaths":
+    def standardized(self, shift: tf.Tensor, scale: tf.Tensor) -> "FeaturePaths":
         """The same paths, with each channel of the critic's input shifted and scaled."""
         return dataclasses.replace(self, shift=shift, scale=scale)
 
@@ -75,7 +75,7 @@ class FeaturePaths:
 
         Args:
           images: `[B, size, size, 3]`.
-          training: whether the DAM normalises with the batch's own statistics. The layers
+          training: whether the DAM normalizes with the batch's own statistics. The layers
             above it are frozen and always in inference mode.
         """
         at_depth, lower = self.lower(images, training=training)
@@ -117,7 +117,7 @@ def build_feature_paths(
     taps = check_taps(taps)
     low = tuple(t for t in taps if t <= depth)
     high = tuple(t for t in taps if t > depth)
-    frozen = LayerBank(config, shared=segmenter)
+    frozen = LayerFactory(config, shared=segmenter)
 
     image = image_input(config)
     features = apply_units(image, frozen, units_between(1, NUM_LAYERS))
@@ -125,7 +125,7 @@ def build_feature_paths(
     source = tf.keras.Model(image, [everything, features[NUM_LAYERS]], name="source_features")
 
     image = image_input(config)
-    features = apply_units(image, LayerBank(config, DAM_PREFIX, dam), units_between(1, depth))
+    features = apply_units(image, LayerFactory(config, DAM_PREFIX, dam), units_between(1, depth))
     tapped = _critic_input(features, low, config, mask=False) if low else features[depth]
     lower = tf.keras.Model(image, [features[depth], tapped], name="dam_features")
 
@@ -140,7 +140,7 @@ def build_feature_paths(
 
 def _critic_input(features: dict, taps: tuple[int, ...], config: ModelConfig, mask: bool):
     """Concatenates tapped features at full resolution, then the mask where asked."""
-    bank = LayerBank(config)
+    bank = LayerFactory(config)
     parts = [_to_full_resolution(features[tap], bank, tap) for tap in taps]
     if mask:
         parts.append(bank("mask", ArgmaxMask, dtype="float32")(features[NUM_LAYERS]))
@@ -149,7 +149,7 @@ def _critic_input(features: dict, taps: tuple[int, ...], config: ModelConfig, ma
     return bank("critic_input", tf.keras.layers.Concatenate)(parts)
 
 
-def _to_full_resolution(x, bank: LayerBank, tap: int):
+def _to_full_resolution(x, bank: LayerFactory, tap: int):
     """Pixel shuffle where the channels allow it, else bilinear upsampling."""
     factor = unit_ending_at(tap).stride
     if factor == 1:
@@ -167,7 +167,7 @@ def build_critic(
 
     Residual blocks whose width doubles up to 512, a strided convolution after each, one more
     stride-2 convolution and a linear score without bias. BatchNorm keeps the score bounded
-    (without any normalisation it exceeds 1e5 within 50 updates); it uses the statistics of the
+    (without any normalization it exceeds 1e5 within 50 updates); it uses the statistics of the
     batch, so source and target features must be scored in separate calls.
 
     Args:
@@ -176,7 +176,7 @@ def build_critic(
       norm: `batch`, `layer`, `group` or `none`.
       prefix: of the layers' names.
     """
-    bank = LayerBank(config, prefix, norm=norm)
+    bank = LayerFactory(config, prefix, norm=norm)
     features = tf.keras.Input((config.size, config.size, channels), name="features")
     x = features
     first_width = config.scaled(CRITIC_WIDTHS[0])

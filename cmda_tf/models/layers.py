@@ -80,7 +80,7 @@ class PixelShuffle(tf.keras.layers.Layer):
 
 @_register
 class BatchNorm(tf.keras.layers.BatchNormalization):
-    """Batch normalisation by TensorFlow's fused kernel, which Keras 2 uses as well.
+    """Batch normalization by TensorFlow's fused kernel, which Keras 2 uses as well.
 
     Keras 3 writes it as separate operations: the same numbers (but for the moving variance, which
     is here that of a sample, as in Keras 2) in a critic update that takes an eighth longer.

@@ -6,7 +6,7 @@ All are Keras functional models made from the table in `topology`. Images are
 
 import tensorflow as tf
 
-from cmda_tf.models.blocks import LayerBank, ModelConfig, apply_units
+from cmda_tf.models.blocks import LayerFactory, ModelConfig, apply_units
 from cmda_tf.models.topology import NUM_LAYERS, check_depth, units_between
 
 DAM_PREFIX = "dam_"
@@ -20,12 +20,12 @@ def image_input(config: ModelConfig, name: str = "image") -> tf.Tensor:
 def build_segmenter(config: ModelConfig) -> tf.keras.Model:
     """The 33-layer segmenter, with new weights: image to logits."""
     image = image_input(config)
-    features = apply_units(image, LayerBank(config), units_between(1, NUM_LAYERS))
+    features = apply_units(image, LayerFactory(config), units_between(1, NUM_LAYERS))
     return tf.keras.Model(image, features[NUM_LAYERS], name="segmenter")
 
 
 def build_dam(config: ModelConfig, depth: int, segmenter: tf.keras.Model) -> tf.keras.Model:
-    """The domain adaptation module: layers 1..depth anew, initialised from the segmenter.
+    """The domain adaptation module: layers 1..depth anew, initialized from the segmenter.
 
     Args:
       config: the segmenter's configuration.
@@ -38,7 +38,7 @@ def build_dam(config: ModelConfig, depth: int, segmenter: tf.keras.Model) -> tf.
     """
     image = image_input(config)
     features = apply_units(
-        image, LayerBank(config, DAM_PREFIX), units_between(1, check_depth(depth))
+        image, LayerFactory(config, DAM_PREFIX), units_between(1, check_depth(depth))
     )
     dam = tf.keras.Model(image, features[depth], name="dam")
     for layer in dam.layers:
@@ -56,7 +56,7 @@ def build_upper(
     """
     at_depth = tf.keras.Input(dam.output.shape[1:], name="at_depth", dtype=dam.output.dtype)
     units = units_between(depth + 1, NUM_LAYERS)
-    features = apply_units(at_depth, LayerBank(config, shared=segmenter), units)
+    features = apply_units(at_depth, LayerFactory(config, shared=segmenter), units)
     return tf.keras.Model(at_depth, features[NUM_LAYERS], name="upper")
 
 
@@ -70,7 +70,7 @@ def build_router(
       logits}`: source images run through the segmenter's first `depth` layers, target images
       through the DAM, both then through the same upper layers. `path` cuts one of them out.
     """
-    images = {domain: image_input(config, name=domain) for domain in ("source", "target")}
+    images = {role: image_input(config, name=role) for role in ("source", "target")}
     logits = {
         "source": all_features(images["source"], config, segmenter)[NUM_LAYERS],
         "target": all_features(images["target"], config, segmenter, dam, depth)[NUM_LAYERS],
@@ -92,13 +92,13 @@ def all_features(
     """
     features = {}
     if dam is not None:
-        lower = LayerBank(config, DAM_PREFIX, dam)
+        lower = LayerFactory(config, DAM_PREFIX, dam)
         features = apply_units(image, lower, units_between(1, depth))
-    upper = LayerBank(config, shared=segmenter)
+    upper = LayerFactory(config, shared=segmenter)
     below = features.get(depth, image)
     return features | apply_units(below, upper, units_between(depth + 1, NUM_LAYERS))
 
 
-def path(router: tf.keras.Model, domain: str) -> tf.keras.Model:
-    """The router's path for `domain` (`source` or `target`): image to logits, weights shared."""
-    return tf.keras.Model(router.input[domain], router.output[domain], name=f"{domain}_path")
+def path(router: tf.keras.Model, role: str) -> tf.keras.Model:
+    """The router's path for `role` (`source` or `target`): image to logits, weights shared."""
+    return tf.keras.Model(router.input[role], router.output[role], name=f"{role}_path")

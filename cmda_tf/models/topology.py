@@ -20,8 +20,7 @@ class Unit:
       stage: the stage it belongs to, such as `rm3`.
       kind: `conv` (bare 3x3), `residual`, `conv_norm_act`, `upsample` (3x3 to 64 times the
         width, pixel shuffle by 8) or `output` (5x5).
-      width: channels of its output, before the width multiplier; None for one channel a
-        class (`output`) and 8 a class (`upsample`).
+      width: channels of its output, before the width multiplier; None for one channel per class (`output`) and 8 per class (`upsample`).
       last_layer: index of its last convolution layer.
       dilation: of its 3x3 convolutions.
       pool: whether a 2x2 max-pooling follows.

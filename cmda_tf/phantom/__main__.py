@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from cmda_tf import cli
-from cmda_tf.options import Options, setting
 from cmda_tf.phantom.generate import SHEET, write_phantom
 from cmda_tf.phantom.scanner import RESOLUTIONS
+from cmda_tf.settings import Options, setting
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A person's anatomy on a voxel grid, free of any appearance.
 
-Coordinates: LPS millimetres from the centre of the mitral plane ("anatomical points"). A
+Coordinates: LPS millimeters from the center of the mitral plane ("anatomical points"). A
 smooth warp makes no two persons differ by simple scaling alone.
 """
 
@@ -15,7 +15,7 @@ from cmda_tf.phantom.heart import Heart
 from cmda_tf.phantom.scanner import Grid
 from cmda_tf.phantom.thorax import Thorax
 
-# From the mitral plane's centre to the middle of the labelled structures' bounding box.
+# From the mitral plane's center to the middle of the labeled structures' bounding box.
 MIDDLE_MM = np.array([8.0, -8.0, 8.0])
 
 

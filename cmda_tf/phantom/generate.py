@@ -203,7 +203,7 @@ def _read(out: Path, subject: Subject) -> tuple[sitk.Image, sitk.Image] | None:
 
 
 def _volumes_ml(label: sitk.Image) -> dict[str, float]:
-    """Volume of each labelled structure in ml."""
+    """Volume of each labeled structure in ml."""
     codes = sitk.GetArrayViewFromImage(label)
     voxel_ml = float(np.prod(label.GetSpacing())) / 1000
     return {s.name: round(int((codes == s.codes[0]).sum()) * voxel_ml, 1) for s in HEART}

@@ -1,6 +1,6 @@
 """The heart and the great vessels as coats of paint.
 
-Coordinates: LPS millimetres from the centre of the mitral plane. The left ventricle's frame
+Coordinates: LPS millimeters from the center of the mitral plane. The left ventricle's frame
 is `LONG` (base to apex: left, anterior, inferior), `SEPTAL` (towards the right ventricle) and
 `INFERIOR` (towards the diaphragm). Dimensions are those of adults in published norms.
 """
@@ -31,7 +31,7 @@ class Heart:
     tilt_deg: tuple[float, float, float]
     lv_length: float  # semi-axis of the cavity's ellipsoid
     lv_radius: float
-    lv_base: float  # from the ellipsoid's centre to the mitral plane
+    lv_base: float  # from the ellipsoid's center to the mitral plane
     wall: float
     la_radii: tuple[float, float, float]
     rv_radius: float
@@ -98,9 +98,9 @@ class Solids:
 
     def __init__(self, h: Heart):
         s, w = h.size, h.wall
-        centre = h.at(h.lv_base, 0, 0)
+        center = h.at(h.lv_base, 0, 0)
         self.lv = Ellipsoid(
-            centre, s * np.array([h.lv_length, h.lv_radius, h.lv_radius * 1.02]), h.axes
+            center, s * np.array([h.lv_length, h.lv_radius, h.lv_radius * 1.02]), h.axes
         )
         outer = np.array([h.lv_length + 0.8 * w, h.lv_radius + w, h.lv_radius * 1.02 + w])
         self.lv_outer = Ellipsoid(h.at(h.lv_base, -0.5, 0), s * outer, h.axes)
@@ -115,7 +115,7 @@ class Solids:
 
 
 def aorta_path(h: Heart) -> tuple[np.ndarray, np.ndarray]:
-    """Centreline of the aorta from the left ventricle to the descending part.
+    """Centerline of the aorta from the left ventricle to the descending part.
 
     Returns:
       points [N, 3] in mm, and radii [N] in mm.
@@ -164,7 +164,7 @@ def _vessel(path, label: int | None, tissue: str, wall_mm: float = 1.6) -> list[
 
 
 def _pulmonary_trunk(h: Heart) -> tuple[np.ndarray, np.ndarray]:
-    """Centreline and radii from the pulmonary valve to the bifurcation."""
+    """Centerline and radii from the pulmonary valve to the bifurcation."""
     r = h.pa_radius
     path = h.place((5, -41, 20), (11, -34, 34), (14, -19, 46), (10, -2, 53))
     return path, h.size * np.array([r, r + 1, r + 0.5, r - 0.5])
@@ -257,10 +257,10 @@ def _cords(ends, size: float):
 
 
 def _aorta(h: Heart) -> list[Layer]:
-    """Aorta; only its ascending part is labelled.
+    """Aorta; only its ascending part is labeled.
 
     That part begins at the valve, in the mitral plane, and ends at a plane across the vessel
-    where the arch leaves the sagittal course upwards: the fifth point of the centreline.
+    where the arch leaves the sagittal course upwards: the fifth point of the centerline.
     """
     points, radii = aorta_path(h)
     end = points[4], points[5] - points[3]

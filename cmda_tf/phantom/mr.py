@@ -100,7 +100,7 @@ class Protocol:
 def bssfp_signal(
     t1_ms: float, t2_ms: float, density: float, flip_deg: float, tr_ms: float
 ) -> float:
-    """Steady-state transverse magnetisation of balanced SSFP, on resonance, echo at TR/2.
+    """Steady-state transverse magnetization of balanced SSFP, on resonance, echo at TR/2.
 
     Args:
       t1_ms, t2_ms: relaxation times.

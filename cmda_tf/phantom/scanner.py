@@ -29,7 +29,7 @@ MAX_OFFSET_MM = 15.0  # of the heart's middle from that of the field of view, on
 
 @dataclass(frozen=True)
 class Grid:
-    """A voxel grid in LPS millimetres, as SimpleITK describes it.
+    """A voxel grid in LPS millimeters, as SimpleITK describes it.
 
     Attributes:
       size: voxels (i, j, k).
@@ -45,11 +45,11 @@ class Grid:
     direction: np.ndarray
     stack: str
 
-    def points(self, centre_mm: np.ndarray) -> np.ndarray:
-        """Voxel positions relative to `centre_mm`, float32 [3, k, j, i]."""
+    def points(self, center_mm: np.ndarray) -> np.ndarray:
+        """Voxel positions relative to `center_mm`, float32 [3, k, j, i]."""
         steps = self.direction * self.spacing_mm
         i, j, k = (np.arange(n)[:, None] for n in self.size)
-        start = self.origin_mm - centre_mm
+        start = self.origin_mm - center_mm
         along_i, along_j, along_k = i * steps[:, 0], j * steps[:, 1], k * steps[:, 2] + start
         points = np.empty((3, *self.size[::-1]), np.float32)
         for a in range(3):
@@ -57,10 +57,10 @@ class Grid:
             points[a] = along_k[:, None, None, a] + plane
         return points
 
-    def to_index(self, centre_mm: np.ndarray) -> np.ndarray:
-        """Affine [3, 4] from positions relative to `centre_mm` to (i, j, k)."""
+    def to_index(self, center_mm: np.ndarray) -> np.ndarray:
+        """Affine [3, 4] from positions relative to `center_mm` to (i, j, k)."""
         linear = np.linalg.inv(self.direction * self.spacing_mm)
-        return np.column_stack([linear, linear @ (centre_mm - self.origin_mm)])
+        return np.column_stack([linear, linear @ (center_mm - self.origin_mm)])
 
     def to_image(self, array_kji: np.ndarray) -> sitk.Image:
         """A SimpleITK image of an array on this grid."""

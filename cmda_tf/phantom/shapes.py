@@ -1,4 +1,4 @@
-"""Analytic solids in patient space (LPS millimetres).
+"""Analytic solids in patient space (LPS millimeters).
 
 Every solid has `bounds()`, its bounding box as (lowest, highest) corner [3], and
 `inside(points)`: points are float32 [3, ...], the result is bool [...].
@@ -25,31 +25,31 @@ class Ellipsoid:
     """A superellipsoid.
 
     Attributes:
-      centre: [3] in mm.
+      center: [3] in mm.
       radii: semi-axes [3] in mm.
       axes: unit axes as rows [3, 3].
       power: 2 is an ellipsoid; larger values tend to a box.
     """
 
-    centre: np.ndarray
+    center: np.ndarray
     radii: np.ndarray
     axes: np.ndarray = field(default_factory=lambda: np.eye(3))
     power: float = 2.0
 
     def grown(self, margin_mm: float) -> "Ellipsoid":
         """The same solid with every semi-axis longer by `margin_mm`."""
-        return Ellipsoid(self.centre, np.asarray(self.radii) + margin_mm, self.axes, self.power)
+        return Ellipsoid(self.center, np.asarray(self.radii) + margin_mm, self.axes, self.power)
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Bounding box: the support of an ellipsoid, that of a box for higher powers."""
         spokes = np.asarray(self.radii)[:, None] * self.axes
         half = np.linalg.norm(spokes, axis=0) if self.power <= 2 else np.abs(spokes).sum(0)
-        return self.centre - half, self.centre + half
+        return self.center - half, self.center + half
 
     def inside(self, points: np.ndarray) -> np.ndarray:
         """Whether each point lies within."""
         scaled_axes = (self.axes / np.asarray(self.radii)[:, None]).astype(np.float32)
-        offset = (scaled_axes @ self.centre).astype(np.float32)
+        offset = (scaled_axes @ self.center).astype(np.float32)
         total = np.zeros(points.shape[1:], np.float32)
         for row, shift in zip(scaled_axes, offset):
             q = row[0] * points[0] + row[1] * points[1] + row[2] * points[2] - shift
@@ -145,7 +145,7 @@ def tube(
     """A vessel as capsules along a smooth curve.
 
     Args:
-      points_mm: points the centreline passes through, [N, 3], N >= 2.
+      points_mm: points the centerline passes through, [N, 3], N >= 2.
       radii_mm: radius at each point, or one for all.
       margin_mm: added to every radius (a wall, or fat around it).
       step_mm: greatest distance between the capsules' ends.

@@ -30,15 +30,15 @@ def panel(image: sitk.Image, label: sitk.Image) -> np.ndarray:
     Returns:
       uint8 RGB [2 * PIXELS, 3 * PIXELS, 3]: the scan above, the labels over it below.
     """
-    centre = _label_centre(label)
+    center = _label_center(label)
     values = sitk.GetArrayViewFromImage(image)
     low, high = np.percentile(values[::2, ::2, ::2], (1, 99))
     columns = []
     for plane in _PLANES:
-        grey = _slice(image, centre, plane, sitk.sitkLinear, float(values.min()))
-        grey = np.clip((grey - low) / (high - low), 0, 1)[..., None].repeat(3, 2)
-        codes = _slice(label, centre, plane, sitk.sitkNearestNeighbor, 0.0)
-        columns.append(np.concatenate([grey, _overlay(grey, codes)]))
+        gray = _slice(image, center, plane, sitk.sitkLinear, float(values.min()))
+        gray = np.clip((gray - low) / (high - low), 0, 1)[..., None].repeat(3, 2)
+        codes = _slice(label, center, plane, sitk.sitkNearestNeighbor, 0.0)
+        columns.append(np.concatenate([gray, _overlay(gray, codes)]))
     return (255 * np.concatenate(columns, axis=1)).astype(np.uint8)
 
 
@@ -65,18 +65,18 @@ def write_sheet(path: str | Path, panels: dict[str, np.ndarray], columns: int = 
         figure.savefig(temporary, dpi=100)
 
 
-def _label_centre(label: sitk.Image) -> np.ndarray:
-    """Physical centre [3] of the bounding box of what is labelled."""
+def _label_center(label: sitk.Image) -> np.ndarray:
+    """Physical center [3] of the bounding box of what is labeled."""
     k, j, i = np.nonzero(sitk.GetArrayViewFromImage(label))
     middle = [(int(a.min()) + int(a.max())) / 2 for a in (i, j, k)]
     return np.array(label.TransformContinuousIndexToPhysicalPoint(middle))
 
 
-def _slice(image: sitk.Image, centre, plane, interpolator: int, outside: float) -> np.ndarray:
-    """A slice [PIXELS, PIXELS] through `centre`."""
+def _slice(image: sitk.Image, center, plane, interpolator: int, outside: float) -> np.ndarray:
+    """A slice [PIXELS, PIXELS] through `center`."""
     direction = np.array(plane, float).T
     half = PIXEL_MM * (PIXELS - 1) / 2
-    origin = centre - half * (direction[:, 0] + direction[:, 1])
+    origin = center - half * (direction[:, 0] + direction[:, 1])
     resampler = sitk.ResampleImageFilter()
     resampler.SetSize((PIXELS, PIXELS, 1))
     resampler.SetOutputSpacing((PIXEL_MM,) * 3)
@@ -87,11 +87,11 @@ def _slice(image: sitk.Image, centre, plane, interpolator: int, outside: float) 
     return sitk.GetArrayFromImage(resampler.Execute(image))[0].astype(np.float32)
 
 
-def _overlay(grey: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Structures in their colours over the scan."""
-    rgb = grey.copy()
+def _overlay(gray: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Structures in their colors over the scan."""
+    rgb = gray.copy()
     for structure in HEART:
-        colour = np.array(matplotlib.colors.to_rgb(structure.colour), np.float32)
+        color = np.array(matplotlib.colors.to_rgb(structure.color), np.float32)
         where = codes == structure.codes[0]
-        rgb[where] = 0.5 * rgb[where] + 0.5 * colour
+        rgb[where] = 0.5 * rgb[where] + 0.5 * color
     return rgb

@@ -1,6 +1,6 @@
 """The body around the heart: outline, chest wall, lungs, spine, diaphragm, abdomen.
 
-Coordinates: LPS millimetres from the centre of the mitral plane.
+Coordinates: LPS millimeters from the center of the mitral plane.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Thorax:
     midline: float
     half_width: float
     half_depth: float
-    centre_y: float
+    center_y: float
     muscle: float
     fat: float
     rib_phase: float
@@ -38,7 +38,7 @@ class Thorax:
             midline=rng.uniform(-14, -7),
             half_width=heart_size * rng.uniform(122, 138),
             half_depth=heart_size * rng.uniform(86, 94),
-            centre_y=rng.uniform(15, 19),
+            center_y=rng.uniform(15, 19),
             muscle=rng.uniform(7, 13),
             fat=float(np.clip(rng.gamma(3, 5), 4, 35)),
             rib_phase=rng.uniform(0, 1),
@@ -62,7 +62,7 @@ def _torso(t: Thorax, points: np.ndarray) -> np.ndarray:
     x, y, z = points
     narrowing = 1 - 0.35 * np.clip((z - 40) / 150, 0, 1) ** 2
     u = np.abs(x - t.midline) / (t.half_width * narrowing)
-    v = np.abs(y - t.centre_y) / (t.half_depth * narrowing)
+    v = np.abs(y - t.center_y) / (t.half_depth * narrowing)
     # Outside the pleura, distance to it in mm (that of the chest's front and back).
     depth = (np.sqrt(np.sqrt(u**4 + v**4 + 1.3 * (u * v) ** 2)) - 1) * t.half_depth
     tissue = _chest_wall(t, depth, x, y)
@@ -75,7 +75,7 @@ def _torso(t: Thorax, points: np.ndarray) -> np.ndarray:
 
 def _chest_wall(t: Thorax, depth, x, y) -> np.ndarray:
     """Muscle, fat, skin and air in layers; pectoral muscles thicken the front."""
-    pectoral = 7 * np.exp(-(((np.abs(x - t.midline) - 55) / 32) ** 2)) * (y < t.centre_y)
+    pectoral = 7 * np.exp(-(((np.abs(x - t.midline) - 55) / 32) ** 2)) * (y < t.center_y)
     muscle = CAGE_MM + t.muscle + pectoral - t.muscle * np.exp(-(((x - t.midline) / 16) ** 2))
     skin = muscle + t.fat
     tissue = np.full(depth.shape, TISSUE_ID["muscle"], np.uint8)
@@ -89,8 +89,8 @@ def _ribs(t: Thorax, tissue, depth, x, y, z) -> None:
     """Ribs that descend towards the front, their cartilages, and the sternum."""
     cage = np.flatnonzero((depth > 0.5) & (depth < CAGE_MM))
     x, y, z, depth = x.ravel()[cage], y.ravel()[cage], z.ravel()[cage], depth.ravel()[cage]
-    side, front = np.abs(x - t.midline), y < t.centre_y - 0.3 * t.half_depth
-    phase = (z - 0.4 * (y - t.centre_y)) / RIB_PITCH_MM + t.rib_phase
+    side, front = np.abs(x - t.midline), y < t.center_y - 0.3 * t.half_depth
+    phase = (z - 0.4 * (y - t.center_y)) / RIB_PITCH_MM + t.rib_phase
     height = (phase - np.round(phase)) * RIB_PITCH_MM
     bone = (height / 6.5) ** 2 + ((depth - 5.5) / 4.6) ** 2
     cortex, marrow, cartilage = (TISSUE_ID[n] for n in ("cortical_bone", "marrow", "cartilage"))
@@ -115,7 +115,7 @@ def _abdomen(t: Thorax, tissue, within, x, y, z) -> None:
     tissue[below] = TISSUE_ID["muscle"]
     below &= z < dome - 3
     tissue[below] = TISSUE_ID["fat"]
-    liver = below & (x < 18 - 0.5 * (z + 54) - 0.25 * (y - t.centre_y)) & (z < dome - 4)
+    liver = below & (x < 18 - 0.5 * (z + 54) - 0.25 * (y - t.center_y)) & (z < dome - 4)
     tissue[liver] = TISSUE_ID["liver"]
     reach = ((x - 52) / 48) ** 2 + ((y - 12) / 52) ** 2 + ((z + 100) / 56) ** 2
     stomach = below & ~liver & (reach < 1)
@@ -126,15 +126,15 @@ def _abdomen(t: Thorax, tissue, within, x, y, z) -> None:
 
 def _spine(t: Thorax) -> list[Layer]:
     """Vertebral bodies and discs, the canal, the arches and the muscles beside them."""
-    layers, front = [], t.centre_y + 0.43 * t.half_depth
+    layers, front = [], t.center_y + 0.43 * t.half_depth
     for side in (-1, 1):
-        centre = np.array([t.midline + 30 * side, front + 46, 0])
-        layers.append(Layer(Ellipsoid(centre, np.array([24.0, 16, 190]), power=3), "muscle"))
+        center = np.array([t.midline + 30 * side, front + 46, 0])
+        layers.append(Layer(Ellipsoid(center, np.array([24.0, 16, 190]), power=3), "muscle"))
     column = Ellipsoid(np.array([t.midline, front + 17, 0]), np.array([17.5, 15, 190]), power=3)
     layers.append(Layer(column, "disc"))
     for level in np.arange(-7, 8) * 26.0:
         body = Ellipsoid(np.array([t.midline, front + 17, level]), np.array([19.0, 16.5, 11.5]))
-        body = Ellipsoid(body.centre, body.radii, power=4.0)
+        body = Ellipsoid(body.center, body.radii, power=4.0)
         arch = Ellipsoid(np.array([t.midline, front + 46, level - 4]), np.array([20.0, 7, 8]))
         spine = Ellipsoid(np.array([t.midline, front + 60, level - 12]), np.array([3.5, 14, 9]))
         ribs = Ellipsoid(np.array([t.midline, front + 30, level + 8]), np.array([38.0, 6, 6]))

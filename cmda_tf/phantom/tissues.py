@@ -1,7 +1,7 @@
 """The one table of tissues, and the label codes of the heart's substructures (MM-WHS).
 
 A tissue's id is its position in `TISSUES`; `mr.PROPERTIES` and `ct.hounsfield` give each of
-them its appearance. Blood is one tissue a compartment, since contrast agent and flow differ.
+them its appearance. Blood is one tissue per compartment, since contrast agent and flow differ.
 """
 
 TISSUES = (

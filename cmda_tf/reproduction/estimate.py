@@ -14,7 +14,7 @@ from cmda_tf.reproduction.jobs import available_cores
 from cmda_tf.reproduction.plan import Step
 
 BACKWARD = 2  # a backward pass costs about twice the forward pass
-SUBJECTS = 16  # for training, a domain: the field's split, and the phantom's
+SUBJECTS = 16  # for training, a modality: the field's split, and the phantom's
 _FLOAT, _VOXEL = 4, 3  # bytes: of a number; of a voxel's image and label
 _PROCESS = 0.6 * 2**30  # bytes of TensorFlow 2.21 and what it has read, before the first update
 
@@ -39,8 +39,8 @@ def estimate(step: Step, size: int) -> Cost:
     Evaluation, statistics and the choice of a snapshot are left out: they cost little beside it.
     """
     updates = _estimate(step, size)
-    domains = 1 if step.phase in ("source", "finetune", "adabn") else 2
-    images = domains * SUBJECTS * size**3 * _VOXEL
+    modalities = 1 if step.phase in ("source", "finetune", "adabn") else 2
+    images = modalities * SUBJECTS * size**3 * _VOXEL
     return Cost(updates.flop, updates.memory + images + _PROCESS)
 
 
@@ -67,7 +67,7 @@ def _estimate(step: Step, size: int) -> Cost:
     if settings.mask_critic_weight:  # it rests in the warm-up
         critics.append(build_critic(config, config.classes, prefix="mask_"))
     judges = [forward_flop(critic) for critic in critics]
-    # A critic sees both domains; its own backward pass is all there is. The DAM's goes through
+    # A critic sees both modalities; its own backward pass is all there is. The DAM's goes through
     # critics, frozen layers and DAM once.
     warmup_update, critic_update = (
         2 * forward + 2 * judge * (1 + BACKWARD) for judge in (judges[0], sum(judges))

@@ -8,15 +8,13 @@ from typing import Any
 
 from absl import flags
 
-from cmda_tf.data.published import checksum, open_prepared
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.evaluate import EvaluateSettings
 from cmda_tf.files import read_json
-from cmda_tf.options import define_flags, from_flags
+from cmda_tf.old_settings import PhaseSettings
+from cmda_tf.release2018.dataset import checksum, open_dataset
 from cmda_tf.reproduction.jobs import Job
-from cmda_tf.settings import PhaseSettings
-from cmda_tf.train import PhaseChoice
-from cmda_tf.training.names import (
+from cmda_tf.runs.naming import (
     FREE,
     PHANTOM_SIZE,
     PHANTOM_SPACING_MM,
@@ -28,6 +26,8 @@ from cmda_tf.training.names import (
     read_record,
     run_name,
 )
+from cmda_tf.settings import define_flags, from_flags
+from cmda_tf.train import PhaseChoice
 
 RESULTS = "results.json"  # of a seed's report
 
@@ -149,7 +149,7 @@ def _before(record: dict[str, Any]) -> dict[str, Any]:
 def _data(step: Step) -> str | None:
     """The checksum of the data a step would be trained on; None if they are not there yet."""
     prepared = step.settings.prepared or phantom_folders(step.settings)[1]
-    return checksum(open_prepared(prepared)) if Path(prepared).is_dir() else None
+    return checksum(open_dataset(prepared)) if Path(prepared).is_dir() else None
 
 
 def _recorded(step: Step) -> dict[str, Any]:
@@ -231,8 +231,8 @@ def _phantom_flags(settings: PhaseSettings) -> tuple[list[str], list[str]]:
     raw, prepared = phantom_folders(settings)
     make = [f"--out={raw}", f"--subjects={PHANTOM_SUBJECTS}", f"--seed={settings.phantom_seed}"]
     grid = [f"--size={PHANTOM_SIZE}", f"--spacing_mm={PHANTOM_SPACING_MM}"]
-    centre = f"--centre_on_labels={settings.source}"
-    return make, [f"--raw={raw}", f"--prepared={prepared}", *grid, centre]
+    center = f"--center_on_labels={settings.source}"
+    return make, [f"--raw={raw}", f"--prepared={prepared}", *grid, center]
 
 
 def _flagfile(folder: str | Path, row: str) -> Path:

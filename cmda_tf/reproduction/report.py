@@ -18,13 +18,13 @@ from typing import Any
 from cmda_tf import __version__
 from cmda_tf.evaluation.paper import cited_rows, published_rows
 from cmda_tf.evaluation.report import Report, write_report
-from cmda_tf.figures.canvas import save
-from cmda_tf.figures.depths import draw_depths
 from cmda_tf.files import replacing, write_text
 from cmda_tf.reproduction.jobs import available_cores
 from cmda_tf.reproduction.plan import Step
 from cmda_tf.reproduction.seeds import across, combine, depth_curves, gains, regrets
-from cmda_tf.training.names import FREE
+from cmda_tf.runs.naming import FREE
+from cmda_tf.visualization.canvas import save
+from cmda_tf.visualization.depths import draw_depths
 
 FIGURES = {
     "figure1": "Figure 1: the same structures in MR and CT, and their intensities.",
@@ -39,7 +39,7 @@ ON_PHANTOM = (
     "These are numbers of a phantom: simulated volumes whose modalities differ by imaging physics "
     "alone. They show that the program does what it is meant to do and what each part of it is "
     "worth there. They do not show how well it does on patients, whose anatomy, disease and "
-    "artefacts the phantom does not have. Both modalities of the phantom draw their anatomy from "
+    "artifacts the phantom does not have. Both modalities of the phantom draw their anatomy from "
     "one distribution; methods that rely on that (the choice of a snapshot by source shapes, and "
     "UDA+, whose self-training takes over the source's class shares) gain from it what other data "
     "may not give."
@@ -82,7 +82,7 @@ def write_seeds_report(
     shown = {}
     if curves := depth_curves(results):
         save(draw_depths(curves, across(results)), out / "depths")
-        shown["depths"] = "Adaptation depth d against mean Dice; a small mark a seed."
+        shown["depths"] = "Adaptation depth d against mean Dice; a small mark per seed."
     seed, folder = next(iter(folders.items()))
     for name in _copy_figures(folder, out):
         shown[name] = f"{FIGURES[name]} Seed {seed}."
@@ -148,13 +148,13 @@ def _to_markdown(report: Report, shown: Mapping[str, str], steps: Sequence[Step]
     lines = [
         "# Table 1" + (" on the phantom" if phantom else ""),
         f"`{meta['command']}`",
-        f"{meta['date']}; {meta['machine']}; {versions}; {meta['size']} voxels a side of "
+        f"{meta['date']}; {meta['machine']}; {versions}; {meta['size']} voxels per side of "
         f"{meta['spacing_mm']} mm.",
         *([ON_PHANTOM] if phantom else []),
         report.to_markdown().strip(),
         *(f"![{caption}]({name}.png)\n\n{caption}" for name, caption in shown.items()),
         "## Commands",
-        f"A line a run, of one seed; `--seed=S{' --phantom_seed=S' if phantom else ''} "
+        f"One line per run, of one seed; `--seed=S{' --phantom_seed=S' if phantom else ''} "
         "--runs=FOLDER` make another's. What is not said is the default "
         "(`python -m cmda_tf.train --help`).",
         "```sh\n" + "\n".join(_command(step) for step in steps) + "\n```",

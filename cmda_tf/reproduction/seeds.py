@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cmda_tf.evaluation.experiments import ADAPTED
+from cmda_tf.evaluation.rows import ADAPTED
 from cmda_tf.evaluation.scores import Row, Statistic
 
 
@@ -63,7 +63,7 @@ def _row(rows: list[Mapping[str, Any]], seeds: int) -> Row:
 
 @dataclass(frozen=True)
 class Gain:
-    """What a row's method is worth, in points of mean Dice [%]; a value a seed, None without.
+    """What a row's method is worth, in points of mean Dice [%]; one value per seed, None without.
 
     Attributes:
       title: of the row.
@@ -122,7 +122,7 @@ def gains(results: Mapping[int, Mapping[str, Any]]) -> list[Gain]:
 
 
 def _full(results: Mapping[int, Mapping[str, Any]]) -> str:
-    """The usual row of the segmenter fine-tuned on target labels: Seg-CT-STL, or of what domain."""
+    """The usual row of the segmenter fine-tuned on target labels: Seg-CT-STL, or of what modality."""
     titles = [title for result in results.values() for title in result["rows"]]
     return next((t for t in titles if re.fullmatch(r"Seg-\w+-STL", t)), Gain.full)
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cmda_tf.data.published import open_prepared
-from cmda_tf.settings import PhaseSettings
-from cmda_tf.training.names import PHANTOM_SIZE
+from cmda_tf.old_settings import PhaseSettings
+from cmda_tf.release2018.dataset import open_dataset
+from cmda_tf.runs.naming import PHANTOM_SIZE
 
 PAPER_SIZE = 256
 
@@ -14,5 +14,5 @@ def slice_size(settings: PhaseSettings) -> int:
     if settings.prepared is None:
         return PHANTOM_SIZE
     if Path(settings.prepared).is_dir():
-        return open_prepared(settings.prepared).size
+        return open_dataset(settings.prepared).size
     return PAPER_SIZE

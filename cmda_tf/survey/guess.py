@@ -1,4 +1,4 @@
-"""A first description (`cmda_tf.data.dataset`) of a folder, from what `volumes` saw in it."""
+"""A first description (`cmda_tf.data.description`) of a folder, from what `volumes` saw in it."""
 
 import re
 from collections import Counter
@@ -6,26 +6,26 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from cmda_tf.data.dataset import Domain, subjects, walk
+from cmda_tf.data.description import Domain, subjects, walk
 from cmda_tf.data.layout import Source, find_sources
 from cmda_tf.data.structures import HEART, MAX_CLASSES
 from cmda_tf.errors import DataError
 from cmda_tf.survey.patterns import candidates
 from cmda_tf.survey.volumes import Volume, same_grid, words
 
-# Words of a path that name a domain. A path with several belongs to them all: `mr_t1`.
-DOMAIN_WORDS = {
+# Words of a path that name a modality. A path with several belongs to them all: `mr_t1`.
+MODALITY_WORDS = {
     **dict.fromkeys(("mr", "mri", "cmr", "mra"), "mr"),
     **dict.fromkeys(("ct", "cta", "cect", "ccta"), "ct"),
     **{name: name for name in ("t1", "t2", "flair", "lge", "bssfp", "cbct", "pet")},
 }
-# Words of folders that say nothing of the domain.
+# Words of folders that say nothing of the modality.
 ROLE_WORDS = {
     *("image", "images", "img", "imgs", "imagestr", "imagests", "volume", "volumes", "data"),
     *("train", "training", "test", "testing", "val", "validation", "raw", "nifti", "nii"),
 }
-MAX_FOLDERS = 6  # more are rather subjects than domains
-ONE_DOMAIN = "images"  # its name where no path says one
+MAX_FOLDERS = 6  # more are rather subjects than modalities
+ONE_MODALITY = "images"  # its name where no path says one
 
 
 def is_mmwhs(raw: Path, volumes: Sequence[Volume]) -> bool:
@@ -38,14 +38,14 @@ def is_mmwhs(raw: Path, volumes: Sequence[Volume]) -> bool:
 
 
 def describe(
-    raw: Path, volumes: Sequence[Volume], colours: Callable[[int], Sequence[str]]
+    raw: Path, volumes: Sequence[Volume], colors: Callable[[int], Sequence[str]]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Guesses domains, patterns and structures.
+    """Guesses modalities, patterns and structures.
 
     Args:
       raw: the folder.
       volumes: all of it, as `survey.classify` gives them.
-      colours: gives that many different colours, `#rrggbb`.
+      colors: gives that many different colors, `#rrggbb`.
 
     Returns:
       The description's JSON values, and a sentence for each thing that it leaves out or that
@@ -67,50 +67,50 @@ def describe(
     # What cannot be read has no say in how files are called.
     names = [n for n in sorted(walk(raw)) if n in by_name or n.endswith("/")]
     names = [n for n in names if n not in {v.name for v in volumes if v.kind == "unreadable"}]
-    domains, notes, found = {}, [], []
-    folders = _domain_folders(images)
-    for name, members in _by_domain(images, folders).items():
+    modalities, notes, found = {}, [], []
+    folders = _modality_folders(images)
+    for name, members in _by_modality(images, folders).items():
         own = _labels_of(name, members, labels, folders)
-        domain, sources = _choose(raw, name, members, own, names)
-        if domain is not None:
-            domains[name] = {"image": domain.image}
-            domains[name] |= {"label": domain.label} if domain.label else {}
+        modality, sources = _choose(raw, name, members, own, names)
+        if modality is not None:
+            modalities[name] = {"image": modality.image}
+            modalities[name] |= {"label": modality.label} if modality.label else {}
             found += sources
             notes += _gaps_of(name, sources)
     notes += _left_out(raw, images + labels, found)
     notes += _off_grid(raw, found, by_name)
-    if len(domains) == 1:
+    if len(modalities) == 1:
         notes.append(
-            f"only one domain found, {next(iter(domains))}: adaptation needs a source and a target"
+            f"only one modality found, {next(iter(modalities))}: adaptation needs a source and a target"
         )
     used = [by_name[_name(raw, s.label)] for s in found if s.label]
-    return {"structures": _structures(raw, used, colours), "domains": domains}, notes
+    return {"structures": _structures(raw, used, colors), "modalities": modalities}, notes
 
 
 def _labels(volumes: Sequence[Volume]) -> list[Volume]:
     return [v for v in volumes if v.kind == "label"]
 
 
-def _by_domain(images: Sequence[Volume], folders: Collection[str]) -> dict[str, list[Volume]]:
-    """The images by their domains."""
+def _by_modality(images: Sequence[Volume], folders: Collection[str]) -> dict[str, list[Volume]]:
+    """The images by their modalities."""
     found: dict[str, list[Volume]] = {}
     for image in images:
-        found.setdefault(_domain_of(image.name, folders) or ONE_DOMAIN, []).append(image)
+        found.setdefault(_modality_of(image.name, folders) or ONE_MODALITY, []).append(image)
     return found
 
 
-def _domain_folders(images: Sequence[Volume]) -> set[str]:
-    """The first folders that seem to be a domain each: few, of several images that name none."""
-    unnamed = [v.name.split("/") for v in images if not _domain_words(v.name)]
+def _modality_folders(images: Sequence[Volume]) -> set[str]:
+    """The first folders that seem to be a modality each: few, of several images that name none."""
+    unnamed = [v.name.split("/") for v in images if not _modality_words(v.name)]
     counts = Counter(parts[0] for parts in unnamed if len(parts) > 1)
     counts = {k: n for k, n in counts.items() if not ROLE_WORDS.issuperset(words(k))}
     several = len(counts) <= MAX_FOLDERS and min(counts.values(), default=0) > 1
     return set(counts) if several else set()
 
 
-def _domain_of(name: str, folders: Collection[str]) -> str:
-    """The domain that a path names, or else that of its first folder; "" for none."""
-    if known := _domain_words(name):
+def _modality_of(name: str, folders: Collection[str]) -> str:
+    """The modality that a path names, or else that of its first folder; "" for none."""
+    if known := _modality_words(name):
         return "_".join(known)
     first = name.split("/")[0]
     if first not in folders:
@@ -119,19 +119,19 @@ def _domain_of(name: str, folders: Collection[str]) -> str:
     return slug if slug[:1].isalpha() else f"d{slug}"
 
 
-def _domain_words(name: str) -> list[str]:
-    return list(dict.fromkeys(DOMAIN_WORDS[w] for w in words(name) if w in DOMAIN_WORDS))
+def _modality_words(name: str) -> list[str]:
+    return list(dict.fromkeys(MODALITY_WORDS[w] for w in words(name) if w in MODALITY_WORDS))
 
 
 def _labels_of(
     name: str, images: Sequence[Volume], labels: Sequence[Volume], folders: Collection[str]
 ) -> list[Volume]:
-    """The labels of a domain's own name; without such, those that name no other one and lie on
+    """The labels of a modality's own name; without such, those that name no other one and lie on
     the grid of one of its images."""
-    domains = [(v, _domain_of(v.name, folders)) for v in labels]
-    if own := [v for v, domain in domains if domain == name]:
+    modalities = [(v, _modality_of(v.name, folders)) for v in labels]
+    if own := [v for v, modality in modalities if modality == name]:
         return own
-    general = [v for v, domain in domains if not domain or f"_{domain}_" in f"_{name}_"]
+    general = [v for v, modality in modalities if not modality or f"_{modality}_" in f"_{name}_"]
     return [v for v in general if any(same_grid(v, image) for image in images)]
 
 
@@ -142,7 +142,7 @@ def _choose(
     labels: Sequence[Volume],
     names: Sequence[str],
 ) -> tuple[Domain | None, list[Source]]:
-    """The first pair of patterns that finds all of a domain's files and no others.
+    """The first pair of patterns that finds all of a modality's files and no others.
 
     Without such, the pair that finds most; (None, []) if every pair finds a wrong file.
     """
@@ -152,8 +152,8 @@ def _choose(
     for image_pattern in candidates(sorted(wanted[0])):
         for label_pattern in (*label_patterns, None):
             try:
-                domain = Domain(name, image_pattern, label_pattern)
-                sources = subjects(raw, domain, names)
+                modality = Domain(name, image_pattern, label_pattern)
+                sources = subjects(raw, modality, names)
             except (DataError, ValueError):
                 continue
             found = {_name(raw, s.image) for s in sources}
@@ -161,14 +161,14 @@ def _choose(
             count = len(found) + len(found_labels)
             if not (found <= wanted[0] and found_labels <= wanted[1]) or count <= best_count:
                 continue
-            best, best_count = (domain, sources), count
+            best, best_count = (modality, sources), count
             if count == len(images) + len(labels):
                 return best
     return best
 
 
 def _structures(
-    raw: Path, labels: Sequence[Volume], colours: Callable[[int], Sequence[str]]
+    raw: Path, labels: Sequence[Volume], colors: Callable[[int], Sequence[str]]
 ) -> list[dict[str, Any]]:
     """One structure for each code but 0."""
     codes = sorted({code for v in labels for code in v.codes} - {0})
@@ -178,8 +178,8 @@ def _structures(
             f"besides 0 in its {len(labels)} label maps, found {len(codes)}"
         )
     return [
-        {"name": f"label_{code}", "codes": [code], "colour": colour}
-        for code, colour in zip(codes, colours(len(codes)))
+        {"name": f"label_{code}", "codes": [code], "color": color}
+        for code, color in zip(codes, colors(len(codes)))
     ]
 
 
@@ -189,7 +189,7 @@ def _name(raw: Path, path: Path) -> str:
 
 
 def _gaps_of(name: str, sources: Sequence[Source]) -> list[str]:
-    """A sentence if images of a domain have no label."""
+    """A sentence if images of a modality have no label."""
     missing = sum(s.label is None for s in sources)
     if missing == len(sources):
         return [f"{name}: no labels; it can be the target, but not be measured"]

@@ -1,4 +1,4 @@
-"""Guesses how files are called: paths in, patterns with `{id}` (`cmda_tf.data.dataset`) out.
+"""Guesses how files are called: paths in, patterns with `{id}` (`cmda_tf.data.description`) out.
 
 Every way to put `{id}` in the place of a run of a path's words is a candidate; a pattern is
 good if it arises from all paths. So nothing has to be known of how people name their files.
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations_with_replacement
 
-from cmda_tf.data.dataset import pattern_regex
+from cmda_tf.data.description import pattern_regex
 
 # What an id may hold, and where it may begin and end: at letters or digits.
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+", re.ASCII)

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from cmda_tf.data.dataset import walk
-from cmda_tf.data.geometry import Geometry
+from cmda_tf.data.description import walk
 from cmda_tf.data.structures import MAX_CODE
-from cmda_tf.data.volume import CORNER_TOLERANCE_VOXEL, read_label, read_volume
 from cmda_tf.errors import DataError
-from cmda_tf.formats.table import ENDINGS
+from cmda_tf.volumes.formats import ENDINGS
+from cmda_tf.volumes.geometry import Geometry
+from cmda_tf.volumes.reading import CORNER_TOLERANCE_VOXEL, read_label, read_volume
 
 SLICE_ENDING = ".dcm"
 

@@ -1,6 +1,6 @@
 """AdaBN (Li et al., 2016): the baseline that every claim for adversarial training must exceed.
 
-The BatchNorm statistics of the DAM's layers 1..d are re-estimated on unlabelled target slices;
+The BatchNorm statistics of the DAM's layers 1..d are re-estimated on unlabeled target slices;
 nothing else changes. The same function ends an adversarial run, so that its row differs from
 AdaBN's by the adversarial training alone.
 """
@@ -11,13 +11,14 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from cmda_tf.data.manifest import Manifest
+from cmda_tf.data.prepared import Dataset
 from cmda_tf.data.slices import SliceStack
 from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.segmenter import build_dam, build_router
-from cmda_tf.settings import AdaptSettings
-from cmda_tf.training.common import (
-    found_slices,
+from cmda_tf.old_settings import AdaptSettings
+from cmda_tf.runs.run import Run, start_run
+from cmda_tf.training.setup import (
+    foreground_only,
     measured_batches,
     model_config,
     run_inputs,
@@ -26,20 +27,19 @@ from cmda_tf.training.common import (
     target_slices,
     trained_segmenter,
 )
-from cmda_tf.training.runs import Run, start_run
 
 
-def adapt_statistics(settings: AdaptSettings, manifest: Manifest) -> Run:
+def adapt_statistics(settings: AdaptSettings, dataset: Dataset) -> Run:
     """`--phase=adabn`: a run whose DAM is the source's with target statistics."""
-    config = model_config(settings, manifest)
+    config = model_config(settings, dataset)
     origin = source_run(settings)
-    run = start_run("adabn", settings, config, run_inputs(manifest, settings.target, origin))
+    run = start_run("adabn", settings, config, run_inputs(dataset, settings.target, origin))
     if run.finished:
         return run
     seed_everything(settings)
     segmenter = trained_segmenter(config, origin)
     dam = build_dam(config, settings.depth, segmenter)
-    stack = found_slices(settings, target_slices(settings, manifest), segmenter)
+    stack = foreground_only(settings, target_slices(settings, dataset), segmenter)
     refresh_statistics(config, settings.depth, segmenter, dam, stack)
     run.finish(build_router(config, settings.depth, segmenter, dam))
     return run
@@ -58,7 +58,7 @@ def refresh_statistics(
       config, depth: of the DAM.
       segmenter: any model of the same topology; only its layers' shapes are used.
       dam: changed in place; its trained weights stay as they are.
-      stack: unlabelled target slices.
+      stack: unlabeled target slices.
     """
     make_refresh(config, depth, segmenter, stack)(dam)
 
@@ -68,7 +68,7 @@ def make_refresh(
 ) -> Callable[[tf.keras.Model], None]:
     """`refresh_statistics` as a function of the DAM alone, traced once for any number of calls.
 
-    One pass over `measured_batches`, each layer seeing inputs normalised by their own batch below
+    One pass over `measured_batches`, each layer seeing inputs normalized by their own batch below
     it; means over batches, the variance by the law of total variance.
     """
     # Its layers have one node each, the DAM's several. Dropout, which training=True would wake,

@@ -9,18 +9,26 @@ from typing import Any
 
 import tensorflow as tf
 
-from cmda_tf.data.manifest import Manifest
+from cmda_tf.data.prepared import Dataset
 from cmda_tf.data.slices import SliceStack, batches, load_slices
+from cmda_tf.model_selection.choice import choose_final
+from cmda_tf.model_selection.snapshot_model import SnapshotModel
 from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.critic import FeaturePaths, build_critic, build_feature_paths
 from cmda_tf.models.segmenter import build_dam, build_router, path
-from cmda_tf.selection.bench import Workbench
-from cmda_tf.selection.choice import choose_final
-from cmda_tf.selection.snapshots import keeper
-from cmda_tf.settings import AdaptSettings
-from cmda_tf.training.common import (
+from cmda_tf.old_settings import AdaptSettings
+from cmda_tf.runs.run import Run, start_run
+from cmda_tf.runs.snapshots import snapshot_writer
+from cmda_tf.training.loop import Loop
+from cmda_tf.training.networks import (
+    AdversarialNetworks,
+    Critic,
+    make_joint_update,
+    make_warmup_step,
+)
+from cmda_tf.training.setup import (
     augmentation,
-    found_slices,
+    foreground_only,
     measured_batches,
     model_config,
     previews,
@@ -30,69 +38,61 @@ from cmda_tf.training.common import (
     target_slices,
     trained_segmenter,
 )
-from cmda_tf.training.loop import Loop
-from cmda_tf.training.players import (
-    AdversarialPlayers,
-    Critic,
-    make_joint_update,
-    make_warmup_step,
-)
-from cmda_tf.training.runs import Run, start_run
 from cmda_tf.training.steps import staircase
 
 
-def adapt(settings: AdaptSettings, manifest: Manifest) -> Run:
+def adapt(settings: AdaptSettings, dataset: Dataset) -> Run:
     """`--phase=adapt`: trains a DAM of `settings.depth` against the critic, or goes on with it.
 
     Returns:
       The finished run; its model is the router with both paths.
     """
-    config = model_config(settings, manifest)
+    config = model_config(settings, dataset)
     origin = source_run(settings)
-    run = start_run("adapt", settings, config, run_inputs(manifest, settings.target, origin))
+    run = start_run("adapt", settings, config, run_inputs(dataset, settings.target, origin))
     if run.finished:
         return run
     seed_everything(settings)
     segmenter = trained_segmenter(config, origin)
     dam = build_dam(config, settings.depth, segmenter)
     router = build_router(config, settings.depth, segmenter, dam)
-    source = load_slices(manifest, settings.source, "train", with_labels=False)
-    source = found_slices(settings, source, segmenter)
-    target = found_slices(settings, target_slices(settings, manifest), segmenter)
-    players = make_players(settings, config, segmenter, dam, source)
-    _compete(run, settings, players, router, source, target)
-    bench = Workbench(settings, config, segmenter, dam, router, target)
-    choose_final(run, bench, manifest)
+    source = load_slices(dataset, settings.source, "train", with_labels=False)
+    source = foreground_only(settings, source, segmenter)
+    target = foreground_only(settings, target_slices(settings, dataset), segmenter)
+    networks = make_networks(settings, config, segmenter, dam, source)
+    _compete(run, settings, networks, router, source, target)
+    candidate = SnapshotModel(settings, config, segmenter, dam, router, target)
+    choose_final(run, candidate, dataset)
     run.finish(router)
     return run
 
 
-def make_players(
+def make_networks(
     settings: AdaptSettings,
     config: ModelConfig,
     segmenter: tf.keras.Model,
     dam: tf.keras.Model,
     source: SliceStack | None = None,
-) -> AdversarialPlayers:
+) -> AdversarialNetworks:
     """The DAM and new critics, with an optimizer each.
 
     Args:
       settings: of the phase.
       config: of the networks.
       segmenter, dam: the trained segmenter, which is frozen, and the DAM.
-      source: unlabelled source slices, for `settings.standardise_taps`.
+      source: unlabeled source slices, for `settings.standardize_taps`.
     """
     segmenter.trainable = False
     paths = build_feature_paths(config, settings.depth, settings.taps, segmenter, dam)
-    if settings.standardise_taps:
-        paths = paths.standardised(*source_moments(paths, source))
+    if settings.standardize_taps:
+        paths = paths.standardized(*source_moments(paths, source))
     critic = _critic(settings, config, paths.channels, lambda features: features.tapped)
     mask_critic = None
     if weight := settings.mask_critic_weight:
         view = lambda features: tf.nn.softmax(features.logits)  # noqa: E731
         mask_critic = _critic(settings, config, config.classes, view, weight, "mask_")
-    average = build_dam(config, settings.depth, segmenter) if settings.dam_average else None
-    return AdversarialPlayers(
+    average = build_dam(config, settings.depth, segmenter) if settings.dam_ema_decay else None
+    return AdversarialNetworks(
         paths,
         dam,
         _rmsprop(settings, settings.dam_learning_rate, dam),
@@ -100,7 +100,7 @@ def make_players(
         mask_critic,
         settings.entropy_weight,
         average,
-        settings.dam_average,
+        settings.dam_ema_decay,
         settings.jit_compile,
     )
 
@@ -148,22 +148,22 @@ def source_moments(paths: FeaturePaths, source: SliceStack) -> tuple[tf.Tensor, 
 def _compete(
     run: Run,
     settings: AdaptSettings,
-    players: AdversarialPlayers,
+    networks: AdversarialNetworks,
     router: tf.keras.Model,
     source: SliceStack,
     target: SliceStack,
 ) -> None:
     """Warm-up and joint updates."""
-    loop = Loop(run.folder, **_state(players))
+    loop = Loop(run.folder, **_state(networks))
     loop.restore("warmup", "joint")
     warps = augmentation(settings)
     warmup_seed, joint_seed = 2 * settings.seed, 2 * settings.seed + 1
-    warmup = make_warmup_step(players, settings.critic_learning_rate, warps, warmup_seed)
+    warmup = make_warmup_step(networks, settings.critic_learning_rate, warps, warmup_seed)
     pairs = functools.partial(_pairs, source, target, settings.batch, warmup_seed)
     log_every, checkpoint_every = settings.log_every, settings.checkpoint_every
     loop.run("warmup", settings.warmup_updates, pairs, warmup, log_every, checkpoint_every)
     joint = make_joint_update(
-        players,
+        networks,
         _learning_rates(settings),
         settings.critic_updates,
         warps,
@@ -175,21 +175,21 @@ def _compete(
     show = previews(path(router, "target"), target)
     # A joint update is as long as twenty others, so each is worth an entry.
     every = settings.joint_checkpoint_every
-    kept = players.dam if players.average is None else players.average
-    keep = keeper(run.folder, kept, settings.snapshot_every, settings.joint_updates)
+    kept = networks.dam if networks.average is None else networks.average
+    keep = snapshot_writer(run.folder, kept, settings.snapshot_every, settings.joint_updates)
     if loop.done("joint") == 0:
         keep(0, {})
     loop.run("joint", settings.joint_updates, rounds, joint, 1, every, show, keep)
 
 
-def _state(players: AdversarialPlayers) -> dict[str, Any]:
+def _state(networks: AdversarialNetworks) -> dict[str, Any]:
     """What decides the next update, for the checkpoints."""
-    state = {"dam": players.dam, "dam_optimizer": players.dam_optimizer}
-    state |= {"critic": players.critic.network, "critic_optimizer": players.critic.optimizer}
-    if mask_critic := players.mask_critic:
+    state = {"dam": networks.dam, "dam_optimizer": networks.dam_optimizer}
+    state |= {"critic": networks.critic.network, "critic_optimizer": networks.critic.optimizer}
+    if mask_critic := networks.mask_critic:
         state |= {"mask_critic": mask_critic.network, "mask_optimizer": mask_critic.optimizer}
-    if players.average is not None:
-        state["average"] = players.average
+    if networks.average is not None:
+        state["average"] = networks.average
     return state
 
 
@@ -209,8 +209,8 @@ def _pairs(
     stacks = {"source": source, "target": target}
     return tf.data.Dataset.zip(
         {
-            domain: batches(stack, batch, 2 * seed + index, start, stop).map(lambda b: b["images"])
-            for index, (domain, stack) in enumerate(stacks.items())
+            role: batches(stack, batch, 2 * seed + index, start, stop).map(lambda b: b["images"])
+            for index, (role, stack) in enumerate(stacks.items())
         }
     )
 
@@ -218,10 +218,10 @@ def _pairs(
 def _rounds(
     source: SliceStack, target: SliceStack, batch: int, count: int, seed: int, start: int, stop: int
 ) -> tf.data.Dataset:
-    """The images of whole joint updates: `[count, B, H, W, 3]` for each domain."""
+    """The images of whole joint updates: `[count, B, H, W, 3]` for each role."""
     pairs = _pairs(source, target, batch * count, seed, start, stop)
 
     def split(images: tf.Tensor) -> tf.Tensor:
         return tf.reshape(images, [count, batch, *images.shape[1:]])
 
-    return pairs.map(lambda pair: {domain: split(images) for domain, images in pair.items()})
+    return pairs.map(lambda pair: {role: split(images) for role, images in pair.items()})

@@ -3,7 +3,7 @@
 Each class has a threshold of its own (Zou et al., "Unsupervised domain adaptation for semantic
 segmentation via class-balanced self-training", ECCV 2018), so that a class that is rarely sure
 still teaches. The classes' shares may be aligned with those of the source's labels (after
-Berthelot et al., "ReMixMatch", ICLR 2020): the anatomy is the same in both domains.
+Berthelot et al., "ReMixMatch", ICLR 2020): the anatomy is the same in both modalities.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from cmda_tf.data.slices import SliceStack
-from cmda_tf.training.common import MEASURED_SLICES
+from cmda_tf.training.setup import MEASURED_SLICES
 
 IGNORED = 255  # the pseudo label of a pixel that does not teach
 MEASURED_PIXELS = 1 << 20  # of those slices; more would take minutes at 256x256
-_SLICES_A_BATCH = 16
+_SLICES_PER_BATCH = 16
 _ALIGNMENT_ROUNDS = 50
 _LARGEST_FACTOR = np.float32(1e3)
 _SMALLEST_SHARE = 1e-6  # of a class that is not predicted
@@ -151,7 +151,7 @@ def predictions(predict: Predict, stack: SliceStack) -> np.ndarray:
     count = min(MEASURED_SLICES, len(stack.usable))
     chosen = stack.usable[np.linspace(0, len(stack.usable) - 1, count).astype(int)]
     every, found = max(1, count * stack.size**2 // MEASURED_PIXELS), []
-    for start in range(0, count, _SLICES_A_BATCH):
-        probabilities = predict(stack.inputs(chosen[start : start + _SLICES_A_BATCH])).numpy()
+    for start in range(0, count, _SLICES_PER_BATCH):
+        probabilities = predict(stack.inputs(chosen[start : start + _SLICES_PER_BATCH])).numpy()
         found.append(probabilities.reshape(-1, probabilities.shape[-1])[::every])
     return np.concatenate(found)

@@ -1,4 +1,4 @@
-"""The supervised update, and what all updates share; the adversarial ones are in `players`.
+"""The supervised update, and what all updates share; the adversarial ones are in `networks`.
 
 A factory returns a `tf.function`; the variables an update may change are listed where it is
 made. Every update takes its number as a tensor; learning rate and random draws follow from it,
@@ -10,9 +10,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from cmda_tf.data.appearance import Appearance, randomise
-from cmda_tf.data.augment import Augmentation, augment
 from cmda_tf.losses.hybrid import hybrid_loss
+from cmda_tf.transforms.affine import AffineAugmentation, augment_affine
+from cmda_tf.transforms.intensity import IntensityAugmentation, augment_intensity
 
 Metrics = dict[str, tf.Tensor]
 
@@ -30,7 +30,7 @@ def fold(seed: int, *numbers: Any) -> tf.Tensor:
     return folded
 
 
-def minimise(loss: tf.Tensor, tape: tf.GradientTape, optimizer: Any, variables: list) -> None:
+def minimize(loss: tf.Tensor, tape: tf.GradientTape, optimizer: Any, variables: list) -> None:
     """Applies the gradients of `loss` to `variables`."""
     optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
 
@@ -51,10 +51,10 @@ def make_source_step(
     optimizer: Any,
     learning_rate: Callable[[tf.Tensor], tf.Tensor],
     dice_weight: float,
-    augmentation: Augmentation | None,
+    augmentation: AffineAugmentation | None,
     seed: int,
     jit_compile: bool = False,
-    appearance: Appearance | None = None,
+    appearance: IntensityAugmentation | None = None,
     class_weights: bool = True,
 ) -> Callable[[tf.Tensor, dict[str, tf.Tensor]], Metrics]:
     """Supervised step: one Adam update of all the segmenter's weights on Eq. 1.
@@ -71,7 +71,7 @@ def make_source_step(
         with tf.GradientTape() as tape:
             logits = segmenter(images, training=True)
             metrics = hybrid_loss(logits, labels, dice_weight, class_weights=class_weights)
-        minimise(metrics["loss"], tape, optimizer, variables)
+        minimize(metrics["loss"], tape, optimizer, variables)
         return metrics
 
     @tf.function
@@ -79,7 +79,7 @@ def make_source_step(
         optimizer.learning_rate.assign(learning_rate(number))
         # XLA has no kernel for the warp: it stays outside the compiled part.
         seeds = fold(seed, number)
-        images, labels = augment(batch["images"], batch["labels"], seeds, augmentation)
-        return update(randomise(images, fold(seed, number, 1), appearance), labels)
+        images, labels = augment_affine(batch["images"], batch["labels"], seeds, augmentation)
+        return update(augment_intensity(images, fold(seed, number, 1), appearance), labels)
 
     return step

@@ -15,16 +15,16 @@ def touch(raw, *names):
         path.touch()
 
 
-def sources(domain, numbers, labelled=True, folder="train"):
-    label = Path("l") if labelled else None
-    return [Source(f"{domain}_{folder}_{n}", domain, Path("i"), label) for n in numbers]
+def sources(modality, numbers, labeled=True, folder="train"):
+    label = Path("l") if labeled else None
+    return [Source(f"{modality}_{folder}_{n}", modality, Path("i"), label) for n in numbers]
 
 
 def held_out(members, test_ids=()):
     return sorted(i for i, s in split_subjects(members, test_ids).items() if s == "test")
 
 
-def test_finds_packed_unpacked_and_unlabelled_subjects(tmp_path):
+def test_finds_packed_unpacked_and_unlabeled_subjects(tmp_path):
     touch(
         tmp_path,
         "ct_train/ct_train_1002_image.nii",
@@ -37,7 +37,7 @@ def test_finds_packed_unpacked_and_unlabelled_subjects(tmp_path):
         "other/ct_train_1009_image.nii.gz",
     )
     found = find_sources(tmp_path)
-    assert [(s.id, s.domain, s.label and s.label.name) for s in found] == [
+    assert [(s.id, s.modality, s.label and s.label.name) for s in found] == [
         ("mr_train_pat-7_b", "mr", None),
         ("ct_train_1001", "ct", "ct_train_1001_label.nii"),
         ("ct_train_1002", "ct", None),
@@ -113,18 +113,18 @@ def test_unusable_folders_are_refused(tmp_path, names, words):
     assert words in str(caught.value) and str(tmp_path / "raw") in str(caught.value)
 
 
-def test_the_fields_split_holds_whatever_is_labelled():
+def test_the_fields_split_holds_whatever_is_labeled():
     numbers = range(1001, 1021)
     expected = [f"ct_train_{n}" for n in (1003, 1008, 1014, 1019)]
     expected += [f"mr_train_{n}" for n in (1007, 1009, 1018, 1019)]
-    extra = sources("ct", [2001, 1003], labelled=False, folder="test")
+    extra = sources("ct", [2001, 1003], labeled=False, folder="test")
     assert held_out(sources("mr", numbers) + sources("ct", numbers) + extra) == expected
-    bare = sources("mr", numbers) + sources("ct", numbers, labelled=False)
+    bare = sources("mr", numbers) + sources("ct", numbers, labeled=False)
     assert held_out(bare) == expected
 
 
 @pytest.mark.parametrize(
-    "labelled, expected",
+    "labeled, expected",
     [
         (0, []),
         (1, [1]),
@@ -135,13 +135,13 @@ def test_the_fields_split_holds_whatever_is_labelled():
         (19, [16, 17, 18, 19]),
     ],
 )
-def test_otherwise_the_last_fifth_of_the_labelled_is_held_out(labelled, expected):
-    members = sources("mr", [f"{n:02}" for n in range(1, labelled + 1)])
-    members += sources("mr", ["98", "99"], labelled=False)
+def test_otherwise_the_last_fifth_of_the_labeled_is_held_out(labeled, expected):
+    members = sources("mr", [f"{n:02}" for n in range(1, labeled + 1)])
+    members += sources("mr", ["98", "99"], labeled=False)
     assert held_out(members) == [f"mr_train_{n:02}" for n in expected]
 
 
-def test_asked_for_ids_replace_the_rule_of_their_domain():
+def test_asked_for_ids_replace_the_rule_of_their_modality():
     members = sources("mr", "12345") + sources("ct", "12345")
     assert held_out(members, ["ct_train_1", "ct_train_2"]) == [
         "ct_train_1",

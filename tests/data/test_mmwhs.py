@@ -1,25 +1,25 @@
-"""MM-WHS as it is downloaded and unpacked: recognised, validated, prepared, the field's split."""
+"""MM-WHS as it is downloaded and unpacked: recognized, validated, prepared, the field's split."""
 
 import shutil
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_data import centred_geometry, heart_codes, write, write_subject
+from helpers_data import centered_geometry, heart_codes, write, write_subject
 
 from cmda_tf.data.preparation import prepare
 from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError
 
-GRID = centred_geometry((24, 24, 24), (6.0, 6.5, 5.5))
+GRID = centered_geometry((24, 24, 24), (6.0, 6.5, 5.5))
 
 
 @pytest.fixture
 def raw(tmp_path):
-    """20 MR subjects, unpacked in three ways, and an unlabelled CT; `raw/MM-WHS 2017 Dataset/`."""
+    """20 MR subjects, unpacked in three ways, and an unlabeled CT; `raw/MM-WHS 2017 Dataset/`."""
     raw = tmp_path / "raw"
     write_subject(raw, "mr_train_1001")
-    write_subject(raw / "MM-WHS 2017 Dataset", "ct_test_2001", labelled=False)
+    write_subject(raw / "MM-WHS 2017 Dataset", "ct_test_2001", labeled=False)
     first, folder = raw / "mr_train", raw / "MM-WHS 2017 Dataset/mr_train/mr_train"
     for n in range(1001, 1021):
         for kind in ("image", "label"):
@@ -40,20 +40,20 @@ def raw(tmp_path):
 
 
 def test_download_is_prepared_with_the_fields_split(raw, tmp_path):
-    manifest = prepare(raw, tmp_path / "out", size=16, spacing_mm=9.0, workers=1)
-    assert manifest.structures == HEART and len(manifest.entries) == 21
-    assert [e.id for e in manifest.select("mr", "test")] == [
+    dataset = prepare(raw, tmp_path / "out", size=16, spacing_mm=9.0, workers=1)
+    assert dataset.structures == HEART and len(dataset.entries) == 21
+    assert [e.id for e in dataset.select("mr", "test")] == [
         f"mr_train_{n}" for n in (1007, 1009, 1018, 1019)
     ]
-    assert len(manifest.select("mr", "train")) == 16
-    (ct,) = manifest.select("ct", "train")
-    assert (ct.id, ct.labelled, ct.centred_on) == ("ct_test_2001", False, "volume")
-    with np.load(manifest.path(manifest.entries[0]), allow_pickle=False) as packed:
+    assert len(dataset.select("mr", "train")) == 16
+    (ct,) = dataset.select("ct", "train")
+    assert (ct.id, ct.labeled, ct.centered_on) == ("ct_test_2001", False, "volume")
+    with np.load(dataset.path(dataset.entries[0]), allow_pickle=False) as packed:
         first = {name: packed[name] for name in packed.files}
     # 1003 is packed, 1005 a file in a folder of its name, 1002 a file: the same voxels.
     for number in (1003, 1005, 1002):
-        entry = next(e for e in manifest.entries if e.id == f"mr_train_{number}")
-        with np.load(manifest.path(entry), allow_pickle=False) as packed:
+        entry = next(e for e in dataset.entries if e.id == f"mr_train_{number}")
+        with np.load(dataset.path(entry), allow_pickle=False) as packed:
             for name in ("image", "label"):
                 assert np.array_equal(packed[name], first[name])
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from cmda_tf.data.slices import SliceStack, batches, draw, load_slices, sampling_groups
-from cmda_tf.data.store import load_subject
+from cmda_tf.data.subjects import load_subject
 from cmda_tf.errors import DataError
 
 
@@ -73,13 +73,13 @@ def test_shards_together_are_the_global_batch(stack):
     np.testing.assert_array_equal(np.stack(shards, -1).reshape(4, 6), whole)
 
 
-def test_loading_splits_by_subject(manifest):
-    train = load_slices(manifest, "mr", "train", with_labels=True)
-    test = load_slices(manifest, "mr", "test", with_labels=False)
+def test_loading_splits_by_subject(dataset):
+    train = load_slices(dataset, "mr", "train", with_labels=True)
+    test = load_slices(dataset, "mr", "test", with_labels=False)
     assert train.images.shape == (48, 16, 16) and test.images.shape == (16, 16, 16)
     assert train.images.dtype == np.float16 and train.labels.dtype == np.uint8
     assert test.labels is None
-    whole = [load_subject(manifest.path(e)) for e in manifest.select("mr", "train")]
+    whole = [load_subject(dataset.path(e)) for e in dataset.select("mr", "train")]
     assert [s.id for s in whole] == ["mr_train_1001", "mr_train_1002", "mr_train_1003"]
     np.testing.assert_array_equal(train.images, np.concatenate([s.image for s in whole]))
     np.testing.assert_array_equal(train.labels, np.concatenate([s.label for s in whole]))
@@ -89,6 +89,6 @@ def test_loading_splits_by_subject(manifest):
     assert set(np.unique(train.labels)) == {0, 1, 2, 3, 4}
 
 
-def test_unlabelled_subjects_cannot_be_trained_on(manifest_without_target_labels):
-    with pytest.raises(DataError, match="no labelled train subject of domain 'ct'"):
-        load_slices(manifest_without_target_labels, "ct", "train", with_labels=True)
+def test_unlabeled_subjects_cannot_be_trained_on(dataset_without_target_labels):
+    with pytest.raises(DataError, match="no labeled train subject of modality 'ct'"):
+        load_slices(dataset_without_target_labels, "ct", "train", with_labels=True)

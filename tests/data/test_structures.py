@@ -43,7 +43,7 @@ def test_json_and_back(table):
 
 
 def test_what_may_be_left_out():
-    values = {"structures": [{"name": "liver", "codes": [6], "colour": "#aa0000"}]}
+    values = {"structures": [{"name": "liver", "codes": [6], "color": "#aa0000"}]}
     table = Structures.from_dict(values)
     assert table.background_codes == (0,) and table.columns == ("liver",)
 
@@ -51,7 +51,7 @@ def test_what_may_be_left_out():
 @given(st.dictionaries(st.text(min_size=1).filter(str.strip), st.integers(1, 65535), min_size=1))
 def test_any_names_and_codes_survive_json(codes):
     if len(set(codes.values())) == len(codes) < 255:
-        members = [{"name": n, "codes": [c], "colour": "#123abc"} for n, c in codes.items()]
+        members = [{"name": n, "codes": [c], "color": "#123abc"} for n, c in codes.items()]
         table = Structures.from_dict({"structures": members})
         assert Structures.from_dict(table.to_dict()) == table
         assert {s.name: s.codes[0] for s in table} == codes
@@ -67,7 +67,7 @@ LIVER = ABDOMEN.members[0]
         ((dataclasses.replace(LIVER, index=2),), {}, "structure 1: "),
         ((dataclasses.replace(LIVER, name=" "),), {}, "structure 1: expected a name"),
         ((dataclasses.replace(LIVER, codes=()),), {}, "structure 1: expected a name and label"),
-        ((dataclasses.replace(LIVER, colour="red"),), {}, "liver: expected a colour #rrggbb"),
+        ((dataclasses.replace(LIVER, color="red"),), {}, "liver: expected a color #rrggbb"),
         ((dataclasses.replace(LIVER, codes=(-1,)),), {}, "label codes 0..65535, found -1"),
         ((dataclasses.replace(LIVER, codes=(70000,)),), {}, "found 70000"),
         ((LIVER, dataclasses.replace(LIVER, index=2, codes=(7,))), {}, "name 'liver' is given"),

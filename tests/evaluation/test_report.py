@@ -10,7 +10,7 @@ from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError
 from cmda_tf.evaluation.paper import CITED, TABLE_1, cited_rows, published_rows
 from cmda_tf.evaluation.report import Report, write_report
-from cmda_tf.evaluation.scores import Scores, summarise
+from cmda_tf.evaluation.scores import Scores, summarize
 
 NAN = float("nan")
 
@@ -22,9 +22,9 @@ def report() -> Report:
     half = {**good, "LV-myo": Scores(0.0, NAN)}
     failed = {name: Scores(0.0, NAN) for name in HEART.columns}
     rows = {
-        "Seg-MRI": summarise([good, better], ["mr_train_1007", "mr_train_1009"]),
-        "noDA": summarise([failed, failed], ["ct_train_1003", "ct_train_1008"]),
-        "UDA d=13": summarise([good, half], ["ct_train_1003", "ct_train_1008"]),
+        "Seg-MRI": summarize([good, better], ["mr_train_1007", "mr_train_1009"]),
+        "noDA": summarize([failed, failed], ["ct_train_1003", "ct_train_1008"]),
+        "UDA d=13": summarize([good, half], ["ct_train_1003", "ct_train_1008"]),
     }
     return Report(rows, {"seed": 0})
 
@@ -81,7 +81,7 @@ def test_rows_of_others_stand_first_and_have_no_asd(report):
 def test_counts_are_of_subjects_that_have_a_value():
     missing = {name: Scores(NAN, NAN) for name in HEART.columns}
     good = {name: Scores(80.0, 1.5) for name in HEART.columns}
-    report = Report({"some": summarise([good, missing]), "none": summarise([missing, missing])})
+    report = Report({"some": summarize([good, missing]), "none": summarize([missing, missing])})
     cell = report.to_results()["rows"]["some"]["AA"]
     assert cell["dice_subjects"] == cell["asd_subjects"] == 1
     table = list(csv.DictReader(io.StringIO(report.to_csv())))

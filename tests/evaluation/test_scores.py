@@ -8,7 +8,7 @@ from medpy.metric.binary import assd, dc
 
 from cmda_tf.data.structures import HEART
 from cmda_tf.evaluation.paper import TABLE_1
-from cmda_tf.evaluation.scores import Scores, score_subject, summarise
+from cmda_tf.evaluation.scores import Scores, score_subject, summarize
 
 NAN = float("nan")
 
@@ -59,7 +59,7 @@ def test_unfit_maps_are_refused(prediction, words):
 
 def row_of(*dice_and_asd: tuple[float, float]):
     """A row in which all structures have the same scores."""
-    return summarise([{name: Scores(*pair) for name in HEART.columns} for pair in dice_and_asd])
+    return summarize([{name: Scores(*pair) for name in HEART.columns} for pair in dice_and_asd])
 
 
 def test_means_worked_by_hand():
@@ -89,7 +89,7 @@ def test_what_is_never_predicted_is_not_available():
 
 def test_mean_dice_is_over_structures():
     scores = {name: Scores(value, 1.0) for name, value in zip(HEART.columns, (10, 20, 30, 60))}
-    assert summarise([scores]).mean_dice == pytest.approx(30.0)
+    assert summarize([scores]).mean_dice == pytest.approx(30.0)
     # The text of the paper gives these two: 14.3 without adaptation, 43.4 more at d = 21.
     assert TABLE_1["noDA"].mean_dice == pytest.approx(14.3, abs=0.05)
     gain = TABLE_1["UDA d=21"].mean_dice - TABLE_1["noDA"].mean_dice
@@ -100,6 +100,6 @@ def test_mean_dice_is_over_structures():
 def test_every_subject_needs_its_own_id(ids):
     scores = {name: Scores(1.0, 1.0) for name in HEART.columns}
     with pytest.raises(ValueError, match="distinct id"):
-        summarise([scores, scores], ids)
+        summarize([scores, scores], ids)
     with pytest.raises(ValueError, match="distinct id"):
-        summarise([])
+        summarize([])

@@ -12,11 +12,11 @@ import pytest
 import cmda_tf
 from cmda_tf.data.structures import HEART, Structures
 from cmda_tf.errors import DataError, UsageError
-from cmda_tf.evaluation.predict import load_model
 from cmda_tf.export import ExportSettings, main
 from cmda_tf.files import read_json, write_json
 from cmda_tf.inference import exported
-from cmda_tf.settings import AdaptSettings
+from cmda_tf.inference.predictor import load_model
+from cmda_tf.old_settings import AdaptSettings
 from cmda_tf.training.adabn import adapt_statistics
 
 SAVED_MODEL = """
@@ -45,8 +45,8 @@ needs_onnx = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def run(tiny, manifest, untraced):
-    return untraced(adapt_statistics, tiny(AdaptSettings, name="exporting"), manifest)
+def run(tiny, dataset, untraced):
+    return untraced(adapt_statistics, tiny(AdaptSettings, name="exporting"), dataset)
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_data import centred_geometry, oblique
+from helpers_data import centered_geometry, oblique
 
 from cmda_tf.data.structures import Structure, Structures
 from cmda_tf.errors import DataError
-from cmda_tf.figures import overlay
-from cmda_tf.inference.outputs import write_colours, write_overlay, write_segmentation
+from cmda_tf.inference.outputs import write_colors, write_overlay, write_segmentation
 from cmda_tf.inference.segmentation import to_segmentation
+from cmda_tf.visualization import overlay
 
-SEEN = centred_geometry((4, 4, 4), (2.0, 2.0, 2.0))
-RAW = centred_geometry((5, 4, 3), (0.7, 0.9, 1.6), oblique(12, -7, 30), (-150.248857, 3.1, 0.01))
+SEEN = centered_geometry((4, 4, 4), (2.0, 2.0, 2.0))
+RAW = centered_geometry((5, 4, 3), (0.7, 0.9, 1.6), oblique(12, -7, 30), (-150.248857, 3.1, 0.01))
 
 
 def table(*names):
@@ -53,8 +53,8 @@ def test_nrrd_keeps_every_digit_of_the_grid(tmp_path):
     sitk.Mask(image, sitk.ReadImage(str(path), sitk.sitkUInt8))  # ITK: the same physical space
 
 
-def test_colours_of_names_that_would_break_a_line(tmp_path):
-    write_colours(tmp_path, table('the "left"\n lung', "LV-myo"))
+def test_colors_of_names_that_would_break_a_line(tmp_path):
+    write_colors(tmp_path, table('the "left"\n lung', "LV-myo"))
     assert (tmp_path / "labels.ctbl").read_text(encoding="utf-8").splitlines() == [
         "# code name r g b a",
         "0 background 0 0 0 0",
@@ -83,7 +83,7 @@ def test_what_cannot_be_written_is_named_and_nothing_is_left(tmp_path, monkeypat
 
 def test_overlay_is_drawn_upright_of_an_oblique_image(tmp_path, monkeypatch):
     # A bright voxel half the way to the patient's left, head and front of an oblique image.
-    raw = centred_geometry((41, 41, 41), (2.0, 2.0, 2.0), oblique(20, -15, 30), (100, -50, 20))
+    raw = centered_geometry((41, 41, 41), (2.0, 2.0, 2.0), oblique(20, -15, 30), (100, -50, 20))
     drawn, draw_planes = [], overlay.draw_planes
 
     def draw(volume_kji, label_kji, structures):

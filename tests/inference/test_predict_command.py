@@ -7,30 +7,30 @@ from unittest import mock
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_data import centred_geometry, heart_image, oblique, write, write_series
+from helpers_data import centered_geometry, heart_image, oblique, write, write_series
 from PIL import Image
 
 import cmda_tf
-from cmda_tf.data.geometry import Geometry
-from cmda_tf.data.store import load_subject
 from cmda_tf.data.structures import HEART
-from cmda_tf.data.volume import read_volume
+from cmda_tf.data.subjects import load_subject
 from cmda_tf.errors import DataError, UsageError
-from cmda_tf.evaluation.predict import load_model, predictor
 from cmda_tf.files import read_json, write_json
-from cmda_tf.formats.table import stem
+from cmda_tf.inference.predictor import load_model, predictor
+from cmda_tf.old_settings import AdaptSettings
 from cmda_tf.predict import PredictSettings, main
-from cmda_tf.settings import AdaptSettings
 from cmda_tf.training.adabn import adapt_statistics
+from cmda_tf.volumes.formats import stem
+from cmda_tf.volumes.geometry import Geometry
+from cmda_tf.volumes.reading import read_volume
 
-LIVER = {"structures": [{"name": "liver", "codes": [6], "colour": "#aa0000"}]}
-RAW = centred_geometry((30, 28, 26), (5.0, 5.5, 6.0), oblique(5, -10, 8), (20, -30, 40))
+LIVER = {"structures": [{"name": "liver", "codes": [6], "color": "#aa0000"}]}
+RAW = centered_geometry((30, 28, 26), (5.0, 5.5, 6.0), oblique(5, -10, 8), (20, -30, 40))
 
 
 @pytest.fixture(scope="module")
-def run(tiny, manifest, untraced):
-    """A run with a path of its own for each domain."""
-    return untraced(adapt_statistics, tiny(AdaptSettings, name="predicting"), manifest)
+def run(tiny, dataset, untraced):
+    """A run with a path of its own for each role."""
+    return untraced(adapt_statistics, tiny(AdaptSettings, name="predicting"), dataset)
 
 
 @pytest.fixture
@@ -89,11 +89,11 @@ def test_every_format_gives_the_same_label_map(run, image, tmp_path):
         assert same.mean() > 0.999  # headers round the geometry
 
 
-def test_on_prepared_data_it_agrees_with_the_evaluation(run, manifest):
+def test_on_prepared_data_it_agrees_with_the_evaluation(run, dataset):
     """The same voxels, when the image already is the prepared volume's raw file."""
-    entry = manifest.select("ct", "test")[0]
-    subject = load_subject(manifest.path(entry))
-    raw = manifest.folder.parent / "raw" / "ct_train" / f"{entry.id}_image.nii.gz"
+    entry = dataset.select("ct", "test")[0]
+    subject = load_subject(dataset.path(entry))
+    raw = dataset.folder.parent / "raw" / "ct_train" / f"{entry.id}_image.nii.gz"
     model = cmda_tf.load_run(run.folder)
     found = model.predict(raw)
     assert found.seen == subject.grid and found.raw == subject.raw
@@ -102,20 +102,20 @@ def test_on_prepared_data_it_agrees_with_the_evaluation(run, manifest):
     assert agree.mean() > 0.99  # the store rounds intensities to float16
 
 
-def test_domains_and_centres(run, image):
+def test_domains_and_centers(run, image):
     model = cmda_tf.load_run(run.folder)
     target, source = model.predict(image), model.predict(image, "source")
     assert (target.probabilities != source.probabilities).any()
-    with pytest.raises(DataError, match=r"patient\.nii\.gz: the centre .* lies outside it"):
-        model.predict(image, centre=(-20, 30, 400))
-    moved = model.predict(sitk.ReadImage(str(image)), centre=(30, -30, 40))
+    with pytest.raises(DataError, match=r"patient\.nii\.gz: the center .* lies outside it"):
+        model.predict(image, center=(-20, 30, 400))
+    moved = model.predict(sitk.ReadImage(str(image)), center=(30, -30, 40))
     step = np.subtract(moved.seen.origin_mm, target.seen.origin_mm)
     np.testing.assert_allclose(step, (10, 0, 0), atol=1e-3)
-    with pytest.raises(UsageError, match="domain: expected one of target, source; found 'ct'"):
+    with pytest.raises(UsageError, match="role: expected one of target, source; found 'ct'"):
         model.predict(image, "ct")
-    for centre in ("heart", (1, 2), (1, 2, float("nan"))):
-        with pytest.raises(UsageError, match="centre: expected"):
-            model.predict(image, centre=centre)
+    for center in ("heart", (1, 2), (1, 2, float("nan"))):
+        with pytest.raises(UsageError, match="center: expected"):
+            model.predict(image, center=center)
 
 
 def test_given_images_are_checked_as_files_are(run):
@@ -137,8 +137,8 @@ def test_an_image_with_nothing_in_it_is_named(run, tmp_path, capsys):
 
 
 def test_model_may_look_for_the_structures_itself(run, image, monkeypatch):
-    monkeypatch.setattr("cmda_tf.inference.trained.find_centre_mm", lambda *_: (21.0, -30.0, 40.0))
-    found = cmda_tf.load_run(run.folder).predict(image, centre="model")
+    monkeypatch.setattr("cmda_tf.inference.trained.find_center_mm", lambda *_: (21.0, -30.0, 40.0))
+    found = cmda_tf.load_run(run.folder).predict(image, center="model")
     middle = found.seen.corners_mm.mean(axis=0)
     np.testing.assert_allclose(middle, (21, -30, 40), atol=1e-6)
 
@@ -182,8 +182,8 @@ def test_one_bad_image_does_not_keep_the_others(run, image, tmp_path, capsys):
         (["a/x.nii", "b/x.nii.gz"], {}, r"b/x\.nii\.gz: its output would replace that of a/x"),
         (["a/x.nii", "a/x.nii"], {}, r"a/x\.nii: its output would replace that of a/x"),
         (["x.nii"], {"model": None}, "--model: expected the folder"),
-        (["x.nii"], {"centre": "1,2"}, "--centre: expected image, model or x,y,z"),
-        (["x.nii"], {"centre": "a,b,c"}, "--centre"),
+        (["x.nii"], {"center": "1,2"}, "--center: expected image, model or x,y,z"),
+        (["x.nii"], {"center": "a,b,c"}, "--center"),
     ],
 )
 def test_wrong_usage(images, changes, message):

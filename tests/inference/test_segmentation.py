@@ -5,18 +5,18 @@ import math
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_data import centred_geometry, oblique
+from helpers_data import centered_geometry, oblique
 
-from cmda_tf.data.geometry import Geometry
 from cmda_tf.data.structures import Structure, Structures
 from cmda_tf.inference.segmentation import to_segmentation
+from cmda_tf.volumes.geometry import Geometry
 
 TABLE = Structures(
     (Structure("liver", 1, (6,), "#a0522d"), Structure("kidneys", 2, (2, 3), "#ffd21f")),
     background_codes=(0,),
     columns=("kidneys", "liver"),
 )
-SEEN = centred_geometry((4, 4, 4), (2.0, 2.0, 2.0))
+SEEN = centered_geometry((4, 4, 4), (2.0, 2.0, 2.0))
 
 
 def one_hot(classes):
@@ -41,7 +41,7 @@ def test_on_the_same_grid_it_is_the_argmax():
 
 
 def test_image_grid_is_kept_exactly_and_beyond_is_background():
-    raw = centred_geometry((13, 11, 9), (1.5, 1.1, 2.3), oblique(10, 20, -30), (1, 2, 3))
+    raw = centered_geometry((13, 11, 9), (1.5, 1.1, 2.3), oblique(10, 20, -30), (1, 2, 3))
     found = to_segmentation(one_hot(np.ones((4, 4, 4), int)), SEEN, raw, TABLE)
     for image in (found.label, found.classes, found.entropy(), found.probability("liver")):
         assert Geometry.of(image) == raw

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmda_tf.training.weights import load_weights
+from cmda_tf.runs.weights import load_weights
 
 pytestmark = pytest.mark.slow
 
@@ -21,9 +21,9 @@ PHASES = {
 }
 
 
-def command(phase: str, manifest, runs: Path) -> list[str]:
+def command(phase: str, dataset, runs: Path) -> list[str]:
     """A small phase in a folder of runs."""
-    fixed = ("--width=0.0625", "--batch=2", f"--prepared={manifest.folder}", f"--runs={runs}")
+    fixed = ("--width=0.0625", "--batch=2", f"--prepared={dataset.folder}", f"--runs={runs}")
     start = [sys.executable, "-m", "cmda_tf.train", f"--phase={phase}"]
     return [*start, *fixed, "--log_every=5", *PHASES[phase]]
 
@@ -58,11 +58,11 @@ def stop(stage: str, update: int, number: signal.Signals, *arguments) -> int:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(manifest, tmp_path_factory):
+def undisturbed(dataset, tmp_path_factory):
     """A folder with both phases run without a stop."""
     runs = tmp_path_factory.mktemp("undisturbed")
     for phase in PHASES:
-        finish(phase, manifest, runs)
+        finish(phase, dataset, runs)
     return runs
 
 
@@ -72,8 +72,8 @@ def assert_same(runs: Path, others: Path, name: str) -> None:
         np.testing.assert_array_equal(value, expected[key], err_msg=key)
 
 
-def test_source_training(manifest, undisturbed, tmp_path):
-    arguments = ("source", manifest, tmp_path)
+def test_source_training(dataset, undisturbed, tmp_path):
+    arguments = ("source", dataset, tmp_path)
     done = stop("train", 20, signal.SIGINT, *arguments)
     done = stop("train", done + 40, signal.SIGTERM, *arguments)
     resumed = int(re.search(r"train: .*?\| (\d+)/300", finish(*arguments))[1])
@@ -81,9 +81,9 @@ def test_source_training(manifest, undisturbed, tmp_path):
     assert_same(tmp_path, undisturbed, "source_mr")
 
 
-def test_adaptation(manifest, undisturbed, tmp_path):
+def test_adaptation(dataset, undisturbed, tmp_path):
     (tmp_path / "source_mr").symlink_to(undisturbed / "source_mr")
-    arguments = ("adapt", manifest, tmp_path)
+    arguments = ("adapt", dataset, tmp_path)
     stop("warmup", 20, signal.SIGINT, *arguments)
     stop("joint", 3, signal.SIGTERM, *arguments)
     assert "warmup" not in finish(*arguments)

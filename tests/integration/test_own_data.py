@@ -1,36 +1,36 @@
-"""Nothing is wired to the heart: two structures of an abdomen, domains of other names."""
+"""Nothing is wired to the heart: two structures of an abdomen, modalities of other names."""
 
 import csv
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_data import centred_geometry, oblique, points_mm, write
+from helpers_data import centered_geometry, oblique, points_mm, write
 
 import cmda_tf
 from cmda_tf import init
 from cmda_tf import prepare as cli_prepare
-from cmda_tf.data.dataset import Dataset, read_dataset
-from cmda_tf.data.manifest import read_manifest
+from cmda_tf.data.description import DatasetDescription, read_description
 from cmda_tf.data.preparation import prepare
+from cmda_tf.data.prepared import read_prepared
 from cmda_tf.evaluate import EvaluateSettings, evaluate
 from cmda_tf.files import read_json, write_json
-from cmda_tf.settings import AdaptSettings, SelfTrainSettings, SourceSettings
+from cmda_tf.old_settings import AdaptSettings, SelfTrainSettings, SourceSettings
 from cmda_tf.training.adabn import adapt_statistics
 from cmda_tf.training.adversarial import adapt
-from cmda_tf.training.common import check_domains
-from cmda_tf.training.selftraining import selftrain
-from cmda_tf.training.source import train_segmenter
+from cmda_tf.training.self_training import selftrain
+from cmda_tf.training.setup import check_modalities
+from cmda_tf.training.supervised import train_segmenter
 
-DATASET = Dataset.from_dict(
+DATASET = DatasetDescription.from_dict(
     {
         "structures": [
-            {"name": "liver", "codes": [6], "colour": "#a0522d"},
-            {"name": "kidneys", "codes": [2, 3], "colour": "#ffd21f"},
+            {"name": "liver", "codes": [6], "color": "#a0522d"},
+            {"name": "kidneys", "codes": [2, 3], "color": "#ffd21f"},
         ],
         "background_codes": [0, 1],
         "columns": ["kidneys", "liver"],
-        "domains": {
+        "modalities": {
             "t1": {"image": "t1/{id}.nii.gz", "label": "t1/{id}_seg.nii.gz", "test": ["p4"]},
             "ct": {"image": "ct/{id}.nii.gz", "label": "ct/{id}_seg.nii.gz", "test": ["p4"]},
         },
@@ -39,9 +39,9 @@ DATASET = Dataset.from_dict(
 BRIGHTNESS = {"t1": {0: 0, 6: 120, 2: 60, 3: 60, 1: 30}, "ct": {0: 0, 6: 60, 2: 120, 3: 120, 1: 90}}
 
 
-def write_abdomen(raw, domain, name, seed):
+def write_abdomen(raw, modality, name, seed):
     """A liver, two kidneys and a spleen (background) in a small oblique volume."""
-    grid = centred_geometry((24, 22, 20), (6.0, 6.5, 7.0), oblique(seed, 3, -5))
+    grid = centered_geometry((24, 22, 20), (6.0, 6.5, 7.0), oblique(seed, 3, -5))
     points = points_mm(grid)
     codes = np.zeros(grid.shape_kji, np.int16)
     organs = {
@@ -50,19 +50,19 @@ def write_abdomen(raw, domain, name, seed):
         3: (30, 35, -20, 14),
         1: (40, 0, 20, 15),
     }
-    for code, (*centre, radius) in organs.items():
-        codes[np.linalg.norm(points - centre, axis=-1) < radius] = code
+    for code, (*center, radius) in organs.items():
+        codes[np.linalg.norm(points - center, axis=-1) < radius] = code
     noise = np.random.default_rng(seed).normal(0, 8, codes.shape)
-    image = noise + np.vectorize(BRIGHTNESS[domain].get)(codes)
-    write(raw / domain / f"{name}.nii.gz", grid, image.astype(np.int16))
-    write(raw / domain / f"{name}_seg.nii.gz", grid, codes)
+    image = noise + np.vectorize(BRIGHTNESS[modality].get)(codes)
+    write(raw / modality / f"{name}.nii.gz", grid, image.astype(np.int16))
+    write(raw / modality / f"{name}_seg.nii.gz", grid, codes)
 
 
 def test_description_is_guessed_then_named_then_used(tmp_path):
     """What a person does: init, names for the structures, prepare."""
-    for domain in ("t1", "ct"):
+    for modality in ("t1", "ct"):
         for n in range(1, 5):
-            write_abdomen(tmp_path / "raw", domain, f"p{n}", n)
+            write_abdomen(tmp_path / "raw", modality, f"p{n}", n)
     path = tmp_path / "abdomen.json"
     init.main(init.InitSettings(raw=str(tmp_path / "raw"), out=str(path)))
     values = read_json(path)
@@ -73,48 +73,48 @@ def test_description_is_guessed_then_named_then_used(tmp_path):
     liver["name"], kidney["name"], kidney["codes"] = "liver", "kidneys", [2, 3]
     values["structures"], values["background_codes"] = [liver, kidney], [0, 1]
     write_json(path, values)
-    found = read_dataset(path)
-    assert {d.name: (d.image, d.label) for d in found.domains} == {
-        d.name: (d.image, d.label) for d in DATASET.domains
+    found = read_description(path)
+    assert {d.name: (d.image, d.label) for d in found.modalities} == {
+        d.name: (d.image, d.label) for d in DATASET.modalities
     }
     assert found.structures.code_to_class == DATASET.structures.code_to_class
     cli_prepare.main(
         cli_prepare.PrepareSettings(
             raw=str(tmp_path / "raw"),
             prepared=str(tmp_path / "prepared"),
-            dataset=str(path),
+            description=str(path),
             size=16,
             spacing_mm=10.0,
-            centre_on_labels=("t1",),
+            center_on_labels=("t1",),
             workers=1,
         )
     )
-    manifest = read_manifest(tmp_path / "prepared")
-    assert manifest.structures.columns == ("liver", "kidneys")
-    held_out = [e.id for e in manifest.entries if e.split == "test"]
-    assert len(manifest.entries) == 8 and held_out == ["ct_p4", "t1_p4"]
+    dataset = read_prepared(tmp_path / "prepared")
+    assert dataset.structures.columns == ("liver", "kidneys")
+    held_out = [e.id for e in dataset.entries if e.split == "test"]
+    assert len(dataset.entries) == 8 and held_out == ["ct_p4", "t1_p4"]
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, untraced):
     """A folder of runs: every phase, a few updates each."""
     folder = tmp_path_factory.mktemp("abdomen")
-    for index, domain in enumerate(("t1", "ct")):
+    for index, modality in enumerate(("t1", "ct")):
         for n in range(1, 5):
-            write_abdomen(folder / "raw", domain, f"p{n}", 10 * index + n)
-    manifest = prepare(
-        folder / "raw", folder / "prepared", 16, 10.0, ("t1",), workers=1, dataset=DATASET
+            write_abdomen(folder / "raw", modality, f"p{n}", 10 * index + n)
+    dataset = prepare(
+        folder / "raw", folder / "prepared", 16, 10.0, ("t1",), workers=1, description=DATASET
     )
     common = {"source": "t1", "target": "ct", "width": 0.0625, "batch": 2, "log_every": 1}
-    common |= {"prepared": str(manifest.folder), "runs": str(folder / "runs")}
+    common |= {"prepared": str(dataset.folder), "runs": str(folder / "runs")}
     source = SourceSettings(**common, steps=3)
     game = {"warmup_updates": 1, "joint_updates": 2, "critic_updates": 1, "snapshot_every": 2}
-    check_domains(source, manifest)
-    untraced(train_segmenter, "source", source, manifest)
-    untraced(adapt_statistics, AdaptSettings(**common), manifest)
-    untraced(adapt, AdaptSettings(**common, **game), manifest)
+    check_modalities(source, dataset)
+    untraced(train_segmenter, "source", source, dataset)
+    untraced(adapt_statistics, AdaptSettings(**common), dataset)
+    untraced(adapt, AdaptSettings(**common, **game), dataset)
     last = SelfTrainSettings(**common, selftrain_steps=2, align_classes=True)
-    untraced(selftrain, last, manifest)
+    untraced(selftrain, last, dataset)
     return folder
 
 

@@ -35,7 +35,7 @@ def train(folder, phase: str, *flags: str) -> str:
 
 def test_all_phases_make_a_table(folder):
     train(folder, "source", "--steps=300", "--learning_rate=3e-3")
-    train(folder, "source", "--domain=ct", "--steps=40")
+    train(folder, "source", "--modality=ct", "--steps=40")
     train(folder, "finetune", "--finetune_steps=10")
     for depth in (13, 21):
         train(folder, "adabn", f"--depth={depth}")
@@ -54,13 +54,13 @@ def test_all_phases_make_a_table(folder):
 
 
 def test_from_ct_to_mr(folder):
-    """The other direction: CT is centred on its labels, MR must not be."""
+    """The other direction: CT is centered on its labels, MR must not be."""
     direction = ("--prepared=from_ct", "--runs=runs_ct", "--source=ct", "--target=mr")
-    grid = ("--size=32", "--spacing_mm=7", "--centre_on_labels=ct")
+    grid = ("--size=32", "--spacing_mm=7", "--center_on_labels=ct")
     run(folder, "prepare", "--raw=raw", "--prepared=from_ct", *grid)
     entries = read_json(folder / "from_ct/manifest.json")["entries"]
-    centred = {(e["domain"], e["centred_on"]) for e in entries}
-    assert centred == {("ct", "label"), ("mr", "volume")}
+    centered = {(e["modality"], e["centered_on"]) for e in entries}
+    assert centered == {("ct", "label"), ("mr", "volume")}
     train(folder, "source", "--steps=20", "--learning_rate=3e-3", *direction)
     game = ("--warmup_updates=2", "--joint_updates=2", "--critic_updates=2", "--snapshot_every=1")
     train(folder, "adapt", *game, *direction)

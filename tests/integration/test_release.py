@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from helpers_release import without_target_labels, write_release
 
-from cmda_tf.data.published import open_prepared
 from cmda_tf.errors import DataError
 from cmda_tf.evaluate import EvaluateSettings, evaluate
-from cmda_tf.settings import AdaptSettings, SourceSettings
+from cmda_tf.old_settings import AdaptSettings, SourceSettings
+from cmda_tf.release2018.dataset import open_dataset
 from cmda_tf.training.adabn import adapt_statistics
 from cmda_tf.training.adversarial import adapt
-from cmda_tf.training.common import prepared_data
-from cmda_tf.training.source import train_segmenter
+from cmda_tf.training.setup import prepared_data
+from cmda_tf.training.supervised import train_segmenter
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,10 @@ GAME = {"warmup_updates": 1, "joint_updates": 2, "critic_updates": 1, "snapshot_
 @pytest.fixture(scope="module")
 def trained(settings, untraced):
     source = settings(SourceSettings, steps=2)
-    manifest = prepared_data(source)
-    untraced(train_segmenter, "source", source, manifest)
-    untraced(adapt_statistics, settings(AdaptSettings), manifest)
-    return untraced(adapt, settings(AdaptSettings, **GAME), manifest)
+    dataset = prepared_data(source)
+    untraced(train_segmenter, "source", source, dataset)
+    untraced(adapt_statistics, settings(AdaptSettings), dataset)
+    return untraced(adapt, settings(AdaptSettings, **GAME), dataset)
 
 
 def test_runs_are_evaluated_on_the_test_volumes(trained, folder):
@@ -48,8 +48,8 @@ def test_runs_are_evaluated_on_the_test_volumes(trained, folder):
 def test_the_targets_labels_decide_nothing(trained, folder, settings, untraced):
     expected = trained.weights()
     without_target_labels(folder)
-    unlabelled = settings(AdaptSettings, **GAME, name="unlabelled")
-    found = untraced(adapt, unlabelled, open_prepared(folder)).weights()
+    unlabeled = settings(AdaptSettings, **GAME, name="unlabeled")
+    found = untraced(adapt, unlabeled, open_dataset(folder)).weights()
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
@@ -61,5 +61,5 @@ def test_a_damaged_record_is_named(trained, folder, settings, untraced):
             train_segmenter,
             "source",
             settings(SourceSettings, steps=2, name="damaged"),
-            open_prepared(folder),
+            open_dataset(folder),
         )

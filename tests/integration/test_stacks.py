@@ -16,7 +16,7 @@ import tensorflow as tf
 from cmda_tf.files import replacing
 from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.segmenter import build_dam, build_router, build_segmenter
-from cmda_tf.training.weights import load_weights, save_weights, set_weights
+from cmda_tf.runs.weights import load_weights, save_weights, set_weights
 
 CONFIG = ModelConfig(size=16, width=0.0625)
 MAJOR = keras.__version__.split(".")[0]
@@ -68,6 +68,6 @@ def test_other_stacks_weights_give_its_predictions(exchange, router):
     before = router(_images())["target"].numpy()
     set_weights(router, load_weights(path), str(path))
     expected = np.load(exchange / f"keras{other}_logits.npz")
-    for domain, logits in router(_images()).items():
-        np.testing.assert_allclose(logits, expected[domain], atol=1e-5)
+    for modality, logits in router(_images()).items():
+        np.testing.assert_allclose(logits, expected[modality], atol=1e-5)
     assert np.abs(expected["target"] - before).max() > 1e-3

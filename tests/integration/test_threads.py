@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmda_tf.training.weights import load_weights
+from cmda_tf.runs.weights import load_weights
 
 pytestmark = pytest.mark.slow
 
@@ -22,14 +22,14 @@ PHASES = {
     not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2,
     reason="needs two cores, and a system that can hide one",
 )
-def test_one_core_and_all_give_the_same_bits(manifest, tmp_path):
+def test_one_core_and_all_give_the_same_bits(dataset, tmp_path):
     cores = os.sched_getaffinity(0)
     # The flag has to do it alone, not what the other tests' processes are told.
     outer = {k: v for k, v in os.environ.items() if not k.startswith("TF_NUM_")}
     for phase, flags in PHASES.items():
         for name, allowed in (("one", {min(cores)}), ("all", cores)):
             command = [sys.executable, "-m", "cmda_tf.train", f"--phase={phase}", "--threads=1"]
-            fixed = ("--width=0.25", f"--prepared={manifest.folder}", f"--runs={tmp_path / name}")
+            fixed = ("--width=0.25", f"--prepared={dataset.folder}", f"--runs={tmp_path / name}")
             subprocess.run(
                 [*command, *fixed, *flags],
                 check=True,

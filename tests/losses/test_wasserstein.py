@@ -20,7 +20,7 @@ def test_signs():
     assert float(critic_loss(target, source)) == 2.0 - 7.0
 
 
-def test_kernels_are_clipped_and_normalisation_is_not(config):
+def test_kernels_are_clipped_and_normalization_is_not(config):
     critic = build_critic(config, 4)
     for variable in critic.trainable_variables:
         variable.assign(tf.fill(variable.shape, 0.5))

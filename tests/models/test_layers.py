@@ -1,4 +1,4 @@
-"""Batch normalisation by the fused kernel, against Keras' own."""
+"""Batch normalization by the fused kernel, against Keras' own."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_frozen_it_uses_its_moving_statistics_and_leaves_them():
     np.testing.assert_array_equal(layer.get_weights(), before)
 
 
-def test_bfloat16_is_normalised_in_float32():
+def test_bfloat16_is_normalized_in_float32():
     layer = pair(tf.keras.mixed_precision.Policy("mixed_bfloat16"))[0]
     exact = pair()[0]
     half = tf.cast(X, tf.bfloat16)  # the layer's input as the layer below would give it

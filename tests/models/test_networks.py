@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cmda_tf.models.blocks import LayerBank, ModelConfig, residual_block
+from cmda_tf.models.blocks import LayerFactory, ModelConfig, residual_block
 from cmda_tf.models.critic import build_critic, build_feature_paths, critic_strides
 from cmda_tf.models.layers import ChannelPad, PixelShuffle, SymmetricPad
 from cmda_tf.models.segmenter import (
@@ -95,8 +95,8 @@ def test_parameters_at_full_width(full):
     pairs += 64 * 128 + 3 * 128 * 128 + 128 * 256 + 3 * 256 * 256 + 4 * 256 * 256
     pairs += 256 * 512 + 3 * 512 * 512 + 4 * 512 * 512 + 2 * 512 * 512 + 512 * 64 * 8 * 5
     last = 25 * (8 * 5) * 5
-    normalised = 2 * 16 + 2 * 32 + 4 * (64 + 128 + 256 + 256 + 512 + 512) + 2 * 512
-    assert model.count_params() == square * pairs + last + 4 * normalised
+    normalized = 2 * 16 + 2 * 32 + 4 * (64 + 128 + 256 + 256 + 512 + 512) + 2 * 512
+    assert model.count_params() == square * pairs + last + 4 * normalized
 
 
 def test_initial_weights_are_a_function_of_seed_and_name(config):
@@ -153,15 +153,15 @@ def test_router_is_saved_and_loaded_without_code(config, segmenter, images, tmp_
     router.save(tmp_path / "model.keras")
     loaded = tf.keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     pair = {"source": images, "target": images[::-1]}
-    for domain, logits in router(pair).items():
-        np.testing.assert_allclose(loaded(pair)[domain], logits, atol=1e-6)
+    for role, logits in router(pair).items():
+        np.testing.assert_allclose(loaded(pair)[role], logits, atol=1e-6)
 
 
 @pytest.mark.parametrize("dilation", [1, 2])
 def test_residual_block_pads_its_shortcut_half_on_each_side(dilation):
     config = ModelConfig(size=16, width=1)
     image = tf.keras.Input((6, 6, 2))
-    model = tf.keras.Model(image, residual_block(image, LayerBank(config), "b", 4, dilation))
+    model = tf.keras.Model(image, residual_block(image, LayerFactory(config), "b", 4, dilation))
     x = np.random.default_rng(0).normal(size=(1, 6, 6, 2)).astype(np.float32)
     kernels = [model.get_layer(f"b_{n}_conv").kernel for n in (1, 2)]
 
@@ -222,11 +222,11 @@ def test_both_paths_give_the_critic_the_same_at_first(config, segmenter, images,
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_standardised_features_are_shifted_and_scaled(config, segmenter, images):
+def test_standardized_features_are_shifted_and_scaled(config, segmenter, images):
     paths = build_feature_paths(config, 13, (13, 33), segmenter, build_dam(config, 13, segmenter))
     shift = np.linspace(-1, 1, paths.channels).astype(np.float32)
     scale = np.linspace(0.5, 2, paths.channels).astype(np.float32)
-    scaled = paths.standardised(shift, scale)
+    scaled = paths.standardized(shift, scale)
     for plain, found in (
         (paths.source_features(images), scaled.source_features(images)),
         (paths.target_features(images, True), scaled.target_features(images, True)),
@@ -257,7 +257,7 @@ def test_critic_scores_one_number_and_ends_at_2x2(config):
 
 
 @pytest.mark.parametrize(("norm", "groups"), [("layer", 1), ("group", 4)])
-def test_critic_normalises_each_sample_by_itself(config, norm, groups):
+def test_critic_normalizes_each_sample_by_itself(config, norm, groups):
     critic = build_critic(config, 7, norm)  # widths 4, 8, 16, 32, 32
     layer = critic.get_layer("block1_1_norm")
     assert isinstance(layer, tf.keras.layers.GroupNormalization) and layer.groups == groups
@@ -267,7 +267,7 @@ def test_critic_normalises_each_sample_by_itself(config, norm, groups):
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
-def test_critic_without_normalisation_has_none(config):
+def test_critic_without_normalization_has_none(config):
     names = [layer.name for layer in build_critic(config, 7, "none").layers]
     assert not any(name.endswith("_norm") for name in names)
     prefixed = build_critic(config, 7, prefix="mask_")

@@ -23,7 +23,7 @@ def test_points_and_indices_agree_with_simpleitk(modality):
 
 
 @pytest.mark.parametrize("modality", ("mr", "ct"))
-def test_field_of_view_is_off_centre_and_holds_the_heart(modality):
+def test_field_of_view_is_off_center_and_holds_the_heart(modality):
     offsets = []
     for seed in range(50):
         grid, place = _grid(seed, modality)

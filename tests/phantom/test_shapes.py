@@ -14,7 +14,7 @@ from cmda_tf.phantom.heart import Heart, Solids
 from cmda_tf.phantom.shapes import Capsule, Cut, Ellipsoid, tube
 from cmda_tf.phantom.tissues import TISSUE_ID
 
-CENTRE = np.array([3.0, -2.0, 5.0])
+CENTER = np.array([3.0, -2.0, 5.0])
 TURNED = Rotation.from_euler("xyz", (20, -35, 50), degrees=True).as_matrix()
 
 
@@ -24,10 +24,10 @@ def _points(half_mm=40.0, step_mm=1.0):
 
 
 SOLIDS = {
-    "ellipsoid": (Ellipsoid(CENTRE, np.array([20.0, 12, 9]), TURNED), 4 / 3 * math.pi * 2160),
+    "ellipsoid": (Ellipsoid(CENTER, np.array([20.0, 12, 9]), TURNED), 4 / 3 * math.pi * 2160),
     # A superellipsoid of power 4 holds 8 abc G(5/4)^3 / G(7/4).
     "rounded box": (
-        Ellipsoid(CENTRE, np.array([20.0, 12, 9]), TURNED, 4.0),
+        Ellipsoid(CENTER, np.array([20.0, 12, 9]), TURNED, 4.0),
         8 * 2160 * math.gamma(1.25) ** 3 / math.gamma(1.75),
     ),
     "capsule": (
@@ -35,7 +35,7 @@ SOLIDS = {
         math.pi * 64 * math.hypot(30, 10, 7.5) + 4 / 3 * math.pi * 512,
     ),
     "half an ellipsoid": (
-        Cut(Ellipsoid(CENTRE, np.array([20.0, 12, 9])), [(CENTRE, np.array([0.6, 0, 0.8]))]),
+        Cut(Ellipsoid(CENTER, np.array([20.0, 12, 9])), [(CENTER, np.array([0.6, 0, 0.8]))]),
         2 / 3 * math.pi * 2160,
     ),
 }
@@ -102,7 +102,7 @@ def test_a_canvas_paints_what_the_solid_holds_and_nothing_under_protection():
     points = _points(30, 2.0).transpose(0, 3, 2, 1)  # [3, k, j, i]
     to_index = np.column_stack([np.eye(3) / 2, np.full(3, 15)])
     canvas = Canvas(points, to_index, 0.0)
-    ball = Ellipsoid(CENTRE, np.full(3, 11.0))
+    ball = Ellipsoid(CENTER, np.full(3, 11.0))
     canvas.paint([Layer(ball, "lung", 7), Layer(ball.grown(4), "fat", None, ("air",))])
     np.testing.assert_array_equal(canvas.label == 7, ball.inside(points))
     np.testing.assert_array_equal(canvas.tissue == TISSUE_ID["lung"], ball.inside(points))

@@ -6,6 +6,7 @@ import tensorflow as tf
 from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.critic import build_critic
 from cmda_tf.models.segmenter import build_segmenter
+from cmda_tf.old_settings import AdaptSettings, SelfTrainSettings, SourceSettings
 from cmda_tf.reproduction import estimate as module
 from cmda_tf.reproduction.estimate import (
     estimate,
@@ -14,7 +15,6 @@ from cmda_tf.reproduction.estimate import (
     side_by_side,
 )
 from cmda_tf.reproduction.plan import Step
-from cmda_tf.settings import AdaptSettings, SelfTrainSettings, SourceSettings
 
 
 def test_operations_of_two_layers():
@@ -75,7 +75,7 @@ def test_images_and_tensorflow_itself_take_memory():
     small = estimate(Step("row", "source", SourceSettings(), "name", None), 16).memory
     assert small > 0.6 * 2**30
     paper = estimate(Step("row", "adapt", AdaptSettings(batch=1, width=0.0625), "n", None), 256)
-    assert paper.memory > 2 * 16 * 256**3 * 3  # two domains of 16 volumes, image and label
+    assert paper.memory > 2 * 16 * 256**3 * 3  # two modalities of 16 volumes, image and label
 
 
 def test_throughput_is_measured():

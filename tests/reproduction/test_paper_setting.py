@@ -11,17 +11,17 @@ from cmda_tf.models.segmenter import build_dam, build_segmenter
 from cmda_tf.reproduction.plan import make_plan, with_seed
 from cmda_tf.reproduction.sizes import PAPER_SIZE
 from cmda_tf.train import train
-from cmda_tf.training.adversarial import make_players
-from cmda_tf.training.common import augmentation
-from cmda_tf.training.players import make_joint_update
+from cmda_tf.training.adversarial import make_networks
+from cmda_tf.training.networks import make_joint_update
+from cmda_tf.training.setup import augmentation
 from cmda_tf.training.steps import make_source_step
 
 FLAGS = Path(__file__).parents[2] / "flags"
 SHORT = ("--width=0.0625", "--steps=2", "--finetune_steps=1", "--warmup_updates=1")
 
 
-def test_first_steps_of_the_papers_setting(manifest, tmp_path, untraced):
-    base = [f"--flagfile={FLAGS / 'paper.cfg'}", f"--prepared={manifest.folder}", *SHORT]
+def test_first_steps_of_the_papers_setting(dataset, tmp_path, untraced):
+    base = [f"--flagfile={FLAGS / 'paper.cfg'}", f"--prepared={dataset.folder}", *SHORT]
     base += ["--joint_updates=1", "--critic_updates=2"]
     rows = ("uda_d13", "adabn_d13", "seg_ct_stl", "seg_mri")
     done = []
@@ -51,17 +51,17 @@ def test_first_updates_at_the_papers_size(untraced):
     metrics = untraced(step, tf.constant(0, tf.int64), {"images": images[0], "labels": labels})
     assert np.isfinite(float(metrics["loss"])) and segmenter.count_params() > 2e7
     config = ModelConfig(size=PAPER_SIZE, width=adapt.width)
-    players = make_players(adapt, config, segmenter, build_dam(config, adapt.depth, segmenter))
+    networks = make_networks(adapt, config, segmenter, build_dam(config, adapt.depth, segmenter))
     rates = adapt.critic_learning_rate, adapt.dam_learning_rate
-    joint = make_joint_update(players, lambda number: rates, 1, augmentation(adapt), 0)
-    before = [np.array(v) for v in players.dam.trainable_variables]
+    joint = make_joint_update(networks, lambda number: rates, 1, augmentation(adapt), 0)
+    before = [np.array(v) for v in networks.dam.trainable_variables]
     metrics = untraced(joint, tf.constant(0, tf.int64), {"source": images, "target": images + 1})
     assert all(np.isfinite(float(value)) for value in metrics.values())
-    assert all((np.array(v) != b).any() for v, b in zip(players.dam.trainable_variables, before))
+    assert all((np.array(v) != b).any() for v, b in zip(networks.dam.trainable_variables, before))
 
 
-def test_step_is_finished_when_its_weights_are_there(manifest, tmp_path):
-    plan = make_plan([f"--prepared={manifest.folder}"], FLAGS / "rows", ["seg_mri"], [])
+def test_step_is_finished_when_its_weights_are_there(dataset, tmp_path):
+    plan = make_plan([f"--prepared={dataset.folder}"], FLAGS / "rows", ["seg_mri"], [])
     step = with_seed(plan[0], 2, tmp_path)
     assert step.arguments[0] == "--phase=source" and not step.finished
     (tmp_path / "source_mr").mkdir()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cmda_tf.data.published import checksum
 from cmda_tf.errors import DataError, UsageError
+from cmda_tf.release2018.dataset import checksum
 from cmda_tf.reproduction.plan import (
     OUR_ROWS,
     PAPER_ROWS,
@@ -128,7 +128,7 @@ def test_jobs_of_a_seed_wait_for_data_and_origin(tmp_path):
     )
     assert found["seed2/prepare"].arguments == (
         *("--raw=d/phantom_seed2", "--prepared=d/phantom_seed2_prepared"),
-        *("--size=64", "--spacing_mm=3.5", "--centre_on_labels=mr"),
+        *("--size=64", "--spacing_mm=3.5", "--center_on_labels=mr"),
     )
     only = "--only=source_mr,adapt_d13"
     assert found["seed2/report"].arguments == (f"--runs={folder}", only, "--published")
@@ -150,7 +150,7 @@ def test_the_other_direction_has_prepared_data_of_its_own(tmp_path):
     assert prepare.arguments[:2] == (
         *("--raw=d/phantom_seed2", "--prepared=d/phantom_seed2_prepared_from_ct"),
     )
-    assert prepare.arguments[-1] == "--centre_on_labels=ct"
+    assert prepare.arguments[-1] == "--center_on_labels=ct"
     assert {"run source_ct", "run finetune_mr"} < {name.split("/")[1] for name in found}
 
 
@@ -175,7 +175,7 @@ def test_only_missing_runs_are_jobs_and_data_of_ones_own_is_not_made(tmp_path):
     assert [name.split("/")[1] for name in jobs(tmp_path, [])] == ["report"]
     rows["b"] = {"run": "adapt_d13"}
     (tmp_path / "results.json").write_text(json.dumps({"meta": {"runs": rows}}))
-    os.utime(tmp_path / "source_mr/weights.npz", (2e9 + 1, 2e9 + 1))  # such as by cmda_tf.select
+    os.utime(tmp_path / "source_mr/weights.npz", (2e9 + 1, 2e9 + 1))  # such as by cmda_tf.snapshots
     assert [name.split("/")[1] for name in jobs(tmp_path, [])] == ["report"]
 
 
@@ -184,14 +184,14 @@ def finished(folder, base=(), rows=("seg_mri", "uda_d13", "seg_ct_stl")):
     steps = [with_seed(step, 0, folder) for step in make_plan(list(base), FOLDER, rows, [])]
     for age, step in enumerate(steps):
         settings = step.settings.to_dict()
-        if step.phase == "finetune":  # as cmda_tf.training.source does
+        if step.phase == "finetune":  # as cmda_tf.training.supervised does
             settings |= {"steps": settings["finetune_steps"]}
             settings |= {"learning_rate": settings["finetune_learning_rate"]}
         step.weights.parent.mkdir(parents=True, exist_ok=True)
         step.weights.touch()
         os.utime(step.weights, (1e9 + age, 1e9 + age))
         origin = step.origin and str(folder / step.origin)
-        inputs = {"domain": "mr", "prepared_folder": "p", "origin_folder": origin}
+        inputs = {"modality": "mr", "prepared_folder": "p", "origin_folder": origin}
         record = {"phase": step.phase, "settings": settings, "inputs": inputs}
         (step.weights.parent / "settings.json").write_text(json.dumps(record))
     return steps
@@ -218,8 +218,8 @@ def test_finished_runs_of_other_flags_are_refused(tmp_path):
     check_finished([with_seed(s, 0, tmp_path / "none") for s in changed])  # not finished there
 
 
-def test_finished_runs_of_other_data_are_refused(tmp_path, manifest):
-    flag = [f"--prepared={manifest.folder}"]
+def test_finished_runs_of_other_data_are_refused(tmp_path, dataset):
+    flag = [f"--prepared={dataset.folder}"]
     steps = finished(tmp_path, flag)
     path = tmp_path / "source_mr/settings.json"
     record = json.loads(path.read_text(encoding="utf-8"))
@@ -227,7 +227,7 @@ def test_finished_runs_of_other_data_are_refused(tmp_path, manifest):
     path.write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(UsageError, match="source_mr was made with prepared_sha256='of other data'"):
         check_finished(steps)
-    record["inputs"]["prepared_sha256"] = checksum(manifest)
+    record["inputs"]["prepared_sha256"] = checksum(dataset)
     path.write_text(json.dumps(record), encoding="utf-8")
     check_finished(steps[:1])
 

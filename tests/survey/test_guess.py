@@ -2,13 +2,13 @@
 
 import pytest
 
-from cmda_tf.data.dataset import Dataset, find_described
-from cmda_tf.data.geometry import Geometry
+from cmda_tf.data.description import DatasetDescription, find_described
 from cmda_tf.errors import DataError
-from cmda_tf.figures.palette import distinct
 from cmda_tf.survey.guess import describe
 from cmda_tf.survey.patterns import candidates
 from cmda_tf.survey.volumes import Volume, find_volumes, words
+from cmda_tf.visualization.palette import distinct
+from cmda_tf.volumes.geometry import Geometry
 
 AXIAL = (1, 0, 0, 0, 1, 0, 0, 0, 1)
 
@@ -31,7 +31,7 @@ def touch(raw, *names):
         path.touch()
 
 
-# Of each: pairs of image and label for each domain, then the patterns that we would write.
+# Of each: pairs of image and label for each modality, then the patterns that we would write.
 LAYOUTS = {
     "beside": (
         {
@@ -111,7 +111,7 @@ LAYOUTS = {
             "site_b": ("Site-B/{id}.nii", None),
         },
     ),
-    "subjects without a domain": (
+    "subjects without a modality": (
         {"images": [(f"p{n}/image.nii", f"p{n}/label.nii") for n in range(1, 9)]},
         {"images": ("{id}/image.nii", "{id}/label.nii")},
     ),
@@ -129,11 +129,11 @@ def test_description_finds_exactly_the_files(tmp_path, layout):
     touch(tmp_path, *(f"{p}1.dcm" if p.endswith("/") else p for p in files), "readme.txt")
     labels = {label for found in pairs.values() for _, label in found}
     values, notes = describe(tmp_path, look(tmp_path, labels), distinct)
-    found = {n: (d["image"], d.get("label")) for n, d in values["domains"].items()}
+    found = {n: (d["image"], d.get("label")) for n, d in values["modalities"].items()}
     assert found == patterns
     there = {name: set() for name in pairs}
-    for s in find_described(tmp_path, Dataset.from_dict(values)):
-        there[s.domain].add((s.image, s.label))
+    for s in find_described(tmp_path, DatasetDescription.from_dict(values)):
+        there[s.modality].add((s.image, s.label))
     expected = {
         name: {(tmp_path / i, tmp_path / j if j else None) for i, j in found}
         for name, found in pairs.items()
@@ -149,8 +149,8 @@ def test_structures_are_the_codes_of_the_labels(tmp_path):
     assert [(s["name"], s["codes"]) for s in values["structures"]] == [
         ("label_7", [7]), ("label_205", [205]),
     ]  # fmt: skip
-    assert len({s["colour"] for s in values["structures"]}) == 2
-    assert notes == ["only one domain found, ct: adaptation needs a source and a target"]
+    assert len({s["color"] for s in values["structures"]}) == 2
+    assert notes == ["only one modality found, ct: adaptation needs a source and a target"]
 
 
 def test_what_a_description_lacks_is_said(tmp_path):
@@ -163,7 +163,7 @@ def test_what_a_description_lacks_is_said(tmp_path):
         for v in volumes
     ]
     values, notes = describe(tmp_path, volumes, distinct)
-    assert values["domains"]["ct"] == {"image": "ct/{id}.nii", "label": "ct/{id}_seg.nii"}
+    assert values["modalities"]["ct"] == {"image": "ct/{id}.nii", "label": "ct/{id}_seg.nii"}
     assert "ct: 1 of 3 images have no label" in notes
     assert "mr: no labels; it can be the target, but not be measured" in notes
     assert "ct/p2_seg.nii: not on the grid of ct/p2.nii" in notes
@@ -198,7 +198,10 @@ def test_of_two_images_a_subject_one_is_described(tmp_path):
     labels = [f"MR/{n}/Ground.nii" for n in (1, 2, 3)]
     touch(tmp_path, *(f"{n}1.dcm" for n in names), *labels)
     values, notes = describe(tmp_path, look(tmp_path, labels), distinct)
-    assert values["domains"]["mr"] == {"image": "MR/{id}/InPhase/", "label": "MR/{id}/Ground.nii"}
+    assert values["modalities"]["mr"] == {
+        "image": "MR/{id}/InPhase/",
+        "label": "MR/{id}/Ground.nii",
+    }
     assert [n.split(":")[0] for n in notes if "left out" in n] == names[1::2]
 
 
@@ -208,6 +211,6 @@ def test_words_of_a_path():
     ]
 
 
-def test_colours_are_distinct_and_stay():
-    colours = distinct(254)
-    assert len(set(map(str.lower, colours))) == 254 and distinct(9) == colours[:9]
+def test_colors_are_distinct_and_stay():
+    colors = distinct(254)
+    assert len(set(map(str.lower, colors))) == 254 and distinct(9) == colors[:9]

@@ -5,12 +5,12 @@ import io
 
 import numpy as np
 import pytest
-from helpers_data import centred_geometry, oblique, write
+from helpers_data import centered_geometry, oblique, write
 
 from cmda_tf.survey import volumes
 from cmda_tf.survey.volumes import Volume, classify, find_volumes, to_csv, to_text
 
-GRID = centred_geometry((8, 6, 5), (2.0, 2.5, 3.0))
+GRID = centered_geometry((8, 6, 5), (2.0, 2.5, 3.0))
 RAMP = np.arange(GRID.size_ijk[0] * 30, dtype=np.int16).reshape(GRID.shape_kji) - 100  # -100..139
 BLOCK = np.zeros(GRID.shape_kji, np.uint8)
 BLOCK[:2], BLOCK[2, 0, 0] = 7, 205  # 96 voxels; 1 voxel; 143 remain
@@ -23,7 +23,7 @@ def look(raw):
 def test_images_and_labels_are_described(tmp_path):
     write(tmp_path / "ct/a.nii.gz", GRID, RAMP)
     write(tmp_path / "ct/a_seg.nii", GRID, BLOCK)
-    tilted = centred_geometry((6, 6, 6), (1.0, 1.0, 1.0), oblique(180, 0, 4))
+    tilted = centered_geometry((6, 6, 6), (1.0, 1.0, 1.0), oblique(180, 0, 4))
     write(tmp_path / "b.nii", tilted, np.random.default_rng(0).normal(0, 1, (6, 6, 6)))
     found = look(tmp_path)
     assert [(v.name, v.kind) for v in found.values()] == [
@@ -39,7 +39,7 @@ def test_images_and_labels_are_described(tmp_path):
 def test_labels_are_known_by_name_and_values_or_by_values_and_grid(tmp_path):
     write(tmp_path / "a.nii", GRID, RAMP)
     write(tmp_path / "plain.nii", GRID, BLOCK)  # on the image's grid
-    shifted = centred_geometry((8, 6, 5), (2.0, 2.5, 3.0), centre_mm=(9, 0, 0))
+    shifted = centered_geometry((8, 6, 5), (2.0, 2.5, 3.0), center_mm=(9, 0, 0))
     write(tmp_path / "elsewhere.nii", shifted, BLOCK)  # on no image's grid
     write(tmp_path / "mask.nii", shifted, BLOCK)
     write(tmp_path / "empty_label.nii", GRID, np.zeros_like(BLOCK))

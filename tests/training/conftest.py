@@ -6,10 +6,10 @@ import tensorflow as tf
 
 from cmda_tf.data.slices import load_slices
 from cmda_tf.models.segmenter import build_dam, build_segmenter
-from cmda_tf.settings import AdaptSettings
-from cmda_tf.training.adversarial import make_players
-from cmda_tf.training.common import source_run
-from cmda_tf.training.weights import set_weights
+from cmda_tf.old_settings import AdaptSettings
+from cmda_tf.runs.weights import set_weights
+from cmda_tf.training.adversarial import make_networks
+from cmda_tf.training.setup import source_run
 
 
 @pytest.fixture(scope="module")
@@ -18,19 +18,19 @@ def source(tiny):
 
 
 @pytest.fixture(scope="module")
-def game(tiny, config, manifest, source):
-    """Players at the start, their updates compiled once, and one batch of both domains."""
+def game(tiny, config, dataset, source):
+    """Players at the start, their updates compiled once, and one batch of both roles."""
     tf.keras.utils.set_random_seed(0)
     settings = tiny(AdaptSettings, clip=0.02)
     segmenter = build_segmenter(config)
     set_weights(segmenter, source, "source")
     dam = build_dam(config, 13, segmenter)
-    players = make_players(settings, config, segmenter, dam)
+    networks = make_networks(settings, config, segmenter, dam)
     images = {
-        domain: tf.constant(s.inputs(np.arange(22, 26)))
-        for domain, s in (
-            (d, load_slices(manifest, m, "train", False))
+        role: tf.constant(s.inputs(np.arange(22, 26)))
+        for role, s in (
+            (d, load_slices(dataset, m, "train", False))
             for d, m in (("source", "mr"), ("target", "ct"))
         )
     }
-    return players, segmenter, images
+    return networks, segmenter, images

@@ -31,7 +31,7 @@ class Sum:
 
     def images(self):
         self.shown += 1
-        return {"grey": tf.fill([1, 4, 4, 1], 0.5)}
+        return {"gray": tf.fill([1, 4, 4, 1], 0.5)}
 
     def run(self, counter, stop, update=None, log_every=2, checkpoint_every=2):
         update = tf.function(update or self.update)
@@ -67,7 +67,7 @@ def test_tensorboard_gets_scalars_and_images_at_their_updates(tmp_path):
             else:
                 images.append((record.step, value.tag))
     assert scalars == {3: ("first/total", 6.0), 5: ("first/total", 15.0)}
-    assert images == [(4, "first/grey"), (5, "first/grey")]
+    assert images == [(4, "first/gray"), (5, "first/gray")]
 
 
 def test_what_comes_after_an_update_has_seen_all_that_a_checkpoint_says_is_done(tmp_path):

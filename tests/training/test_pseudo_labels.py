@@ -47,9 +47,9 @@ def one_of_two(images):
 
 
 @pytest.mark.parametrize("measured", [1000, 7])
-def test_thresholds_of_a_stack(manifest, monkeypatch, measured):
+def test_thresholds_of_a_stack(dataset, monkeypatch, measured):
     monkeypatch.setattr("cmda_tf.training.pseudo_labels.MEASURED_SLICES", measured)
-    stack = load_slices(manifest, "ct", "train", with_labels=False)
+    stack = load_slices(dataset, "ct", "train", with_labels=False)
     chosen = stack.usable
     if measured < len(chosen):
         chosen = chosen[[int(k * (len(chosen) - 1) / (measured - 1)) for k in range(measured)]]
@@ -103,16 +103,16 @@ def test_factors_of_shares_out_of_reach_stay_bounded():
     assert np.isfinite(factors).all() and factors.max() <= 1e3 and factors.min() >= 1e-3
 
 
-def test_of_large_slices_pixels_at_equal_distances_are_measured(manifest, monkeypatch):
-    stack = load_slices(manifest, "ct", "train", with_labels=False)
+def test_of_large_slices_pixels_at_equal_distances_are_measured(dataset, monkeypatch):
+    stack = load_slices(dataset, "ct", "train", with_labels=False)
     everything = predictions(one_of_two, stack)
     monkeypatch.setattr(module, "MEASURED_PIXELS", len(everything) // 4)
     fourth = predictions(one_of_two, stack)
     np.testing.assert_array_equal(fourth, everything[::4])
 
 
-def test_aligned_labels_and_thresholds_of_a_stack(manifest):
-    stack = load_slices(manifest, "ct", "train", with_labels=False)
+def test_aligned_labels_and_thresholds_of_a_stack(dataset):
+    stack = load_slices(dataset, "ct", "train", with_labels=False)
     one = 1 / (1 + np.exp(-stack.images[stack.usable].astype(np.float64)))
     share = (one > 0.7).mean()  # one that is to be had: all padding is alike
     rule = Rule.of(2, 0.25, 1.0, np.array([1 - share, share]))

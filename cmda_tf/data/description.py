@@ -1,0 +1,205 @@
+"""A user's own data, described in a small JSON file.
+
+    {
+      "structures": [
+        {"name": "liver", "codes": [6], "color": "#a0522d"},
+        {"name": "kidneys", "codes": [2, 3], "color": "#ffd21f"}
+      ],
+      "background_codes": [0, 1],
+      "modalities": {
+        "mr": {"image": "MR/{id}.nii.gz", "label": "MR/{id}_label.nii.gz", "test": ["p7", "p9"]},
+        "ct": {"image": "CT/{id}/DICOM/", "label": "CT/{id}/label.nrrd"}
+      }
+    }
+
+Paths are relative to the raw folder; `{id}` stands for a subject's name (letters, digits, `_`, `-`
+and `.`), `*`, at most three of them, for anything within one name; a path that ends in `/` is a
+folder of DICOM slices. A path that fits both patterns is what the longer one says. An image without
+label file is unlabeled. Without `test` the last fifth of a modality's labeled subjects is held out.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cmda_tf.data.layout import Source
+from cmda_tf.data.prepared import MODALITY_NAME
+from cmda_tf.data.structures import Structures
+from cmda_tf.errors import DataError
+from cmda_tf.files import read_json
+
+MAX_STARS = 3  # the time that a name takes which does not fit grows with its length to this power
+_ID = r"[\w.-]+"
+_MODALITY_KEYS = {"image", "label", "test"}
+_KEYS = {"structures", "background_codes", "columns", "modalities"}
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Where the subjects of a modality are.
+
+    Attributes:
+      name: such as "mr".
+      image: pattern of an image's path.
+      label: pattern of its label's path; None where there are no labels.
+      test: names of the subjects to hold out; empty for the rule.
+    """
+
+    name: str
+    image: str
+    label: str | None = None
+    test: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if not re.fullmatch(MODALITY_NAME, self.name):
+            raise ValueError(f"modality {self.name!r}: expected small letters, digits and _")
+        for kind, pattern in (("image", self.image), ("label", self.label)):
+            if pattern is None:
+                continue
+            parts = str(pattern).removesuffix("/").split("/")
+            if "{id}" not in str(pattern) or any(p in ("", ".", "..") for p in parts):
+                raise ValueError(
+                    f"{self.name}: expected a relative path with {{id}} as {kind}, "
+                    f"not {pattern!r:.80}"
+                )
+            if pattern.count("*") > MAX_STARS:
+                raise ValueError(f"{self.name}: expected at most {MAX_STARS} * as {kind}")
+
+
+@dataclass(frozen=True)
+class DatasetDescription:
+    """A description: what is labeled, and where each modality's files are."""
+
+    structures: Structures
+    modalities: tuple[Domain, ...]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Dataset":
+        """The description in JSON values.
+
+        Raises:
+          LookupError, TypeError, ValueError, AttributeError: the values are none.
+        """
+        if unknown := sorted(set(values) - _KEYS):
+            raise ValueError(f"unknown entry {unknown[0]!r}; known are {', '.join(sorted(_KEYS))}")
+        modalities = []
+        for name, entry in values["modalities"].items():
+            if unknown := sorted(set(entry) - _MODALITY_KEYS):
+                raise ValueError(f"modality {name}: unknown entry {unknown[0]!r}")
+            test = entry.get("test", [])
+            if not isinstance(test, list):
+                raise ValueError(
+                    f"modality {name}: expected a list of names as test, not {test!r:.80}"
+                )
+            test = tuple(map(str, test))
+            modalities.append(Domain(name, entry["image"], entry.get("label"), test))
+        if not modalities:
+            raise ValueError("expected at least one modality")
+        return cls(Structures.from_dict(values), tuple(modalities))
+
+
+def read_description(path: str | Path) -> DatasetDescription:
+    """Reads a description.
+
+    Raises:
+      DataError: the file is missing or no description.
+    """
+    values = read_json(path)
+    try:
+        return DatasetDescription.from_dict(values)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = f"no entry {error}" if isinstance(error, KeyError) else error
+        raise DataError(f"{path}: not a description of a data set ({reason})") from error
+
+
+def find_described(raw: str | Path, description: DatasetDescription) -> list[Source]:
+    """All subjects of a described raw folder, by modality and name.
+
+    Raises:
+      DataError: the folder is missing, a modality has no image, two images or labels have one
+        name, or a subject to hold out is not there.
+    """
+    raw = Path(raw)
+    if not raw.is_dir():
+        raise DataError(f"{raw}: no such folder of raw volumes")
+    names = sorted(walk(raw))
+    return [
+        source for modality in description.modalities for source in subjects(raw, modality, names)
+    ]
+
+
+def held_out(description: DatasetDescription) -> tuple[str, ...]:
+    """Ids of the subjects that the description holds out."""
+    return tuple(_subject_id(d.name, name) for d in description.modalities for name in d.test)
+
+
+def subjects(raw: Path, modality: Domain, names: Sequence[str]) -> list[Source]:
+    """The subjects of a modality among the relative paths of `walk`.
+
+    Raises:
+      DataError: there is no image, two images or two labels have one name, or a subject to hold
+        out is not there.
+    """
+    images = _named(raw, modality, modality.image, modality.label, names)
+    labels = _named(raw, modality, modality.label, modality.image, names) if modality.label else {}
+    if not images:
+        raise DataError(f"{raw}: no image of modality {modality.name}; expected {modality.image}")
+    if missing := [name for name in modality.test if name not in images]:
+        raise DataError(f"{raw}: subject {missing[0]!r} is to be held out, but is not there")
+    return [
+        Source(_subject_id(modality.name, id), modality.name, image, labels.get(id))
+        for id, image in images.items()
+    ]
+
+
+def _named(
+    raw: Path, modality: Domain, pattern: str, other: str | None, names: Sequence[str]
+) -> dict[str, Path]:
+    """The paths of a modality's images or labels by the subject's name."""
+    # Of `{id}.nii.gz` and `{id}_label.nii.gz` the second also fits the first.
+    longer = pattern_regex(other) if other and len(other) > len(pattern) else None
+    regex, found = pattern_regex(pattern), {}
+    for name in names:
+        match = regex.fullmatch(name)
+        if not match or (longer and longer.fullmatch(name)):
+            continue
+        if (id := match["id"]) in found:
+            first = found[id].relative_to(raw).as_posix()
+            raise DataError(f"{raw / name}: {first} is subject {id!r} of {modality.name} as well")
+        found[id] = raw / name
+    return found
+
+
+def _subject_id(modality: str, name: str) -> str:
+    """Unique among all modalities, and fit for a file name."""
+    return f"{modality}_{name.replace('.', '-')}"
+
+
+def pattern_regex(pattern: str) -> re.Pattern:
+    """What the paths of a pattern look like; a second `{id}` must be the same as the first.
+
+    Args:
+      pattern: with at least one `{id}`, the group `id` of a match.
+    """
+    parts = re.split(r"(\{id\}|\*)", pattern)
+    found, named = [], False
+    for part in parts:
+        if part == "{id}":
+            found.append("(?P=id)" if named else f"(?P<id>{_ID})")
+            named = True
+        else:
+            found.append("[^/]*" if part == "*" else re.escape(part))
+    return re.compile("".join(found), re.ASCII)
+
+
+def walk(raw: Path) -> Iterator[str]:
+    """Relative paths of all files, and of all folders with a `/` at their end; none hidden."""
+    for folder, folders, files in os.walk(raw):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        here = Path(folder).relative_to(raw).as_posix()
+        prefix = "" if here == "." else f"{here}/"
+        yield from (f"{prefix}{name}/" for name in folders)
+        yield from (f"{prefix}{name}" for name in files if not name.startswith("."))

@@ -1,0 +1,146 @@
+"""One prepared subject in one compressed `.npz` file: voxels, labels and the way back.
+
+Members: `about` (JSON as bytes: id, modality, both geometries), `image` (float16 [K, J, I]) and,
+for labeled subjects, `label` (uint8 class indices). What is not asked for is not read.
+Arrays are [k, j, i] on the LIP grid (`cmda_tf.volumes.geometry`).
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from cmda_tf.data.structures import MAX_CLASSES, Structures
+from cmda_tf.errors import DataError
+from cmda_tf.files import replacing
+from cmda_tf.npz import names, opened, read_array
+from cmda_tf.volumes.geometry import Geometry
+
+__all__ = ["Geometry", "Subject", "labels_to_raw", "load_subject", "save_subject"]
+
+STORE_FORMAT = 1
+MAX_SIZE = 512  # voxels per side of the prepared grid
+_MAX_ABOUT_BYTES = 1 << 16
+_FAILURE = "not a readable prepared subject; python -m cmda_tf.prepare makes it again"
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A volume on the prepared grid.
+
+    Attributes:
+      id: such as "mr_train_1001".
+      modality: such as "mr".
+      image: float32 [K, J, I], zero mean and unit standard deviation within the field of view.
+      label: uint8 class indices [K, J, I]; None if there are none or they were not asked for.
+      grid: geometry of the prepared grid.
+      raw: geometry of the file it came from.
+      intensity_cut: raw intensity at which the histogram was cut.
+      label_inside: share of the structures' volume that lies inside the grid, 0 to 1; None
+        for a subject without labels.
+    """
+
+    id: str
+    modality: str
+    image: np.ndarray
+    label: np.ndarray | None
+    grid: Geometry
+    raw: Geometry
+    intensity_cut: float | None = None
+    label_inside: float | None = None
+
+
+def save_subject(path: str | Path, subject: Subject) -> None:
+    """Writes a subject's store (`.npz`); the file appears only when it is complete.
+
+    Raises:
+      DataError: it cannot be written.
+    """
+    about = {
+        "format": STORE_FORMAT,
+        "id": subject.id,
+        "modality": subject.modality,
+        "grid": subject.grid.to_dict(),
+        "raw": subject.raw.to_dict(),
+        "intensity_cut": subject.intensity_cut,
+        "label_inside": subject.label_inside,
+    }
+    text = json.dumps(about, allow_nan=False).encode()
+    members = {"about": np.frombuffer(text, np.uint8), "image": subject.image.astype(np.float16)}
+    if subject.label is not None:
+        members["label"] = subject.label.astype(np.uint8)
+    try:
+        with replacing(path) as temporary:
+            np.savez_compressed(temporary, **members)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def load_subject(path: str | Path, with_label: bool = True, classes: int = MAX_CLASSES) -> Subject:
+    """Reads a subject's store.
+
+    Args:
+      path: file written by `save_subject`.
+      with_label: False leaves the label unread and `Subject.label` None.
+      classes: number of classes; a label that holds others is damaged.
+
+    Raises:
+      DataError: the file is missing, damaged or no such store. Sizes are checked against the
+        header before anything is allocated.
+    """
+    with opened(path, _FAILURE) as archive:
+        text = read_array(archive, "about", None, np.uint8, _MAX_ABOUT_BYTES)
+        about = json.loads(text.tobytes())
+        grid = _checked_grid(about)
+        image = read_array(archive, "image", grid.shape_kji, np.float16).astype(np.float32)
+        if not np.isfinite(image).all():
+            raise ValueError("its image holds NaN or infinite values")
+        label = None
+        if with_label and "label" in names(archive):
+            label = read_array(archive, "label", grid.shape_kji, np.uint8).copy()
+            if label.max() >= classes:
+                raise ValueError(f"label {label.max()} is no class index below {classes}")
+        return Subject(
+            id=str(about["id"]),
+            modality=str(about["modality"]),
+            image=image,
+            label=label,
+            grid=grid,
+            raw=Geometry.from_dict(about["raw"]),
+            intensity_cut=about["intensity_cut"],
+            label_inside=about["label_inside"],
+        )
+
+
+def labels_to_raw(
+    label_kji: np.ndarray, subject: Subject, structures: Structures | None = None
+) -> sitk.Image:
+    """Takes class indices from the prepared grid back to the grid of the subject's file.
+
+    Args:
+      label_kji: class indices [K, J, I] on `subject.grid`.
+      subject: whose geometries to use.
+      structures: return their label codes (uint16) instead of class indices (uint8).
+
+    Returns:
+      A label image with exactly the geometry of the subject's file (nearest neighbor);
+      background wherever the prepared grid does not reach.
+    """
+    values, background = np.asarray(label_kji, np.uint8), 0
+    if structures is not None:
+        background = structures.written_codes[0]
+        values = np.array(structures.written_codes, np.uint16)[values]
+    return subject.raw.resample(subject.grid.apply(values), sitk.sitkNearestNeighbor, background)
+
+
+def _checked_grid(about: dict[str, Any]) -> Geometry:
+    """The prepared grid, if this program's version wrote it and it is not too large."""
+    if about["format"] != STORE_FORMAT:
+        raise ValueError(f"its format is {about['format']}, this version reads {STORE_FORMAT}")
+    grid = Geometry.from_dict(about["grid"])
+    if max(grid.size_ijk) > MAX_SIZE:
+        raise ValueError(f"its grid {grid.size_ijk} exceeds {MAX_SIZE} voxels per side")
+    return grid

@@ -1,0 +1,80 @@
+"""Where in a large volume are the structures? The model itself looks, in windows of its size."""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import SimpleITK as sitk
+
+from cmda_tf.errors import DataError
+from cmda_tf.volumes.geometry import Geometry
+
+Look = Callable[[Sequence[float]], tuple[Geometry, np.ndarray]]
+
+
+def find_center_mm(
+    image: sitk.Image, look: Look, window_mm: float, name: str = "image"
+) -> tuple[float, ...]:
+    """The center of what the model finds.
+
+    Windows half overlap and cover the volume. The one with most foreground gives a first center,
+    a second look from there the final one.
+
+    Args:
+      image: the volume.
+      look: a window's center (LPS, mm) to its grid and probabilities `[K, J, I, classes]`.
+      window_mm: width of a window.
+      name: what to call the image in messages.
+
+    Returns:
+      A point (LPS, mm).
+
+    Raises:
+      DataError: nothing is found anywhere.
+    """
+    best, found = 0, None
+    for center in window_centers(image, window_mm):
+        try:
+            volume, middle = _foreground(*look(center))
+        except DataError:  # nothing but one value in this window
+            continue
+        if volume > best:
+            best, found = volume, middle
+    if found is None:
+        raise DataError(
+            f"{name}: the model finds none of its structures; --center=x,y,z says where they are"
+        )
+    _, again = _foreground(*look(found))
+    return found if again is None else again
+
+
+def window_centers(image: sitk.Image, window_mm: float) -> list[tuple[float, ...]]:
+    """Centers of half overlapping windows that cover the volume's box in LPS."""
+    corners = Geometry.of(image).corners_mm
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    axes = [_along(*ends, window_mm) for ends in zip(low, high)]
+    return [tuple(map(float, point)) for point in itertools.product(*axes)]
+
+
+def _along(low: float, high: float, window_mm: float) -> np.ndarray:
+    """Window centers along one axis."""
+    spare = high - low - window_mm
+    if spare <= 0:
+        return np.array([(low + high) / 2])
+    count = 1 + math.ceil(spare / (window_mm / 2))
+    return np.linspace(low + window_mm / 2, high - window_mm / 2, count)
+
+
+def _foreground(grid: Geometry, probabilities: np.ndarray) -> tuple[int, tuple[float, ...] | None]:
+    """Voxels of the largest connected foreground, and the center of its box."""
+    foreground = (probabilities.argmax(axis=-1) > 0).astype(np.uint8)
+    parts = sitk.RelabelComponent(sitk.ConnectedComponent(grid.apply(foreground)))
+    statistics = sitk.LabelShapeStatisticsImageFilter()
+    statistics.Execute(parts)
+    if not statistics.HasLabel(1):
+        return 0, None
+    box = statistics.GetBoundingBox(1)
+    middle = [start + (length - 1) / 2 for start, length in zip(box[:3], box[3:])]
+    center = parts.TransformContinuousIndexToPhysicalPoint(middle)
+    return statistics.GetNumberOfPixels(1), center

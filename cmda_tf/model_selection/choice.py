@@ -1,0 +1,132 @@
+"""The choice among a run's snapshots, kept with all values in its `selection.json`."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from cmda_tf.data.prepared import Dataset
+from cmda_tf.errors import DataError
+from cmda_tf.files import locked, read_json, write_json
+from cmda_tf.model_selection.criteria import CRITERIA, best
+from cmda_tf.model_selection.scoring import Scored, score_snapshots
+from cmda_tf.model_selection.snapshot_model import SnapshotModel, snapshot_model
+from cmda_tf.runs.run import SELECTION, SETTINGS, SNAPSHOTS, WEIGHTS, Run
+from cmda_tf.runs.snapshots import find_snapshots
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A run's snapshots, and which of them became its final model.
+
+    Attributes:
+      criterion: by which one was chosen, one of `CRITERIA`.
+      chosen: its joint update.
+      snapshots: in the order of their updates.
+    """
+
+    criterion: str
+    chosen: int
+    snapshots: tuple[Scored, ...]
+
+    def values(self, criterion: str) -> dict[int, float | None]:
+        """A criterion's values by joint update."""
+        return {s.update: s.criteria.get(criterion) for s in self.snapshots}
+
+
+def select(criterion: str, snapshots: list[Scored] | tuple[Scored, ...]) -> Selection:
+    """Chooses the snapshot with the highest value.
+
+    Raises:
+      DataError: no snapshot has a value.
+    """
+    chosen = best({s.update: s.criteria.get(criterion) for s in snapshots})
+    if chosen is None:
+        raise DataError(f"--select={criterion}: no snapshot has a value of it")
+    return Selection(criterion, chosen, tuple(snapshots))
+
+
+def choose_final(run: Run, candidate: SnapshotModel, dataset: Dataset) -> None:
+    """Ends the adaptation: the DAM becomes the snapshot that `--select` asks for.
+
+    Writes `selection.json`; the run's final model is still to be saved.
+    """
+    snapshots = find_snapshots(run.folder)
+    selection = select(candidate.settings.select, score_snapshots(candidate, dataset, snapshots))
+    _put(run, candidate, selection)
+
+
+def change_choice(run: Run, dataset: Dataset, criterion: str) -> Selection:
+    """Makes another snapshot the final model of a finished run, and records it.
+
+    As when a run begins, the mark of its being finished goes first: if this is interrupted, the
+    run's own command (`cmda_tf.train --phase=adapt`, with this `--select`) ends it.
+    """
+    with locked(run.folder):
+        selection = select(criterion, read_selection(run).snapshots)
+        candidate = snapshot_model(run, dataset)
+        (run.folder / WEIGHTS).unlink()
+        record = {**run.record, "settings": {**run.record["settings"], "select": criterion}}
+        write_json(run.folder / SETTINGS, record)
+        _put(run, candidate, selection)
+        run.finish(candidate.router)
+    return selection
+
+
+def score_again(run: Run, dataset: Dataset) -> Selection:
+    """Scores a finished run's snapshots anew, such as for criteria that its program had not."""
+    with locked(run.folder):
+        before = read_selection(run)
+        scored = score_snapshots(snapshot_model(run, dataset), dataset, find_snapshots(run.folder))
+        selection = dataclasses.replace(before, snapshots=tuple(scored))
+        _write(run, selection)
+    return selection
+
+
+def has_snapshots(run: Run) -> bool:
+    """Whether a run had something to choose from."""
+    return (run.folder / SNAPSHOTS).is_dir() and (run.folder / SELECTION).is_file()
+
+
+def complete(selection: Selection) -> bool:
+    """Whether every snapshot has been scored by all criteria that there are now."""
+    return all(set(s.criteria) == set(CRITERIA) for s in selection.snapshots)
+
+
+def read_selection(run: Run) -> Selection:
+    """Reads a run's `selection.json`.
+
+    Raises:
+      DataError: it is missing or damaged.
+    """
+    path = run.folder / SELECTION
+    record = read_json(path)
+    try:
+        scored = tuple(map(_scored, record["snapshots"]))
+        criterion, chosen = record["criterion"], record["chosen"]
+        updates = [snapshot.update for snapshot in scored]
+        if criterion not in CRITERIA or type(chosen) is not int or chosen not in updates:
+            raise ValueError("its choice is none of its criteria and snapshots")
+        return Selection(criterion, chosen, scored)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: expected the selection of a run ({error})") from error
+
+
+def _scored(values: dict[str, Any]) -> Scored:
+    """A snapshot from its JSON values; ValueError where they are not numbers."""
+    scored = Scored(**values)
+    numbers = [scored.update, *scored.metrics.values()]
+    numbers += [value for value in scored.criteria.values() if value is not None]
+    if type(scored.update) is not int or not all(type(n) in (int, float) for n in numbers):
+        raise ValueError(f"snapshot {scored.update!r:.20}: a value is no number")
+    return scored
+
+
+def _put(run: Run, candidate: SnapshotModel, selection: Selection) -> None:
+    """Makes the chosen snapshot the DAM and writes down why."""
+    paths = {snapshot.update: snapshot for snapshot in find_snapshots(run.folder)}
+    candidate.restore(paths[selection.chosen])
+    _write(run, selection)
+
+
+def _write(run: Run, selection: Selection) -> None:
+    write_json(run.folder / SELECTION, dataclasses.asdict(selection))

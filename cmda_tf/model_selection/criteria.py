@@ -1,0 +1,104 @@
+"""Label-free criteria for a snapshot of the DAM: pure functions, higher is better for all.
+
+All look at predictions for the target's training images, `last` and `critic_distance` at what
+the training logged. None sees a target label.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy.special import entr
+
+TEMPERATURE = 0.05  # of soft neighborhood density, the value of Saito et al.
+
+# The one table: what `--select` may say, in a sentence, with where it is from.
+CRITERIA = {
+    "last": "The last joint update, as training without a criterion ends.",
+    "entropy": "Minus the mean entropy of the pixels' predictions (Morerio et al., ICLR 2018).",
+    "mutual_information": "Entropy of the mean prediction minus mean entropy: sure of each pixel, "
+    "yet using all classes (Shi and Sha, ICML 2012).",
+    "neighborhood_density": "Soft neighborhood density: how many other pixels each pixel's "
+    "prediction is close to (Saito et al., ICCV 2021).",
+    "critic_distance": "Minus the Wasserstein distance that the critic estimated at this update "
+    "(Arjovsky et al., ICML 2017).",
+    "adabn_agreement": "Mean Dice between the predictions and those of AdaBN (Li et al., 2016); "
+    "by construction it favors the start, of which AdaBN is the model.",
+    "source_shapes": "Minus the distance of the predicted structures' volumes and contacts from "
+    "those of the source's labels (Mahalanobis, after Bateson et al., MICCAI 2020).",
+}
+
+
+def negative_entropy(probabilities: np.ndarray) -> float:
+    """Minus the mean entropy of the predictions.
+
+    Args:
+      probabilities: `[N, H, W, C]` float, sums of 1 along the last axis.
+
+    Returns:
+      In nats, in [-log C, 0].
+    """
+    # Slice by slice: at full size the temporary arrays would be gigabytes.
+    return -float(np.mean([entr(part).sum(-1).mean() for part in probabilities]))
+
+
+def mutual_information(probabilities: np.ndarray) -> float:
+    """Entropy of the mean prediction minus mean entropy of the predictions.
+
+    Args:
+      probabilities: `[N, H, W, C]` float, sums of 1 along the last axis.
+
+    Returns:
+      In nats, in [0, log C].
+    """
+    mean = np.mean(probabilities, axis=(0, 1, 2), dtype=np.float64)
+    return float(entr(mean).sum()) + negative_entropy(probabilities)
+
+
+def neighborhood_density(vectors: np.ndarray, temperature: float = TEMPERATURE) -> float:
+    """Soft neighborhood density: mean entropy of each pixel's similarities to the others.
+
+    Args:
+      vectors: `[P, C]` float, the predicted probabilities of P pixels, P at least 2.
+      temperature: of the softmax over cosine similarities.
+
+    Returns:
+      In nats, in [0, log(P - 1)].
+    """
+    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    similarity = vectors @ vectors.T / temperature
+    np.fill_diagonal(similarity, -np.inf)  # a pixel is no neighbor of its own
+    weights = np.exp(similarity - similarity.max(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
+    return float(entr(weights).sum(axis=1).mean())
+
+
+def agreement(classes: np.ndarray, reference: np.ndarray, subjects: np.ndarray, count: int):
+    """Mean Dice between two predictions, over subjects and structures.
+
+    Args:
+      classes, reference: `[N, H, W]` integer classes.
+      subjects: `[N]` the subject of each slice.
+      count: of classes, the background included.
+
+    Returns:
+      In [0, 1]; pairs that are empty in both are left out, nan if all are.
+    """
+    scores = []
+    for subject in np.unique(subjects):
+        a, b = classes[subjects == subject], reference[subjects == subject]
+        for structure in range(1, count):
+            both = np.count_nonzero(a == structure) + np.count_nonzero(b == structure)
+            common = np.count_nonzero((a == structure) & (b == structure))
+            if both:
+                scores.append(2 * common / both)
+    return float(np.mean(scores)) if scores else float("nan")
+
+
+def best(values: Mapping[int, float | None]) -> int | None:
+    """The key of the highest value, the later of equal ones; None if no value is known.
+
+    Args:
+      values: a criterion's values by joint update; None where it has none.
+    """
+    known = [(value, update) for update, value in values.items() if value is not None]
+    return max(known)[1] if known else None

@@ -1,0 +1,122 @@
+"""All criteria of all snapshots, from the target's training images and the source's labels."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from cmda_tf.data.prepared import Dataset
+from cmda_tf.data.slices import SliceStack, load_slices
+from cmda_tf.model_selection import criteria, shapes
+from cmda_tf.model_selection.snapshot_model import SnapshotModel
+from cmda_tf.runs.snapshots import Snapshot
+
+SLICES_PER_SUBJECT = 16  # predictions of all slices would cost more than they tell
+PIXELS = 2048  # of all slices, for the neighborhood density, whose cost is their square
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A snapshot's values.
+
+    Attributes:
+      update: joint updates that had been done.
+      metrics: of its last update, as logged.
+      criteria: by name, in the order of `CRITERIA`; None where a criterion has no value.
+    """
+
+    update: int
+    metrics: dict[str, float]
+    criteria: dict[str, float | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What snapshots are judged by, the same for all; there is no target label in it.
+
+    Attributes:
+      images: `[N, H, W, 3]` float32, some slices of each of the target's training subjects.
+      subjects: `[N]` the subject of each.
+      pixels: `[P]` indices of pixels among the N H W.
+      adabn: `[N, H, W]` uint8, the AdaBN model's prediction.
+      source_shapes: `[S, D]` shape statistics of the source's labels.
+    """
+
+    images: np.ndarray
+    subjects: np.ndarray
+    pixels: np.ndarray
+    adabn: np.ndarray
+    source_shapes: np.ndarray
+
+
+def score_snapshots(
+    candidate: SnapshotModel, dataset: Dataset, snapshots: Sequence[Snapshot]
+) -> list[Scored]:
+    """Scores each snapshot; the snapshot_model's DAM holds the last of them afterwards.
+
+    Args:
+      candidate: of the run.
+      dataset: of the prepared data; of the source its training labels are read, too.
+      snapshots: what to score.
+    """
+    evidence = gather_evidence(candidate, dataset)
+    return [score(candidate, evidence, s) for s in tqdm(snapshots, desc="select", unit="snapshot")]
+
+
+def gather_evidence(candidate: SnapshotModel, dataset: Dataset) -> Evidence:
+    """Predicts with AdaBN and describes the source's labels; everything follows from the seed."""
+    chosen, subjects = spread(candidate.stack)
+    images = candidate.stack.inputs(chosen)
+    total = math.prod(images.shape[:3])
+    generator = np.random.default_rng(candidate.settings.seed)
+    candidate.restore_adabn()
+    source = load_slices(dataset, candidate.settings.source, "train", with_labels=True)
+    labeled, of_subject = spread(source)
+    return Evidence(
+        images=images,
+        subjects=subjects,
+        pixels=generator.choice(total, min(PIXELS, total), replace=False, shuffle=False),
+        adabn=_classes(candidate.probabilities(images)),
+        source_shapes=shapes.by_subject(source.labels[labeled], of_subject, source.classes),
+    )
+
+
+def score(candidate: SnapshotModel, evidence: Evidence, snapshot: Snapshot) -> Scored:
+    """All criteria of one snapshot, as the model that the run would end with."""
+    metrics = candidate.restore(snapshot)
+    probabilities = candidate.probabilities(evidence.images)
+    classes, count = _classes(probabilities), probabilities.shape[-1]
+    vectors = probabilities.reshape(-1, count)[evidence.pixels]
+    predicted = shapes.by_subject(classes, evidence.subjects, count)
+    values = {
+        "last": float(snapshot.update),
+        "entropy": criteria.negative_entropy(probabilities),
+        "mutual_information": criteria.mutual_information(probabilities),
+        "neighborhood_density": criteria.neighborhood_density(vectors),
+        "critic_distance": -metrics.get("distance", math.nan),
+        "adabn_agreement": criteria.agreement(classes, evidence.adabn, evidence.subjects, count),
+        "source_shapes": shapes.plausibility(predicted, evidence.source_shapes),
+    }
+    known = {k: value if math.isfinite(value) else None for k, value in values.items()}
+    return Scored(snapshot.update, metrics, known)
+
+
+def spread(stack: SliceStack) -> tuple[np.ndarray, np.ndarray]:
+    """Slices spread evenly over each subject, at most `SLICES_PER_SUBJECT`.
+
+    Returns:
+      Indices `[N]` of slices, and `[N]` of each slice's subject.
+    """
+    chosen = []
+    for subject in np.unique(stack.subject[stack.subject >= 0]):
+        slices = np.flatnonzero(stack.subject == subject)
+        edges = np.linspace(0, len(slices), min(SLICES_PER_SUBJECT, len(slices)) + 1)
+        chosen.append(slices[((edges[:-1] + edges[1:]) / 2).astype(int)])
+    index = np.concatenate(chosen)
+    return index, stack.subject[index]
+
+
+def _classes(probabilities: np.ndarray) -> np.ndarray:
+    return probabilities.argmax(axis=-1).astype(np.uint8)

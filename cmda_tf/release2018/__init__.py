@@ -1,0 +1,1 @@
+"""The authors' preprocessed release: its records, test volumes and folders, and conversion."""

@@ -1,0 +1,198 @@
+"""A folder in the form of the authors' preprocessed release: its files and its test volumes.
+
+    FOLDER/**/mr_train_tfs/mr_train_slice0.tfrecords     slice triples: `cmda_tf.release2018.records`
+    FOLDER/**/ct_val_tfs/ct_val_slice0.tfrecords
+    FOLDER/**/ct_1003.npz                                test volume: `arr_0` image, `arr_1` label
+
+The test volumes of the release are flipped on axes 0 and 1 relative to the records' slices. The
+functions here undo that, so slice `[:, :, k]` of a volume lies as a record's `[H, W]` does.
+"""
+
+import re
+import stat
+from pathlib import Path
+
+import numpy as np
+
+from cmda_tf.data.subjects import MAX_SIZE
+from cmda_tf.errors import DataError
+from cmda_tf.files import replacing
+from cmda_tf.npz import opened, read_array, read_shape
+
+MODALITIES = ("mr", "ct")
+RECORD_SPLITS = ("train", "val")
+RECORD_ENDINGS = (".tfrecords", ".tfrecord")
+VOLUME_ENDING = ".npz"
+_PREPARED = re.compile(r"\.[0-9a-f]{16}\.npz$")  # left by a cmda_tf.prepare that was stopped
+PULMONARY_ARTERY = 5  # labeled in some of the release's files, but no class of the paper
+
+
+def find_records(folder: str | Path) -> dict[str, dict[str, list[Path]]]:
+    """Finds the record files and test volumes of a folder and of the folders in it.
+
+    A file belongs to the modality, "mr" or "ct", that its name holds as a word between other
+    signs than letters and digits (`ct_train_slice0`, `CT-1003`); where its name holds none, to
+    the one in the name of its own folder within `folder`. Record files (`.tfrecords`,
+    `.tfrecord`) tell their split, "train" or "val", in the same way; volumes (`.npz`) are of
+    the split "test". Other files, prepared subjects of our own among them, and names with a
+    leading dot are left out.
+
+    Args:
+      folder: to be searched. Its own name plays no part.
+
+    Returns:
+      Paths by modality and split, sorted: `found["ct"]["train"]`. Only what is there is a key.
+
+    Raises:
+      DataError: there is no such folder or nothing in it, or a file's modality or split is
+        missing, ambiguous or not the one of its folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder of records")
+    found: dict[str, dict[str, list[Path]]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.name.startswith(".") or path.is_dir():
+            continue
+        parent = path.parent.name if path.parent != folder else ""
+        if path.suffix in RECORD_ENDINGS:
+            split = _word_of(path, parent, RECORD_SPLITS, "split")
+        elif path.suffix == VOLUME_ENDING and not _PREPARED.search(path.name):
+            split = "test"
+        else:
+            continue
+        modality = _word_of(path, parent, MODALITIES, "modality")
+        found.setdefault(modality, {}).setdefault(split, []).append(path)
+    if not found:
+        raise DataError(
+            f"{folder}: expected files such as ct_train_tfs/ct_train_slice0.tfrecords or "
+            "ct_1003.npz, found none"
+        )
+    return found
+
+
+def read_test_volume(
+    path: str | Path, classes: int = 5, size: int = 256
+) -> tuple[np.ndarray, np.ndarray]:
+    """Reads a test volume of the release, its flips undone.
+
+    Args:
+      path: `.npz` file with `arr_0` (image) and `arr_1` (label), numbers of at most 8 bytes.
+      classes: number of classes; see `class_indices`.
+      size: expected voxels per side.
+
+    Returns:
+      Image float32 and label uint8, both [size, size, size]; the last axis counts the slices.
+
+    Raises:
+      DataError: the file is missing, damaged or no such volume, or its image holds NaN or its
+        label what is no class. Sizes are checked against the headers before the data are read.
+    """
+    path = Path(path)
+    file_size(path)
+    with opened(path, "not a readable test volume") as archive:
+        image = read_array(archive, "arr_0", (size,) * 3)
+        label = class_indices(read_array(archive, "arr_1", (size,) * 3), classes)
+    with np.errstate(over="ignore"):
+        image = image.astype(np.float32)
+    if not np.isfinite(image).all():
+        raise DataError(f"{path}: the image holds NaN or infinite values")
+    return _flipped(image), _flipped(label)
+
+
+def test_volume_size(path: str | Path) -> int:
+    """Voxels per side that a test volume's header claims, at most `MAX_SIZE`.
+
+    Raises:
+      DataError: the file is missing, damaged or no such volume.
+    """
+    path = Path(path)
+    file_size(path)
+    with opened(path, "not a readable test volume") as archive:
+        size = read_shape(archive, "arr_0")[0]
+        if not 0 < size <= MAX_SIZE:
+            raise ValueError(f"{size} voxels per side")
+    return size
+
+
+def write_test_volume(path: str | Path, image: np.ndarray, label: np.ndarray) -> None:
+    """Writes a test volume in the form of the release; the inverse of `read_test_volume`.
+
+    Args:
+      path: of the `.npz` file, which appears only when it is complete.
+      image: [S, S, S] finite numbers, the last axis counting the slices.
+      label: [S, S, S] class indices; written as float32, as in the release.
+
+    Raises:
+      DataError: the arrays are no such volume, or the file cannot be written.
+    """
+    image, label = np.asarray(image, np.float32), np.asarray(label, np.float32)
+    if image.ndim != 3 or len(set(image.shape)) != 1 or label.shape != image.shape:
+        raise DataError(f"{path}: image {image.shape} and label {label.shape} are no two cubes")
+    if not (np.isfinite(image).all() and np.isfinite(label).all()):
+        raise DataError(f"{path}: will not write NaN or infinite values")
+    try:
+        # Through an open file, since NumPy would add its ending to a path that has another.
+        with replacing(path) as temporary, open(temporary, "wb") as stream:
+            np.savez_compressed(stream, arr_0=_flipped(image), arr_1=_flipped(label))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def class_indices(values: np.ndarray, classes: int) -> np.ndarray:
+    """Class indices from a label's numbers, 5 (pulmonary artery) becoming 0 where it is no class.
+
+    Args:
+      values: of any shape and number type.
+      classes: number of classes, the background included.
+
+    Returns:
+      uint8 of the same shape, all below `classes`.
+
+    Raises:
+      ValueError: a value is NaN, no whole number or no class.
+    """
+    with np.errstate(invalid="ignore"):  # what does not fit a byte differs from it below
+        label = values.astype(np.uint8)
+    if classes <= PULMONARY_ARTERY:
+        label[values == PULMONARY_ARTERY] = 0
+    wrong = (label >= classes) | ((label != values) & (values != PULMONARY_ARTERY))
+    if wrong.any():
+        raise ValueError(f"label {values[wrong][0]} is no class index below {classes}")
+    return label
+
+
+def file_size(path: Path) -> int:
+    """Bytes of a regular file; a pipe would be waited for without end.
+
+    Raises:
+      DataError: there is none.
+    """
+    try:
+        found = path.stat()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError(f"{path}: not a file")
+    return found.st_size
+
+
+def _word_of(path: Path, parent: str, words: tuple[str, ...], kind: str) -> str:
+    """The one of `words` that tells a file's modality or split; see `find_records`."""
+    in_name, in_parent = (
+        set(re.split(r"[^a-z0-9]+", text.lower())) & set(words) for text in (path.stem, parent)
+    )
+    choice = in_name or in_parent
+    if len(choice) != 1:
+        raise DataError(
+            f"{path}: expected one {kind}, {' or '.join(words)}, in the name of the file or of its "
+            f"folder, found {' and '.join(sorted(choice)) or 'none'}"
+        )
+    if in_parent and not in_name <= in_parent:
+        raise DataError(f"{path}: its {kind} is not its folder's, {' or '.join(sorted(in_parent))}")
+    return choice.pop()
+
+
+def _flipped(volume: np.ndarray) -> np.ndarray:
+    """A copy with axes 0 and 1 reversed, as between test volumes and records."""
+    return np.ascontiguousarray(volume[::-1, ::-1])

@@ -1,0 +1,196 @@
+"""TFRecord files in the form of the authors' preprocessed release: slice triples with labels.
+
+Here is how records lie in a file; what one holds is in `cmda_tf.release2018.examples`, the release's
+folders and test volumes in `cmda_tf.release2018.folder`. Records do not tell their subject. Their numbers
+in messages count from 1.
+"""
+
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from cmda_tf.data.structures import MAX_CLASSES
+from cmda_tf.errors import DataError
+from cmda_tf.files import replacing
+from cmda_tf.release2018.examples import CHANNELS, decoded, encoded, is_triple
+from cmda_tf.release2018.folder import (
+    file_size,
+    find_records,
+    read_test_volume,
+    write_test_volume,
+)
+
+__all__ = ["find_records", "read_records", "read_test_volume", "write_records", "write_test_volume"]
+
+# A record is: length (uint64), its checksum (uint32), the data, their checksum (uint32).
+_HEADER_BYTES, _CHECKSUM_BYTES = 12, 4
+_MIN_RECORD_BYTES = 100  # the keys' names alone take more
+_MAX_RECORD_BYTES = 1 << 24  # two triples of 512x512 take 6 MB, extra keys perhaps as much
+
+
+def read_records(
+    paths: Sequence[str | Path],
+    classes: int = 5,
+    size: int | None = None,
+    with_labels: bool = True,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Reads all slice triples of some record files, in their order.
+
+    Lengths are checked against the files' sizes before anything is read, and records against
+    the size of the arrays before those are made: they take less memory than the files disk.
+
+    Args:
+      paths: of the files, each with one record or more.
+      classes: number of classes. Label 5 (pulmonary artery) becomes 0 where it is no class.
+      size: expected height and width; by default those of the first record.
+      with_labels: False leaves the labels' keys alone, whatever they hold.
+
+    Returns:
+      Images float16 [N, H, W, 3] and labels uint8 [N, H, W] of their middle slices, or None
+      where they were not asked for.
+
+    Raises:
+      DataError: a file is missing, damaged or holds no record; a record's checksums, dimensions
+        or keys are wrong, its image holds NaN, or its label what is no class.
+    """
+    paths = [Path(path) for path in paths]
+    places = [(path, *record) for path in paths for record in enumerate(_lengths(path), 1)]
+    if not places:
+        raise DataError("no record files to read")
+    images = labels = None
+    for row, ((path, number, _), data) in enumerate(zip(places, _records(paths, places))):
+        try:
+            image, label = decoded(data, classes, size, with_labels)
+        except ValueError as error:
+            raise DataError(f"{path}: record {number}: {error}") from error
+        if images is None:
+            size = len(image)
+            _check_lengths(places, size, CHANNELS + with_labels)
+            images = np.empty((len(places), *image.shape), np.float16)
+            labels = np.empty((len(places), size, size), np.uint8) if with_labels else None
+        images[row] = image
+        if labels is not None:
+            labels[row] = label
+    return images, labels
+
+
+def first_size(path: str | Path) -> int:
+    """Height and width of a file's first record.
+
+    Raises:
+      DataError: the file is missing, damaged or holds no record.
+    """
+    path = Path(path)
+    lengths = _lengths(path)
+    if not lengths:
+        raise DataError(f"{path}: holds no record")
+    data = next(_records([path], [(path, 1, lengths[0])]))
+    try:
+        return len(decoded(data, MAX_CLASSES, None, with_labels=False)[0])
+    except ValueError as error:
+        raise DataError(f"{path}: record 1: {error}") from error
+
+
+def write_records(path: str | Path, images: np.ndarray, labels: np.ndarray) -> None:
+    """Writes slice triples as records that the authors' programs read as well.
+
+    Args:
+      path: of the file, which appears only when it is complete.
+      images: [N, S, S, 3] numbers, finite as float16.
+      labels: class indices of the middle slices, [N, S, S], written to all three channels; or
+        of all slices, [N, S, S, 3].
+
+    Raises:
+      DataError: the arrays are no such triples, or the file cannot be written.
+    """
+    images, labels = np.asarray(images), np.asarray(labels)
+    if labels.ndim == 3:
+        labels = np.broadcast_to(labels[..., None], (*labels.shape, CHANNELS))
+    count, *shape = images.shape if images.ndim == 4 else (0,)
+    if labels.shape != images.shape or not count or not is_triple(shape):
+        raise DataError(f"{path}: images {images.shape}, labels {labels.shape} are no triples")
+    try:
+        with replacing(path) as temporary, tf.io.TFRecordWriter(os.fspath(temporary)) as writer:
+            for image, label in zip(images, labels):
+                writer.write(encoded(image, label))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise DataError(f"{path}: cannot be written ({_reason(error)})") from error
+
+
+def _lengths(path: Path) -> list[int]:
+    """Lengths of a file's records, all within the file and the limit; their data stay unread.
+
+    TensorFlow allocates whatever length a record declares, and takes a file that ends within
+    a record's header for complete.
+    """
+    lengths, position, end = [], 0, file_size(path)
+    try:
+        with open(path, "rb", buffering=0) as stream:
+            while position < end:
+                number = len(lengths) + 1
+                stream.seek(position)
+                header = stream.read(_HEADER_BYTES)
+                if len(header) < _HEADER_BYTES:
+                    raise DataError(f"{path}: record {number}: the file is truncated")
+                length, checksum = struct.unpack("<QI", header)
+                if checksum != _masked_crc32c(header[:8]):
+                    raise DataError(
+                        f"{path}: record {number}: damaged or no TFRecord file, "
+                        "the checksum of its length is wrong"
+                    )
+                position += _HEADER_BYTES + length + _CHECKSUM_BYTES
+                if position > end or not _MIN_RECORD_BYTES <= length <= _MAX_RECORD_BYTES:
+                    raise DataError(
+                        f"{path}: record {number}: its length {length} exceeds the file or is "
+                        "none of a slice triple"
+                    )
+                lengths.append(length)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({_reason(error)})") from error
+    if not lengths:
+        raise DataError(f"{path}: no records; the file is empty")
+    return lengths
+
+
+def _masked_crc32c(data: bytes) -> int:
+    """The checksum of TFRecord files, bit by bit: for a few bytes."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _records(paths: list[Path], places: list[tuple[Path, int, int]]) -> Iterator[bytes]:
+    """The records' data; TensorFlow verifies their checksums."""
+    stream = tf.data.TFRecordDataset([os.fsencode(p) for p in paths]).as_numpy_iterator()
+    for path, number, length in places:
+        try:
+            data = next(stream, b"")
+        except tf.errors.DataLossError as error:
+            raise DataError(f"{path}: record {number}: damaged, its checksum is wrong") from error
+        except tf.errors.OpError as error:
+            raise DataError(f"{path}: cannot be read ({_reason(error)})") from error
+        if len(data) != length:
+            raise DataError(f"{path}: record {number}: the file changed while it was read")
+        yield data
+
+
+def _check_lengths(places: list[tuple[Path, int, int]], size: int, slices: int) -> None:
+    """Refuses records too short to hold slices of this size, which the first record sets."""
+    least = 4 * size * size * slices
+    for path, number, length in places:
+        if length < least:
+            raise DataError(f"{path}: record {number}: {length} bytes, too few for {size}x{size}")
+
+
+def _reason(error: Exception) -> str:
+    """An error's cause in one line."""
+    text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+    return " ".join(text.split()) or type(error).__name__

@@ -1,0 +1,1 @@
+"""A run on disk: its folder, its typed record, its weights and snapshots."""

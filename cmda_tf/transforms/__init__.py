@@ -1,0 +1,1 @@
+"""Random transforms of images on the device: affine maps, intensities."""

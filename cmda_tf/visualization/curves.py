@@ -1,0 +1,67 @@
+"""Learning curves of a run, read from its TensorBoard logs."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from cmda_tf.errors import DataError
+from cmda_tf.visualization.canvas import Canvas
+
+_PANELS_PER_ROW = 3
+
+Curve = tuple[list[int], list[float]]
+
+
+def read_curves(run_folder: str | Path) -> dict[str, Curve]:
+    """All scalars that a run logged.
+
+    Args:
+      run_folder: such as `runs/adapt_d13`.
+
+    Returns:
+      (update numbers, values) by tag, such as `warmup/distance`. Where a resumed run logged an
+      update twice, the later value counts.
+
+    Raises:
+      DataError: the folder holds no logs.
+    """
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    logs = Path(run_folder) / "logs"
+    events = EventAccumulator(str(logs), size_guidance={"tensors": 0})
+    if not logs.is_dir() or not events.Reload().Tags()["tensors"]:
+        raise DataError(f"{logs}: expected TensorBoard logs of a run, found none")
+    curves = {}
+    for tag in events.Tags()["tensors"]:
+        arrays = {e.step: make_ndarray(e.tensor_proto) for e in events.Tensors(tag)}
+        if all(a.ndim == 0 and a.dtype.kind == "f" for a in arrays.values()):
+            steps = sorted(arrays)
+            curves[tag] = (steps, [float(arrays[s]) for s in steps])
+    return curves
+
+
+def draw_curves(curves: Mapping[str, Curve], labels: Mapping[str, str]) -> Canvas:
+    """One panel per curve, three in a row.
+
+    Args:
+      curves: from `read_curves`.
+      labels: tag to the title of its panel, in the order of the panels.
+
+    Raises:
+      ValueError: a tag is not among the curves.
+    """
+    if missing := [tag for tag in labels if tag not in curves]:
+        raise ValueError(f"no curve {missing[0]!r} among {', '.join(sorted(curves))}")
+    columns = min(_PANELS_PER_ROW, len(labels))
+    rows = math.ceil(len(labels) / columns)
+    figure = Canvas(3.4 * columns, 2.6 * rows, layout="constrained")
+    for number, (tag, title) in enumerate(labels.items(), 1):
+        panel = figure.add_subplot(rows, columns, number)
+        panel.plot(*curves[tag], color="#0072B2", linewidth=1.2)
+        panel.set_title(title, fontsize=10)
+        panel.set_xlabel("update", fontsize=9)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.grid(alpha=0.3)
+        panel.tick_params(labelsize=8)
+    return figure

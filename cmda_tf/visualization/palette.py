@@ -1,0 +1,79 @@
+"""The structures' colors: their own, and a set that color-blind readers can tell apart.
+
+A palette is a `Structures` table: its colors are those that figures use.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.colors import hsv_to_rgb, to_hex, to_rgba
+from matplotlib.patches import Patch
+
+from cmda_tf.data.structures import Structures
+
+# Okabe and Ito ("Color Universal Design", 2008), so that the heart's columns keep the paper's
+# scheme: AA yellow, LA-blood red, LV-blood green, LV-myo blue.
+OKABE_ITO = (
+    *("#F0E442", "#D55E00", "#009E73", "#0072B2"),
+    *("#E69F00", "#56B4E9", "#CC79A7", "#000000"),
+)
+
+
+def distinct(count: int) -> list[str]:
+    """That many different colors: those of `OKABE_ITO` but black, then hues around the circle.
+
+    Args:
+      count: 0 to 254.
+
+    Returns:
+      As `#rrggbb`. A color does not depend on how many follow it.
+    """
+    colors = list(OKABE_ITO[:7])
+    number = 0
+    while len(colors) < count:
+        hue, number = number * 0.618034 % 1, number + 1  # the golden ratio: none comes near
+        color = to_hex(hsv_to_rgb((hue, 0.55 + 0.15 * (number % 4), 1 - 0.12 * (number % 5))))
+        if color not in colors:
+            colors.append(color)
+    return colors[:count]
+
+
+def in_palette(structures: Structures, name: str) -> Structures:
+    """The same structures in the colors of a palette.
+
+    Args:
+      structures: in their own colors.
+      name: `paper` leaves those; `colorblind_safe` has eight, which further structures share.
+
+    Raises:
+      ValueError: another name.
+    """
+    if name == "paper":
+        return structures
+    if name != "colorblind_safe":
+        raise ValueError(f"expected paper or colorblind_safe, found {name!r}")
+    colors = {s: OKABE_ITO[n % len(OKABE_ITO)] for n, s in enumerate(structures.columns)}
+    members = tuple(replace(s, color=colors[s.name]) for s in structures)
+    return replace(structures, members=members)
+
+
+def paint(label: np.ndarray, structures: Structures, opacity: float = 1.0) -> np.ndarray:
+    """A label map as colors to lay over an image.
+
+    Args:
+      label: integer classes, any shape.
+      structures: what the classes mean, and their colors.
+      opacity: of the structures, in [0, 1]; background is always transparent.
+
+    Returns:
+      float32 RGBA in [0, 1], the label's shape and one more axis of 4.
+    """
+    colors = np.zeros((structures.classes, 4), np.float32)
+    for item in structures:
+        colors[item.index] = to_rgba(item.color, opacity)
+    return colors[label]
+
+
+def legend_handles(structures: Structures) -> list[Patch]:
+    """One legend entry for each structure, in the order of the table's columns."""
+    return [Patch(facecolor=s.color, label=s.name) for s in structures.in_columns]

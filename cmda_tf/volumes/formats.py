@@ -1,0 +1,125 @@
+"""The image formats that are read: how a path tells them apart, and what checks each first."""
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from cmda_tf.errors import DataError
+from cmda_tf.volumes import dicom, metaimage, nifti, nrrd
+from cmda_tf.volumes.voxel_stream import Sound
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of one file per volume.
+
+    Attributes:
+      endings: of its files' names, in small letters.
+      reader: ITK's name for what reads it.
+      check: raises DataError unless the file is a sound volume.
+    """
+
+    endings: tuple[str, ...]
+    reader: str
+    check: Callable[[Path], Sound]
+
+
+_NIFTI = Format((".nii.gz", ".nii"), "NiftiImageIO", nifti.check_file)
+FORMATS = (
+    _NIFTI,
+    Format((".nrrd", ".nhdr"), "NrrdImageIO", nrrd.check_file),
+    Format((".mha", ".mhd"), "MetaImageIO", metaimage.check_file),
+)
+_HEADERS = (".nhdr", ".mhd")  # whose voxels lie in another file
+ENDINGS = tuple(ending for found in FORMATS for ending in found.endings)
+
+
+def stem(path: str | Path) -> str:
+    """The name of an image without its ending; a DICOM folder's own name, also of `.`."""
+    name = Path(os.path.abspath(path)).name
+    return next((name[: -len(e)] for e in ENDINGS if name.lower().endswith(e)), name)
+
+
+def exact_ending(path: str | Path) -> str:
+    """The ending of a file that can keep the grid of the image at `path` to the last digit.
+
+    NIfTI has single precision, enough for its own; ITK takes the rounding of another format's
+    origin for another grid.
+    """
+    return ".nii.gz" if Path(path).name.lower().endswith(_NIFTI.endings) else ".nrrd"
+
+
+def check_files(path: str | Path) -> Sound:
+    """Checks a volume's files without reading it.
+
+    Args:
+      path: a file of `FORMATS`, or a folder of DICOM slices.
+
+    Returns:
+      All files that decide what the volume is, the slices of a series in their order; its voxels.
+
+    Raises:
+      DataError: it is missing, of no known format, or not a sound 3-D scalar volume.
+    """
+    path = Path(path)
+    return dicom.check_folder(path) if path.is_dir() else _format(path).check(path)
+
+
+def volume_files(path: str | Path) -> list[Path]:
+    """All files of a volume. Only where a header has to say which they are, they are checked."""
+    path = Path(path)
+    if path.is_dir() or path.suffix.lower() in _HEADERS:
+        return check_files(path).files
+    return [path]
+
+
+def make_reader(path: str | Path) -> sitk.ImageFileReader | sitk.ImageSeriesReader:
+    """A reader of a volume as float32, once its files are known to be sound.
+
+    Raises:
+      DataError: as `check_files`, or ITK finds another volume in them.
+      RuntimeError: ITK cannot make sense of a header.
+    """
+    path, sound = Path(path), check_files(path)
+    if path.is_dir():
+        reader, io = sitk.ImageSeriesReader(), "GDCMImageIO"
+        reader.SetFileNames([str(file) for file in sound.files])
+        # The first slice decides what is allocated; ITK refuses others of another size.
+        _check_header(sound.files[0], io, sound.voxels // len(sound.files))
+    else:
+        reader, io = sitk.ImageFileReader(), _format(path).reader
+        reader.SetFileName(str(path))
+        _check_header(path, io, sound.voxels)
+    reader.SetImageIO(io)
+    reader.SetOutputPixelType(sitk.sitkFloat32)
+    return reader
+
+
+def _check_header(path: Path, io: str, voxels: int) -> None:
+    """Refuses a header in which ITK sees another volume than was found sound, and would allocate.
+
+    A tag that is there twice, for instance, is read by one program and passed over by another.
+    """
+    header = sitk.ImageFileReader()
+    header.SetImageIO(io)
+    header.SetFileName(str(path))
+    header.ReadImageInformation()
+    size, components = header.GetSize(), header.GetNumberOfComponents()
+    if math.prod(size) * components != voxels:
+        found = f"{'x'.join(map(str, size))} with {components} component(s)"
+        raise DataError(f"{path}: its header is ambiguous: expected {voxels} voxels, found {found}")
+
+
+def _format(path: Path) -> Format:
+    name = path.name.lower()
+    found = next((f for f in FORMATS if name.endswith(f.endings)), None)
+    if found is None:
+        raise DataError(
+            f"{path}: expected {', '.join(ENDINGS)} or a folder of DICOM slices, found "
+            + ("another ending" if path.exists() else "no such file")
+        )
+    return found
