@@ -5,64 +5,162 @@ the fields of its settings (`cmda_tf.settings`). Exit codes: 0 success, 1 bad da
 write, 2 bad usage, 130 interrupted.
 """
 
+import difflib
 import os
+import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from absl import app, flags, logging
 
 from cmda_tf.errors import CmdaError, DataError, UsageError
-from cmda_tf.settings import Options, define_flags, from_flags, setting
+from cmda_tf.settings import Settings, define_flags, from_flags, leaves, setting
+
+# What makes a missing thing (`CmdaError.made_by`), as one types it.
+_COMMANDS = {"prepare": "prepare --raw=DIR --prepared=DIR"}
+# Flags that a suggested command has to repeat, where the user gave them.
+_REPEATED = ("flagfile", "runs", "prepared", "source", "target")
+# Where `--flagfile=flags/paper.cfg` is, besides the working folder: in a wheel, in a checkout.
+PACKAGED = (Path(__file__).parent, Path(__file__).parent.parent)
 
 
 @dataclass(frozen=True)
-class Debugging(Options):
+class Debugging(Settings):
     """The flag that every entry point has."""
 
     debug: bool = setting(False, "Show the full traceback of an error.")
 
 
-def run(main: Callable[..., None], *settings: type[Options], arguments: str | None = None) -> None:
+def run(
+    main: Callable[..., None],
+    *settings: type[Settings],
+    phases: Mapping[str, type[Settings]] | None = None,
+    arguments: str | None = None,
+) -> None:
     """Parses the command line, calls `main` with its settings and exits.
 
     Args:
       main: the entry point's body, called with one instance of each class in `settings`; it
         raises `cmda_tf.errors.UsageError` or `DataError` for what the user can fix.
       settings: the settings classes whose fields are this entry point's flags.
+      phases: settings by phase, one of which `--phase` chooses; `main` then gets its instance
+        alone. A flag of another phase is refused on the command line, not in a flagfile, which
+        may be for all phases.
       arguments: what words besides the flags are; `main` then gets a list of them first. None:
         there are to be none.
     """
-    define_flags(*settings, Debugging)
+    define_flags(*settings, *(phases or {}).values(), Debugging)
+    if phases:
+        legal = ", ".join(phases)
+        flags.DEFINE_string("phase", None, f"One of: {legal}.", module_name=sys.argv[0])
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a bare locale prints "?" where it has no character
             stream.reconfigure(errors="replace")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
 
-    def body(argv: list[str]) -> None:
-        sys.exit(_guarded(main, settings, () if arguments is None else (argv[1:],)))
+    def call(words: list[str]) -> None:
+        if phases:
+            return main(chosen_phase(phases, sys.argv[1:]))
+        before = () if arguments is None else (words[1:],)
+        return main(*before, *(from_flags(cls) for cls in settings))
 
-    app.run(body, flags_parser=lambda argv: _parse(argv, arguments is not None))
+    app.run(
+        lambda argv: sys.exit(_guarded(lambda: call(argv))),
+        flags_parser=lambda argv: _parse(argv, arguments is not None),
+    )
+
+
+def chosen_phase(
+    phases: Mapping[str, type[Settings]],
+    words: Sequence[str],
+    flag_values: flags.FlagValues = flags.FLAGS,
+) -> Settings:
+    """The settings of the phase that the parsed flags choose.
+
+    Args:
+      phases: settings by phase.
+      words: the command line; what flagfiles say is not among them.
+      flag_values: the flags, parsed.
+
+    Raises:
+      UsageError: no such phase, or one of the words is a flag of another phase.
+    """
+    phase = flag_values["phase"].value
+    if phase not in phases:
+        legal = ", ".join(phases)
+        raise UsageError(f"--phase: expected one of {legal}; found {phase or 'none'}")
+    own = {name for name, _ in leaves(phases[phase])}
+    for name in map(_flag_name, words):
+        others = [p for p, cls in phases.items() if name in dict(leaves(cls))]
+        if others and name not in own:
+            near = difflib.get_close_matches(str(name), own, 1)
+            hint = f"; did you mean --{near[0]}?" if near else ""
+            raise UsageError(
+                f"--{name}: a flag of --phase={', '.join(others)}, not of --phase={phase}{hint}"
+            )
+    return from_flags(phases[phase], flag_values)
+
+
+def read_flagfiles(words: Sequence[str], within: tuple[Path, ...] = ()) -> list[str]:
+    """The words with what their flagfiles say in the place of each `--flagfile=PATH`.
+
+    A flagfile that is not in the working folder is looked for among those of the package.
+
+    Raises:
+      UsageError: a flagfile is missing, unreadable, or includes itself.
+    """
+    expanded = []
+    for word in words:
+        if not (match := re.fullmatch(r"--?flagfile=(.+)", word)):
+            expanded.append(word)
+            continue
+        path = packaged(match[1])
+        if path in within:
+            raise UsageError(f"--flagfile: {path} includes itself")
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "expected UTF-8 text"
+            raise UsageError(f"--flagfile: {path}: {reason}") from error
+        inner = [line.strip() for line in lines if line.strip() and line.strip()[0] != "#"]
+        expanded += read_flagfiles(inner, (*within, path))
+    return expanded
+
+
+def packaged(path: str | Path) -> Path:
+    """The path, or where it is not there, a file or folder of that name with the package."""
+    places = (Path(path), *(folder / path for folder in PACKAGED))
+    return next((place for place in places if place.exists()), Path(path))
+
+
+def _flag_name(word: str) -> str | None:
+    """The flag that a word sets, `resume` for `--noresume`; None if it is none."""
+    match = re.match(r"--?(\w+)", word)
+    name = match[1] if match else None
+    if name and name not in flags.FLAGS and name.startswith("no"):
+        return name[2:]
+    return name
 
 
 def _parse(argv: Sequence[str], with_arguments: bool = False) -> list[str]:
     """Parses flags; an unknown flag, an illegal value or a stray argument exits with 2."""
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS([argv[0], *read_flagfiles(argv[1:])])
     except flags.Error as error:
         _fail(str(error).splitlines()[0] + " (--help lists the flags)", UsageError.exit_code)
-    except OSError as error:  # a flagfile that cannot be read
-        _fail(f"{error.filename}: {error.strerror}", UsageError.exit_code)
+    except UsageError as error:
+        _fail(str(error), UsageError.exit_code)
     if len(rest) > 1 and not with_arguments:
         _fail(f"unexpected argument {rest[1]!r}; every option is a flag: --name=value", 2)
     return rest
 
 
-def _guarded(
-    main: Callable[..., None], settings: Sequence[type[Options]], before: Sequence[list[str]] = ()
-) -> int:
-    """Runs `main` and turns what it raises into one line and an exit code."""
+def _guarded(body: Callable[[], None]) -> int:
+    """Runs `body` and turns what it raises into one line and an exit code."""
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # progress bars must not be torn by chatter
     # A batch system's stop, or a terminal that is closed: save first. nohup's SIGHUP is ignored.
@@ -70,7 +168,7 @@ def _guarded(
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
     try:
-        main(*before, *(from_flags(cls) for cls in settings))
+        body()
         return 0
     except KeyboardInterrupt as stop:  # a training says more
         print(f"\nstopped; {str(stop) or 'what is finished is kept'}", file=sys.stderr)
@@ -78,17 +176,29 @@ def _guarded(
     except (CmdaError, OSError) as error:
         if flags.FLAGS.debug:
             raise
-        print(f"error: {_one_line(error)}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return getattr(error, "exit_code", DataError.exit_code)
 
 
-def _one_line(error: Exception) -> str:
-    """The error's message without line breaks; an OSError names its file."""
+def one_line(error: Exception) -> str:
+    """The error's message without line breaks, in the words of the command line.
+
+    An OSError names its file; a parameter is called as its flag; of what is missing the command
+    that makes it is told, with the flags of this command line that it must share.
+    """
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+    text = " ".join(str(error).split())
+    name, colon, _ = text.partition(":")
+    if isinstance(error, UsageError) and colon and name in flags.FLAGS:
+        text = f"--{text}"
+    if made_by := getattr(error, "made_by", None):
+        command = _COMMANDS.get(made_by, f"train --phase={made_by}")
+        given = [w for w in sys.argv[1:] if _flag_name(w) in _REPEATED and made_by != "prepare"]
+        text += f"; this makes it: {' '.join(['python -m cmda_tf.' + command, *given])}"
+    return text
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int) -> Any:
     print(f"error: {message}", file=sys.stderr)
     sys.exit(code)

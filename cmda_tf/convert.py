@@ -1,19 +1,19 @@
 """`python -m cmda_tf.convert --prepared=DIR --out=RELEASE`: data as the authors' programs read it.
 
-With `--release=DIR --out=PREPARED` records and test volumes become prepared data. What the form of
-the release cannot carry is told by `cmda_tf/release2018/conversion.py`. A release needs no conversion to
-be used here: `--prepared` of all commands takes it as it is.
+With `--release=DIR --out=PREPARED` records and test volumes become prepared data. What the form
+of the release cannot carry is told by `cmda_tf/release2018/conversion.py`. A release needs no
+conversion to be used here: `--prepared` of all commands takes it as it is.
 """
 
 from dataclasses import dataclass
 
 from cmda_tf import cli
 from cmda_tf.errors import UsageError
-from cmda_tf.settings import Options, setting
+from cmda_tf.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class ConvertSettings(Options):
+class ConvertSettings(Settings):
     """The flags of `python -m cmda_tf.convert`."""
 
     prepared: str | None = setting(None, "Prepared data to write as records and test volumes.")
@@ -26,15 +26,15 @@ def main(settings: ConvertSettings) -> None:
     if (settings.prepared is None) == (settings.release is None):
         raise UsageError("expected either --prepared=DIR or --release=DIR")
     if settings.out is None:
-        raise UsageError("--out: expected a folder, found none")
+        raise UsageError("out: expected a folder, found none")
     from cmda_tf.data.prepared import read_prepared
     from cmda_tf.release2018.conversion import from_release, to_release
-    from cmda_tf.release2018.dataset import open_dataset
+    from cmda_tf.release2018.dataset import open_release
 
     if settings.prepared is not None:
         to_release(read_prepared(settings.prepared), settings.out)
     else:
-        from_release(open_dataset(settings.release), settings.out)
+        from_release(open_release(settings.release), settings.out)
     print(f"written to {settings.out}")
 
 

@@ -1,10 +1,24 @@
-"""The two kinds of error a user can cause, each with the exit code of the command line."""
+"""The two kinds of error a user can cause, each with the exit code of the command line.
+
+The package's functions know parameters, not flags or commands. A message that is about a
+parameter begins with its name and a colon (`depth: expected ...`); `made_by` says what makes a
+missing thing. `cmda_tf.cli` turns both into what to type.
+"""
 
 
 class CmdaError(Exception):
-    """Base of all errors that are reported in one line, without a traceback."""
+    """Base of all errors that are reported in one line, without a traceback.
+
+    Args:
+      message: one line: what it is about, what was expected and what was found.
+      made_by: what would make the thing that is missing: `prepare`, or a phase of training.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str, made_by: str | None = None):
+        super().__init__(message)
+        self.made_by = made_by
 
 
 class DataError(CmdaError):

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from cmda_tf import cli
 from cmda_tf.errors import UsageError
-from cmda_tf.settings import Options, setting
+from cmda_tf.settings import Settings, setting
 
 FORMATS = ("saved_model", "onnx")
 
 
 @dataclass(frozen=True)
-class ExportSettings(Options):
+class ExportSettings(Settings):
     """The flags of `python -m cmda_tf.export`."""
 
     model: str | None = setting(None, "Folder of a finished run, such as runs/adapt_d13.")
@@ -32,10 +32,10 @@ def main(settings: ExportSettings) -> None:
     """Exports a run."""
     for name in ("model", "out"):
         if getattr(settings, name) is None:
-            raise UsageError(f"--{name}: a folder is required")
+            raise UsageError(f"{name}: a folder is required")
     out = Path(settings.out)
     if out.exists():
-        raise UsageError(f"--out: {out} is there already; expected a new folder")
+        raise UsageError(f"out: {out} is there already; expected a new folder")
     from cmda_tf.inference.exported import write_onnx, write_saved_model
     from cmda_tf.inference.trained import load_run
 

@@ -2,8 +2,8 @@
 
 Prints what each file is (size, spacing, orientation, intensities, label codes), writes the same
 as CSV beside the description, and guesses modalities, structures and how files are called: see
-`cmda_tf.data.description` for the description, which is yours to edit. Files that cannot be read are
-listed and left out. A folder in the MM-WHS layout needs no description and gets none.
+`cmda_tf.data.description` for the description, which is yours to edit. Files that cannot be read
+are listed and left out. A folder in the MM-WHS layout needs no description and gets none.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from tqdm import tqdm
 from cmda_tf import cli
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.files import write_json, write_text
-from cmda_tf.settings import Options, setting
+from cmda_tf.settings import Settings, setting
 from cmda_tf.survey.guess import describe, is_mmwhs
 from cmda_tf.survey.volumes import Volume, classify, find_volumes, survey, to_csv, to_text
 from cmda_tf.volumes.formats import ENDINGS
 
 
 @dataclass(frozen=True)
-class InitSettings(Options):
+class InitSettings(Settings):
     """The flags of `python -m cmda_tf.init`."""
 
     raw: str | None = setting(None, "Folder of raw volumes.")
@@ -35,12 +35,12 @@ class InitSettings(Options):
 def main(settings: InitSettings) -> None:
     """Looks, prints, writes."""
     if not settings.raw:
-        raise UsageError("--raw: a folder is required")
+        raise UsageError("raw: a folder is required")
     raw, out = Path(settings.raw), Path(settings.out)
     report = out.with_name(f"{out.stem}_report.csv")
     for path in (out, report):
         if path.exists() and not settings.overwrite:
-            raise UsageError(f"--out: {path} is there already; --overwrite replaces it")
+            raise UsageError(f"out: {path} is there already; --overwrite replaces it")
     volumes = _look(raw)
     print(to_text(volumes))
     write_text(report, to_csv(volumes))

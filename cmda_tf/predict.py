@@ -14,11 +14,11 @@ from pathlib import Path
 from cmda_tf import cli
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.files import locked
-from cmda_tf.settings import Options, setting
+from cmda_tf.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class PredictSettings(Options):
+class PredictSettings(Settings):
     """The flags of `python -m cmda_tf.predict`."""
 
     model: str | None = setting(None, "Folder of a finished run, such as runs/adapt_d13.")
@@ -40,7 +40,7 @@ class PredictSettings(Options):
 def main(images: list[str], settings: PredictSettings) -> None:
     """Segments the images one after another."""
     if settings.model is None:
-        raise UsageError("--model: expected the folder of a finished run, found none")
+        raise UsageError("model: expected the folder of a finished run, found none")
     out = Path(settings.out)
     names = _names(images, out)
     center = _center(settings.center)
@@ -92,7 +92,7 @@ def _names(images: list[str], out: Path) -> dict[str, str]:
     for path in images:
         if out.resolve() in (Path(path).resolve(), Path(os.path.abspath(path)).parent.resolve()):
             raise UsageError(
-                f"--out: {path} lies in {out}, where its label may lie as well and would be "
+                f"out: {path} lies in {out}, where its label may lie as well and would be "
                 "replaced; expected another folder"
             )
         if (name := stem(path)) in names:
@@ -110,7 +110,7 @@ def _center(value: str) -> str | tuple[float, ...]:
     except ValueError:
         point = ()
     if len(point) != 3:
-        raise UsageError(f"--center: expected image, model or x,y,z in mm; found {value!r}")
+        raise UsageError(f"center: expected image, model or x,y,z in mm; found {value!r}")
     return point
 
 

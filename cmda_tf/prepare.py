@@ -1,26 +1,25 @@
 """Prepares raw volumes for training: python -m cmda_tf.prepare --raw=DIR --prepared=DIR
 
 Reads volumes in the MM-WHS layout (`cmda_tf.data.layout`), or as `--dataset` describes
-(`cmda_tf.data.description`), and writes one store per subject and `manifest.json`. A second run redoes
-only what changed.
+(`cmda_tf.data.description`), and writes one store per subject and `manifest.json`. A second run
+redoes only what changed.
 """
 
 from dataclasses import dataclass
 
 from cmda_tf import cli
+from cmda_tf.data.dataset import Dataset
 from cmda_tf.data.description import read_description
-from cmda_tf.data.preparation import prepare
-from cmda_tf.data.prepared import Dataset
-from cmda_tf.data.subjects import MAX_SIZE
+from cmda_tf.data.preparation import PreparationSettings, prepare
 from cmda_tf.errors import UsageError
-from cmda_tf.settings import Options, setting
+from cmda_tf.settings import Settings, part, setting
 
 # Nearest-neighbor sampling alone changes a structure's volume by some per cent at 3.5 mm.
 MIN_LABEL_INSIDE = 0.95
 
 
 @dataclass(frozen=True)
-class PrepareSettings(Options):
+class PrepareSettings(Settings):
     """The flags of `python -m cmda_tf.prepare`; the defaults are the paper's setting."""
 
     raw: str | None = setting(None, "Folder of raw volumes.")
@@ -28,28 +27,18 @@ class PrepareSettings(Options):
     dataset: str | None = setting(
         None, "JSON file that describes the raw folder. Default: the heart in the MM-WHS layout."
     )
-    size: int = setting(256, "Voxels per side of the prepared grid.", minimum=16, maximum=MAX_SIZE)
-    spacing_mm: float = setting(1.0, "Its isotropic voxel spacing.", minimum=0.1, maximum=20)
-    center_on_labels: tuple[str, ...] = setting(
-        ("mr",),
-        "Domains whose grid is centered on the labeled structures instead of on the volume; "
-        "a target modality's labels are for evaluation only and should not move its images.",
-    )
-    test_ids: tuple[str, ...] = setting(
-        (), "Subjects to hold out, such as ct_train_1003; replaces the rule of their modality."
-    )
-    workers: int = setting(2, "Processes that prepare subjects side by side.", minimum=1)
+    preparation: PreparationSettings = part(PreparationSettings)
 
 
 def main(settings: PrepareSettings) -> None:
     """Prepares the raw folder and says what is there now."""
-    values = settings.to_dict()
     for name in ("raw", "prepared"):
-        if not values[name]:
-            raise UsageError(f"--{name}: a folder is required")
-    if settings.dataset is not None:
-        values["dataset"] = read_description(settings.dataset)
-    dataset = prepare(**values)
+        if not getattr(settings, name):
+            raise UsageError(f"{name}: a folder is required")
+    description = settings.dataset and read_description(settings.dataset)
+    dataset = prepare(
+        settings.raw, settings.prepared, description=description, **vars(settings.preparation)
+    )
     for line in [*_counts(dataset), *_warnings(dataset)]:
         print(line)
 

@@ -56,7 +56,7 @@ def dataset_without_target_labels(tmp_path_factory):
 @pytest.fixture(scope="session")
 def config():
     """The configuration of a tiny network."""
-    from cmda_tf.models.blocks import ModelConfig
+    from cmda_tf.models.settings import ModelConfig
 
     return ModelConfig(size=SIZE, width=0.0625)
 
@@ -90,18 +90,19 @@ def untraced():
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory, dataset, untraced):
     """Settings of tiny phases; `tiny(cls, **changes)`. All share a folder with a source run."""
-    from cmda_tf.old_settings import AdaptSettings, SourceSettings
+    from cmda_tf.settings import leaves
+    from cmda_tf.training.phases import SourcePhase
     from cmda_tf.training.supervised import train_segmenter
 
     runs = tmp_path_factory.mktemp("runs")
+    usual = {"prepared": str(dataset.folder), "runs": str(runs), "width": 0.0625, "batch": 2}
+    # The last snapshot: any other criterion may choose the DAM of the start.
+    usual |= {"warmup_updates": 2, "joint_updates": 2, "critic_updates": 1, "select": "last"}
+    usual |= {"log_every": 1}
 
     def settings(cls, **changes):
-        common = {"prepared": str(dataset.folder), "runs": str(runs), "width": 0.0625, "batch": 2}
-        if cls is AdaptSettings:
-            # The last snapshot: any other criterion may choose the DAM of the start.
-            common |= {"warmup_updates": 2, "joint_updates": 2, "critic_updates": 1}
-            common |= {"select": "last"}
-        return cls(**{**common, "log_every": 1, **changes})
+        own = {name for name, _ in leaves(cls)}
+        return cls.of(**{name: usual[name] for name in usual if name in own} | changes)
 
-    untraced(train_segmenter, "source", settings(SourceSettings, steps=3), dataset)
+    untraced(train_segmenter, settings(SourcePhase, steps=3), dataset)
     return settings

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cmda_tf.data.layout import Source
+from cmda_tf.data.layout import RawSubject
 from cmda_tf.data.prepared import MODALITY_NAME
 from cmda_tf.data.structures import Structures
 from cmda_tf.errors import DataError
@@ -38,7 +38,7 @@ _KEYS = {"structures", "background_codes", "columns", "modalities"}
 
 
 @dataclass(frozen=True)
-class Domain:
+class ModalityFiles:
     """Where the subjects of a modality are.
 
     Attributes:
@@ -74,10 +74,10 @@ class DatasetDescription:
     """A description: what is labeled, and where each modality's files are."""
 
     structures: Structures
-    modalities: tuple[Domain, ...]
+    modalities: tuple[ModalityFiles, ...]
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Dataset":
+    def from_dict(cls, values: Mapping[str, Any]) -> "DatasetDescription":
         """The description in JSON values.
 
         Raises:
@@ -95,7 +95,7 @@ class DatasetDescription:
                     f"modality {name}: expected a list of names as test, not {test!r:.80}"
                 )
             test = tuple(map(str, test))
-            modalities.append(Domain(name, entry["image"], entry.get("label"), test))
+            modalities.append(ModalityFiles(name, entry["image"], entry.get("label"), test))
         if not modalities:
             raise ValueError("expected at least one modality")
         return cls(Structures.from_dict(values), tuple(modalities))
@@ -115,7 +115,7 @@ def read_description(path: str | Path) -> DatasetDescription:
         raise DataError(f"{path}: not a description of a data set ({reason})") from error
 
 
-def find_described(raw: str | Path, description: DatasetDescription) -> list[Source]:
+def find_described(raw: str | Path, description: DatasetDescription) -> list[RawSubject]:
     """All subjects of a described raw folder, by modality and name.
 
     Raises:
@@ -136,7 +136,7 @@ def held_out(description: DatasetDescription) -> tuple[str, ...]:
     return tuple(_subject_id(d.name, name) for d in description.modalities for name in d.test)
 
 
-def subjects(raw: Path, modality: Domain, names: Sequence[str]) -> list[Source]:
+def subjects(raw: Path, modality: ModalityFiles, names: Sequence[str]) -> list[RawSubject]:
     """The subjects of a modality among the relative paths of `walk`.
 
     Raises:
@@ -150,13 +150,13 @@ def subjects(raw: Path, modality: Domain, names: Sequence[str]) -> list[Source]:
     if missing := [name for name in modality.test if name not in images]:
         raise DataError(f"{raw}: subject {missing[0]!r} is to be held out, but is not there")
     return [
-        Source(_subject_id(modality.name, id), modality.name, image, labels.get(id))
+        RawSubject(_subject_id(modality.name, id), modality.name, image, labels.get(id))
         for id, image in images.items()
     ]
 
 
 def _named(
-    raw: Path, modality: Domain, pattern: str, other: str | None, names: Sequence[str]
+    raw: Path, modality: ModalityFiles, pattern: str, other: str | None, names: Sequence[str]
 ) -> dict[str, Path]:
     """The paths of a modality's images or labels by the subject's name."""
     # Of `{id}.nii.gz` and `{id}_label.nii.gz` the second also fits the first.

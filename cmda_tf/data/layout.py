@@ -33,7 +33,7 @@ FIELD_TEST_IDS = {
 
 
 @dataclass(frozen=True)
-class Source:
+class RawSubject:
     """The raw files of one subject.
 
     Attributes:
@@ -49,7 +49,7 @@ class Source:
     label: Path | None = None
 
 
-def find_sources(raw: str | Path) -> list[Source]:
+def find_sources(raw: str | Path) -> list[RawSubject]:
     """Finds all subjects of a raw folder.
 
     Args:
@@ -74,7 +74,7 @@ def find_sources(raw: str | Path) -> list[Source]:
     return [source for folder in folders for source in _sources_of(folder)]
 
 
-def split_subjects(sources: Sequence[Source], test_ids: Sequence[str] = ()) -> dict[str, str]:
+def split_subjects(sources: Sequence[RawSubject], test_ids: Sequence[str] = ()) -> dict[str, str]:
     """Decides which subjects are held out.
 
     For each modality: the subjects that `test_ids` names; if it names none of the modality, the
@@ -95,7 +95,7 @@ def split_subjects(sources: Sequence[Source], test_ids: Sequence[str] = ()) -> d
     """
     known = {s.id for s in sources}
     if unknown := sorted(set(test_ids) - known):
-        raise UsageError(f"--test_ids: no subject {unknown[0]!r} among the raw volumes")
+        raise UsageError(f"test_ids: no subject {unknown[0]!r} among the raw volumes")
     held_out = set(test_ids)
     for modality in dict.fromkeys(s.modality for s in sources):
         members = [s for s in sources if s.modality == modality]
@@ -104,7 +104,7 @@ def split_subjects(sources: Sequence[Source], test_ids: Sequence[str] = ()) -> d
     return {s.id: "test" if s.id in held_out else "train" for s in sources}
 
 
-def _default_test_ids(modality: str, members: Sequence[Source]) -> set[str]:
+def _default_test_ids(modality: str, members: Sequence[RawSubject]) -> set[str]:
     """The held-out ids of a modality for which nothing is asked."""
     prefix = f"{modality}_train_"
     numbers = {s.id.removeprefix(prefix) for s in members if s.id.startswith(prefix)}
@@ -131,7 +131,7 @@ def _find_folder(raw: Path, name: str) -> Path | None:
     return empty[0] if empty else None
 
 
-def _sources_of(folder: Path) -> list[Source]:
+def _sources_of(folder: Path) -> list[RawSubject]:
     """The subjects of one of `FOLDERS`, by id."""
     pattern = re.compile(rf"({folder.name}_[\w-]+)_(image|label)\.nii(\.gz)?", re.ASCII)
     files: dict[str, dict[str, Path]] = {"image": {}, "label": {}}
@@ -150,7 +150,7 @@ def _sources_of(folder: Path) -> list[Source]:
         raise DataError(f"{folder}: no volumes; expected files named {_expected(folder)}")
     modality = folder.name.split("_")[0]
     images, labels = ({id: _unfolded(p) for id, p in files[k].items()} for k in ("image", "label"))
-    return [Source(id, modality, images[id], labels.get(id)) for id in sorted(images)]
+    return [RawSubject(id, modality, images[id], labels.get(id)) for id in sorted(images)]
 
 
 def _is_volume(path: Path) -> bool:

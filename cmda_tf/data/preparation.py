@@ -21,14 +21,16 @@ from pathlib import Path
 import SimpleITK as sitk
 from tqdm import tqdm
 
+from cmda_tf.data.dataset import LABEL, VOLUME, Entry
 from cmda_tf.data.description import DatasetDescription, find_described, held_out
-from cmda_tf.data.layout import Source, find_sources, split_subjects
-from cmda_tf.data.prepared import Dataset, Entry, write_manifest
+from cmda_tf.data.layout import RawSubject, find_sources, split_subjects
+from cmda_tf.data.prepared import PreparedDataset, write_manifest
 from cmda_tf.data.preprocess import PREPROCESSING_VERSION, preprocess
 from cmda_tf.data.structures import HEART, Structures
-from cmda_tf.data.subjects import STORE_FORMAT, Subject, load_subject, save_subject
+from cmda_tf.data.subjects import MAX_SIZE, STORE_FORMAT, Subject, load_subject, save_subject
 from cmda_tf.errors import DataError
 from cmda_tf.files import make_folder
+from cmda_tf.settings import Settings, setting
 from cmda_tf.volumes.formats import volume_files
 from cmda_tf.volumes.reading import check_same_geometry, read_label, read_volume, to_classes
 
@@ -40,7 +42,7 @@ _STORE_NAME = re.compile(r"(\.tmp\d+_)?[\w-]+\.[0-9a-f]{16}\.npz", re.ASCII)
 class Job:
     """What a worker needs to prepare one subject."""
 
-    source: Source
+    source: RawSubject
     split: str
     folder: Path
     size: int
@@ -49,21 +51,39 @@ class Job:
     structures: Structures
 
 
+@dataclass(frozen=True)
+class PreparationSettings(Settings):
+    """How raw volumes are prepared; the defaults are the paper's setting."""
+
+    key = "preparation"
+    size: int = setting(256, "Voxels per side of the prepared grid.", minimum=16, maximum=MAX_SIZE)
+    spacing_mm: float = setting(1.0, "Its isotropic voxel spacing.", minimum=0.1, maximum=20)
+    center_on_labels: tuple[str, ...] = setting(
+        ("mr",),
+        "Modalities whose grid is centered on the labeled structures instead of on the volume; "
+        "a target modality's labels are for evaluation only and should not move its images.",
+    )
+    test_ids: tuple[str, ...] = setting(
+        (), "Subjects to hold out, such as ct_train_1003; replaces the rule of their modality."
+    )
+    workers: int = setting(2, "Processes that prepare subjects side by side.", minimum=1)
+
+
 def prepare(
     raw: str | Path,
     prepared: str | Path,
-    size: int = 256,
-    spacing_mm: float = 1.0,
-    center_on_labels: Sequence[str] = ("mr",),
-    test_ids: Sequence[str] | None = None,
-    workers: int = 2,
+    size: int = PreparationSettings.size,
+    spacing_mm: float = PreparationSettings.spacing_mm,
+    center_on_labels: Sequence[str] = PreparationSettings.center_on_labels,
+    test_ids: Sequence[str] = PreparationSettings.test_ids,
+    workers: int = PreparationSettings.workers,
     description: DatasetDescription | None = None,
-) -> Dataset:
+) -> PreparedDataset:
     """Prepares all subjects of a raw folder.
 
     Args:
       raw: folder in the MM-WHS layout (`cmda_tf.data.layout`), or as `description` describes.
-      prepared: folder for the stores and the dataset; stores of subjects that are no longer
+      prepared: folder for the stores and the manifest; stores of subjects that are no longer
         in `raw` are removed from it.
       size: voxels per side of the prepared grid.
       spacing_mm: its isotropic spacing.
@@ -74,11 +94,11 @@ def prepare(
       description: description of the raw folder; None for the heart in the MM-WHS layout.
 
     Returns:
-      The manifest, as written.
+      The data set.
 
     Raises:
       DataError: a file or folder is not what it should be; subjects that were prepared before
-        stay, and the dataset is as it was.
+        stay, and the manifest is as it was.
       UsageError: `test_ids` names a subject that is not there.
     """
     sources = find_sources(raw) if description is None else find_described(raw, description)
@@ -93,7 +113,7 @@ def prepare(
     bar = tqdm(results, total=len(jobs), desc="preparing", unit="subject", disable=None)
     by_id = {entry.id: entry for entry in bar}
     entries = tuple(by_id[s.id] for s in sources)
-    dataset = Dataset(folder, size, float(spacing_mm), structures, entries)
+    dataset = PreparedDataset(folder, size, float(spacing_mm), structures, entries)
     write_manifest(dataset)
     _remove_unlisted(dataset)
     return dataset
@@ -117,8 +137,8 @@ def _run(jobs: Sequence[Job], workers: int) -> Iterator[Entry]:
             yield future.result()
     except BrokenProcessPool as error:
         raise DataError(
-            f"{jobs[0].folder}: a worker process died, perhaps for lack of memory; "
-            "--workers=1 needs the least"
+            f"{jobs[0].folder}: a worker process died, perhaps for lack of memory; a single "
+            "worker needs the least"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -141,7 +161,7 @@ def prepare_subject(job: Job) -> Entry:
         "image": _sha256(source.image),
         "label": _sha256(source.label) if source.label else None,
     }
-    centered_on = "label" if job.center_on_label and source.label else "volume"
+    centered_on = LABEL if job.center_on_label and source.label else VOLUME
     decides = [PREPROCESSING_VERSION, STORE_FORMAT, sha256, job.size, job.spacing_mm, centered_on]
     decides.append(sorted(job.structures.code_to_class.items()))
     digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
@@ -157,9 +177,8 @@ def prepare_subject(job: Job) -> Entry:
         split=job.split,
         file=path.name,
         labeled=source.label is not None,
-        raw_spacing_mm=subject.raw.spacing_mm,
-        spacing_mm=float(job.spacing_mm),
         centered_on=centered_on,
+        raw_spacing_mm=subject.raw.spacing_mm,
         intensity_cut=subject.intensity_cut,
         label_inside=subject.label_inside,
         sha256=sha256,
@@ -202,8 +221,8 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _remove_unlisted(dataset: Dataset) -> None:
-    """Removes stores that the dataset does not name; other files are not touched."""
+def _remove_unlisted(dataset: PreparedDataset) -> None:
+    """Removes stores that the manifest does not name; other files are not touched."""
     listed = {entry.file for entry in dataset.entries}
     for path in dataset.folder.iterdir():
         if _STORE_NAME.fullmatch(path.name) and path.name not in listed:

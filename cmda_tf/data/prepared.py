@@ -1,139 +1,119 @@
-"""The list of a prepared folder's subjects: `manifest.json`.
+"""Prepared data: a folder of subjects that `manifest.json` lists.
 
-It is written last and at once, so the stores that it names are always complete.
+The manifest is written last and at once, so the stores that it names are always complete.
 """
 
 import dataclasses
+import hashlib
 import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cmda_tf.data.dataset import LABEL, VOLUME, Dataset, Entry
+from cmda_tf.data.slices import SliceStack, stack_subjects
 from cmda_tf.data.structures import Structures
-from cmda_tf.data.subjects import MAX_SIZE
+from cmda_tf.data.subjects import MAX_SIZE, Subject, load_subject
 from cmda_tf.errors import DataError
 from cmda_tf.files import read_json, write_json
 
 MANIFEST_NAME = "manifest.json"
-MANIFEST_FORMAT = 2
+MANIFEST_FORMAT = 3
 MODALITY_NAME = r"[a-z][a-z0-9_]*"
+# What format 2 called otherwise; what it said besides, the spacing of each entry, all share.
+_RENAMED = {"domain": "modality", "labelled": "labeled", "centred_on": "centered_on"}
+_RENAMED |= {"colour": "color"}
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One prepared subject.
+class PreparedDataset(Dataset):
+    """A folder of `cmda_tf.data.preparation.prepare`."""
 
-    Attributes:
-      id: such as "ct_train_1003".
-      modality: such as "mr".
-      split: "train" or "test". A test subject may lack a label: it is held out all the same.
-      file: its store, a file name within the prepared folder.
-      labeled: whether the store holds a label.
-      raw_spacing_mm: voxel spacing of the raw file along its axes i, j, k.
-      spacing_mm: isotropic spacing of the prepared grid.
-      centered_on: "label" or "volume", whose center is the prepared grid's.
-      intensity_cut: raw intensity at which the histogram was cut.
-      label_inside: share of the structures' volume inside the prepared grid, or None.
-      sha256: checksums of the raw files, {"image": ..., "label": ... or None}.
-      form: what the file is: "store", or in the authors' release "records" or "volume".
-    """
+    def test_subject(self, entry: Entry) -> Subject:
+        """A test subject, with its label."""
+        return self.subject(entry)
 
-    id: str
-    modality: str
-    split: str
-    file: str
-    labeled: bool
-    raw_spacing_mm: tuple[float, float, float]
-    spacing_mm: float
-    centered_on: str
-    intensity_cut: float
-    label_inside: float | None
-    sha256: dict[str, str | None]
-    form: str = "store"
+    def subject(self, entry: Entry, with_label: bool = True) -> Subject:
+        """A subject, once its store is the one that the manifest tells of.
 
+        Args:
+          entry: one of its own.
+          with_label: False leaves the label unread.
 
-@dataclass(frozen=True)
-class PreparedDataset:
-    """All subjects of a prepared folder.
+        Raises:
+          DataError: its file is missing, damaged, or another subject's or another preparation's.
+        """
+        path = self.path(entry)
+        subject = load_subject(path, with_label, self.structures.classes)
+        found = (subject.id, subject.modality, subject.grid.size_ijk)
+        expected = (entry.id, entry.modality, (self.size,) * 3)
+        if found != expected:
+            raise DataError(f"{path}: expected {expected}, as {MANIFEST_NAME} says, found {found}")
+        if with_label and entry.labeled and subject.label is None:
+            raise DataError(f"{path}: expected a label, as {MANIFEST_NAME} says, found none")
+        return subject
 
-    Attributes:
-      folder: the prepared folder.
-      size: voxels per side of every prepared volume.
-      spacing_mm: its isotropic spacing.
-      structures: what the class indices of its labels mean.
-      entries: one for each subject, by modality, then by id.
-    """
+    def checksum(self) -> str:
+        """SHA-256 of the manifest, which has checksums of all raw files."""
+        return hashlib.sha256((self.folder / MANIFEST_NAME).read_bytes()).hexdigest()
 
-    folder: Path
-    size: int
-    spacing_mm: float
-    structures: Structures
-    entries: tuple[Entry, ...]
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """The modalities that have subjects, in the order of the entries."""
-        return tuple(dict.fromkeys(e.modality for e in self.entries))
-
-    def select(self, modality: str, split: str) -> list[Entry]:
-        """The subjects of one modality and split ("train" or "test")."""
-        return [e for e in self.entries if (e.modality, e.split) == (modality, split)]
-
-    def path(self, entry: Entry) -> Path:
-        """The file of a subject's store."""
-        return self.folder / entry.file
+    def _stack(self, entries: list[Entry], with_labels: bool) -> SliceStack:
+        subjects = [self.subject(entry, with_labels) for entry in entries]
+        return stack_subjects(subjects, self.structures.classes, with_labels)
 
 
 def write_manifest(dataset: PreparedDataset) -> None:
-    """Writes `manifest.json` into the dataset's folder."""
+    """Writes `manifest.json` into the data set's folder."""
     values = {
         "format": MANIFEST_FORMAT,
         "size": dataset.size,
         "spacing_mm": dataset.spacing_mm,
         **dataset.structures.to_dict(),
-        "entries": [_without_form(dataclasses.asdict(entry)) for entry in dataset.entries],
+        "entries": [dataclasses.asdict(entry) for entry in dataset.entries],
     }
     write_json(dataset.folder / MANIFEST_NAME, values)
 
 
-def _without_form(values: dict[str, Any]) -> dict[str, Any]:
-    """All that a dataset lists are stores."""
-    del values["form"]
-    return values
-
-
-def read_prepared(prepared: str | Path) -> PreparedDataset:
-    """Reads the dataset of a prepared folder.
+def read_prepared(folder: str | Path) -> PreparedDataset:
+    """Opens a prepared folder by its manifest, of this format or the one before.
 
     Raises:
-      DataError: there is none (the message says which command makes it) or it is damaged.
+      DataError: there is none, or it is damaged.
     """
-    path = Path(prepared) / MANIFEST_NAME
+    path = Path(folder) / MANIFEST_NAME
     if not path.is_file():
-        raise DataError(
-            f"{path}: no such file; python -m cmda_tf.prepare --raw=DIR --prepared={prepared} "
-            "makes it"
-        )
+        raise DataError(f"{path}: no such file", made_by="prepare")
     values = read_json(path)
     try:
-        if values["format"] != MANIFEST_FORMAT:
+        if values["format"] == MANIFEST_FORMAT - 1:
+            values = _renamed(values)
+            for entry in values["entries"]:
+                del entry["spacing_mm"]
+        elif values["format"] != MANIFEST_FORMAT:
             raise ValueError(f"format {values['format']}, this version reads {MANIFEST_FORMAT}")
         entries = tuple(_entry(v) for v in values["entries"])
         size, spacing_mm = values["size"], values["spacing_mm"]
         if not (type(size) is int and 0 < size <= MAX_SIZE and 0 < spacing_mm < math.inf):
             raise ValueError(f"size {size!r:.20}, spacing {spacing_mm!r:.20}")
         structures = Structures.from_dict(values)
-        return PreparedDataset(Path(prepared), size, float(spacing_mm), structures, entries)
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{path}: not a readable dataset ({error}); python -m cmda_tf.prepare makes it again"
-        ) from error
+        return PreparedDataset(Path(folder), size, float(spacing_mm), structures, entries)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: not a readable manifest ({error})", made_by="prepare") from error
+
+
+def _renamed(value: Any) -> Any:
+    """JSON values of format 2 in the words of format 3."""
+    if isinstance(value, dict):
+        return {_RENAMED.get(name, name): _renamed(inner) for name, inner in value.items()}
+    return [_renamed(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _entry(values: dict[str, Any]) -> Entry:
     """An entry from its JSON values; its store must lie in the prepared folder itself."""
-    entry = Entry(**{**values, "raw_spacing_mm": tuple(values["raw_spacing_mm"])})
+    if (raw_mm := values["raw_spacing_mm"]) is not None:
+        values = {**values, "raw_spacing_mm": tuple(raw_mm)}
+    entry = Entry(**values)
     for name in (entry.file, entry.id):  # predictions are named by the latter
         if Path(name).name != name:
             raise ValueError(f"{name!r} is no plain file name")
@@ -141,4 +121,7 @@ def _entry(values: dict[str, Any]) -> Entry:
         raise ValueError(f"{entry.id}: labeled {entry.labeled!r}, not true or false")
     if not re.fullmatch(MODALITY_NAME, entry.modality) or entry.split not in ("train", "test"):
         raise ValueError(f"{entry.id}: modality {entry.modality!r}, split {entry.split!r}")
+    if entry.centered_on not in (LABEL, VOLUME):
+        # Format 2 said "unknown" of what came from the release.
+        entry = dataclasses.replace(entry, centered_on=None)
     return entry

@@ -62,7 +62,7 @@ def save_subject(path: str | Path, subject: Subject) -> None:
     about = {
         "format": STORE_FORMAT,
         "id": subject.id,
-        "modality": subject.modality,
+        "domain": subject.modality,  # as it was called when the format was made
         "grid": subject.grid.to_dict(),
         "raw": subject.raw.to_dict(),
         "intensity_cut": subject.intensity_cut,
@@ -105,7 +105,7 @@ def load_subject(path: str | Path, with_label: bool = True, classes: int = MAX_C
                 raise ValueError(f"label {label.max()} is no class index below {classes}")
         return Subject(
             id=str(about["id"]),
-            modality=str(about["modality"]),
+            modality=str(about["domain"]),
             image=image,
             label=label,
             grid=grid,

@@ -43,7 +43,7 @@ def find_center_mm(
             best, found = volume, middle
     if found is None:
         raise DataError(
-            f"{name}: the model finds none of its structures; --center=x,y,z says where they are"
+            f"{name}: the model finds none of its structures; a point x, y, z says where they are"
         )
     _, again = _foreground(*look(found))
     return found if again is None else again

@@ -12,9 +12,9 @@ from cmda_tf import __version__
 from cmda_tf.data.preprocess import CUT_PERCENTILE
 from cmda_tf.errors import UsageError
 from cmda_tf.files import make_folder, write_json
-from cmda_tf.inference.predictor import load_paths
+from cmda_tf.inference.networks import load_networks
+from cmda_tf.inference.predictor import probabilities
 from cmda_tf.inference.trained import TrainedModel
-from cmda_tf.runs.run import Run
 from cmda_tf.volumes.geometry import LIP_DIRECTION
 
 ABOUT = "cmda_tf.json"
@@ -32,11 +32,11 @@ class Paths(tf.Module):
 
     def _function(self, role: str, spec: tf.TensorSpec) -> tf.types.experimental.GenericFunction:
         @tf.function(input_signature=[spec])
-        def probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        def predict(images: tf.Tensor) -> dict[str, tf.Tensor]:
             logits = self.networks[role](images, training=False)
-            return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))}
+            return {"probabilities": probabilities(logits)}
 
-        return probabilities
+        return predict
 
 
 def write_saved_model(model: TrainedModel, out: Path) -> None:
@@ -57,9 +57,11 @@ def write_onnx(model: TrainedModel, out: Path) -> None:
         import tf2onnx
     except ImportError as error:
         raise UsageError(
-            f'--format=onnx: needs the package tf2onnx, pip install "cmda_tf[onnx]" ({error})'
+            f'format: onnx needs the package tf2onnx, pip install "cmda_tf[onnx]" ({error})'
         ) from error
-    paths = Paths(_in_float32(model.run))
+    # Weights always are float32, and ONNX convolves no bfloat16.
+    config = replace(model.run.config, precision="float32")
+    paths = Paths(load_networks(model.run, config).paths())
     with _new_folder(out) as folder:
         for role, function in paths.functions.items():
             tf2onnx.convert.from_function(
@@ -68,19 +70,13 @@ def write_onnx(model: TrainedModel, out: Path) -> None:
         write_json(folder / ABOUT, _about(model))
 
 
-def _in_float32(run: Run) -> dict[str, tf.keras.Model]:
-    """A run's networks; weights always are float32, and ONNX convolves no bfloat16."""
-    record = {**run.record, "model": {**run.record["model"], "precision": "float32"}}
-    return load_paths(replace(run, record=record))
-
-
 def _about(model: TrainedModel) -> dict:
     """What a program must know to feed the model and to read what it says."""
     return {
         "cmda_tf": __version__,
         "phase": model.run.phase,
-        "source": model.run.record["settings"]["source"],
-        "target": model.run.record["settings"]["target"],
+        "source": model.run.record.source,
+        "target": model.run.record.target,
         "size": model.size,
         "spacing_mm": model.spacing_mm,
         "direction": list(LIP_DIRECTION),

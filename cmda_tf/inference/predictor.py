@@ -1,107 +1,69 @@
-"""Label maps of whole volumes from a finished run, every slice of them.
+"""The one way from slices to predictions: evaluation, choices among snapshots, pseudo labels,
+the foreground filter and segmentation of images all go through it.
 
-Volumes are [k, j, i]; the network sees three consecutive coronal slices k-1, k, k+1 as
-channels, border slices replicated, and labels the middle one.
+Networks see three consecutive coronal slices as channels and label the middle one
+(`cmda_tf.data.slices.neighbor_triples`). Volumes are [k, j, i].
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from cmda_tf.models.segmenter import (
-    all_features,
-    build_dam,
-    build_router,
-    build_segmenter,
-    image_input,
-    path,
-)
-from cmda_tf.runs.run import Run
-from cmda_tf.runs.weights import set_weights
+from cmda_tf.data.slices import SliceStack, as_channels, volume_triples
 
-ROLES = ("target", "source")
 SLICES_PER_BATCH = 16
 
-Predictor = Callable[[np.ndarray], np.ndarray]
+Head = Callable[[tf.Tensor], tf.Tensor]
 
 
-def load_networks(run: Run) -> tuple[tf.keras.Model, tf.keras.Model | None, int]:
-    """A finished run's segmenter, and its DAM and depth; None and 0 where it has none."""
-    segmenter = build_segmenter(run.config)
-    weights, origin = run.weights(), str(run.folder)
-    set_weights(segmenter, weights, origin)
-    depth = run.record["settings"].get("depth", 0)
-    if not depth:
-        return segmenter, None, 0
-    dam = build_dam(run.config, depth, segmenter)
-    set_weights(dam, weights, origin)
-    return segmenter, dam, depth
+def classes(logits: tf.Tensor) -> tf.Tensor:
+    """Logits `[B, H, W, C]` to the likeliest classes, `[B, H, W]` uint8."""
+    return tf.cast(tf.argmax(logits, axis=-1), tf.uint8)
 
 
-def load_paths(run: Run) -> dict[str, tf.keras.Model]:
-    """A run's final models by the role of their images; they share their upper layers.
-
-    Args:
-      run: a finished run of any phase.
-
-    Returns:
-      `source` for the segmenter's own path, `target` for the path through the DAM; a run without
-      a DAM has one path for both. Images `[B, size, size, 3]` to logits
-      `[B, size, size, classes]`.
-    """
-    segmenter, dam, depth = load_networks(run)
-    if dam is None:
-        return dict.fromkeys(ROLES, segmenter)
-    router = build_router(run.config, depth, segmenter, dam)
-    return {role: path(router, role) for role in ROLES}
+def probabilities(logits: tf.Tensor) -> tf.Tensor:
+    """Logits `[B, H, W, C]` to probabilities of the same shape, float32."""
+    return tf.nn.softmax(tf.cast(logits, tf.float32))
 
 
-def load_model(run: Run, role: str) -> tf.keras.Model:
-    """A run's final model for one role of images, `source` or `target`: see `load_paths`."""
-    return load_paths(run)[role]
+def shows_foreground(logits: tf.Tensor) -> tf.Tensor:
+    """Logits `[B, H, W, C]` to whether any pixel is a structure, `[B]` bool."""
+    return tf.reduce_any(tf.argmax(logits, axis=-1) > 0, axis=[1, 2])
 
 
-def feature_model(run: Run, role: str, layer: int) -> tf.keras.Model:
-    """A run's network for one role of images up to a layer.
+class Predictor:
+    """A network in inference mode, applied to any number of slices, batch by batch.
+
+    Its weights are read at each call: those that the network has then.
 
     Args:
-      run, role: as for `load_model`.
-      layer: index of a layer that ends a unit of the topology, such as 13, 21, 25, 31.
-
-    Returns:
-      Images `[B, size, size, 3]` to the layer's feature maps `[B, h, w, C]`.
-
-    Raises:
-      KeyError: no unit ends with this layer.
+      network: images `[B, size, size, 3]` to logits `[B, size, size, C]`.
+      head: what is wanted of the logits.
     """
-    segmenter, dam, depth = load_networks(run)
-    image = image_input(run.config)
-    parts = (None, 0) if role == "source" else (dam, depth)
-    return tf.keras.Model(image, all_features(image, run.config, segmenter, *parts)[layer])
 
+    def __init__(self, network: tf.keras.Model, head: Head):
+        @tf.function(input_signature=[tf.TensorSpec([None, *network.input_shape[1:]])])
+        def predict(images: tf.Tensor) -> tf.Tensor:
+            return head(network(images, training=False))
 
-def predictor(model: tf.keras.Model) -> Predictor:
-    """A function from a normalized volume [K, J, I] to its classes (uint8 [K, J, I])."""
-    return _slice_by_slice(model, lambda x: tf.cast(tf.argmax(x, axis=-1), tf.uint8))
+        self._predict = predict
 
+    def on_inputs(self, inputs: np.ndarray) -> np.ndarray:
+        """The head's output `[N, ...]` for network inputs `[N, size, size, 3]` float32."""
+        starts = range(0, len(inputs), SLICES_PER_BATCH)
+        parts = [self._predict(inputs[s : s + SLICES_PER_BATCH]).numpy() for s in starts]
+        return np.concatenate(parts)
 
-def probability_predictor(model: tf.keras.Model) -> Predictor:
-    """A function from a normalized volume [K, J, I] to probabilities (float32 [K, J, I, C])."""
-    return _slice_by_slice(model, lambda x: tf.nn.softmax(tf.cast(x, tf.float32)))
+    def on_volume(self, volume_kji: np.ndarray) -> np.ndarray:
+        """The head's output `[K, ...]` for every slice of a normalized volume [K, J, I]."""
+        return np.concatenate(list(self._batches(volume_kji, volume_triples(len(volume_kji)))))
 
+    def on_slices(self, stack: SliceStack, index: np.ndarray) -> Iterator[np.ndarray]:
+        """Batch by batch the head's output for slices `index` of a stack."""
+        return self._batches(stack.images, stack.triples[index])
 
-def _slice_by_slice(model: tf.keras.Model, head: Callable[[tf.Tensor], tf.Tensor]) -> Predictor:
-    """A function from a volume to `head` of the model's logits, all slices of it."""
-
-    @tf.function(input_signature=[tf.TensorSpec([None, *model.input_shape[1:]])])
-    def classes(images: tf.Tensor) -> tf.Tensor:
-        return head(model(images, training=False))
-
-    def predict(image_kji: np.ndarray) -> np.ndarray:
-        padded = np.pad(image_kji.astype(np.float32), ((1, 1), (0, 0), (0, 0)), mode="edge")
-        triples = np.stack([padded[:-2], padded[1:-1], padded[2:]], axis=-1)
-        starts = range(0, len(triples), SLICES_PER_BATCH)
-        return np.concatenate([classes(triples[s : s + SLICES_PER_BATCH]).numpy() for s in starts])
-
-    return predict
+    def _batches(self, images: np.ndarray, triples: np.ndarray) -> Iterator[np.ndarray]:
+        for start in range(0, len(triples), SLICES_PER_BATCH):
+            chosen = triples[start : start + SLICES_PER_BATCH]
+            yield self._predict(as_channels(images, chosen)).numpy()

@@ -8,12 +8,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from cmda_tf.data.preprocess import preprocess
-from cmda_tf.data.structures import Structures
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.inference.center import find_center_mm
-from cmda_tf.inference.predictor import ROLES, load_paths, probability_predictor
+from cmda_tf.inference.networks import ROLES, load_networks
+from cmda_tf.inference.predictor import Predictor, probabilities
 from cmda_tf.inference.segmentation import Segmentation, to_segmentation
-from cmda_tf.runs.naming import SETTINGS
+from cmda_tf.runs.record import SETTINGS
 from cmda_tf.runs.run import Run, finished_run
 from cmda_tf.volumes.geometry import Geometry, prepared_grid
 from cmda_tf.volumes.reading import check_image, read_volume
@@ -26,23 +26,20 @@ class TrainedModel:
       run: the run.
       structures: what it segments.
       spacing_mm, size: of the grid it sees, isotropic and cubic.
-      networks: by the role of their images, as `cmda_tf.inference.predictor.load_paths` has them.
+      networks: images to logits by the images' role, `source` or `target`.
 
     Raises:
       DataError: its weights are damaged or not of its networks.
-      LookupError, TypeError, ValueError: its settings are not those of such a run.
+      ValueError: it is of no grid that there can be.
     """
 
     def __init__(self, run: Run):
         self.run = run
-        self.structures = Structures.from_dict(run.record["inputs"]["structures"])
-        self.spacing_mm = float(run.record["inputs"]["spacing_mm"])
+        self.structures = run.record.inputs.structures
+        self.spacing_mm = float(run.record.inputs.spacing_mm)
         self.size = run.config.size
-        found, expected = len(self.structures.members), run.config.classes - 1
-        if found != expected:
-            raise ValueError(f"expected {expected} structures, found {found}")
         prepared_grid((0.0, 0.0, 0.0), self.size, self.spacing_mm)  # refuses what is no grid
-        self.networks = load_paths(run)
+        self.networks = load_networks(run).paths()
 
     def predict(
         self,
@@ -92,7 +89,7 @@ class TrainedModel:
         """
         options = {"size": self.size, "spacing_mm": self.spacing_mm, "center_mm": center_mm}
         subject = preprocess(name, role, image, **options)
-        return subject.grid, self._network(role)(subject.image)
+        return subject.grid, self._predictor(role).on_volume(subject.image)
 
     def _center_mm(self, image, role, center, name) -> Sequence[float] | None:
         """The point that `center` means; None for the middle of the image."""
@@ -111,8 +108,8 @@ class TrainedModel:
         return find_center_mm(image, look, self.size * self.spacing_mm, name)
 
     @functools.cache  # noqa: B019 - a model lives as long as its networks
-    def _network(self, role: str):
-        return probability_predictor(self.networks[role])
+    def _predictor(self, role: str) -> Predictor:
+        return Predictor(self.networks[role], probabilities)
 
 
 def load_run(path: str | Path) -> TrainedModel:
@@ -122,11 +119,10 @@ def load_run(path: str | Path) -> TrainedModel:
       path: the run's folder, such as `runs/adapt_d13`.
 
     Raises:
-      DataError: there is no finished run, a damaged one, or one of an older version without
-        structures.
+      DataError: there is no finished run, a damaged one, or one of an older version.
     """
-    run = finished_run(Path(path), "python -m cmda_tf.train")
+    run = finished_run(path)
     try:
         return TrainedModel(run)
-    except (LookupError, TypeError, ValueError, UsageError) as error:
+    except (ValueError, UsageError) as error:
         raise DataError(f"{run.folder / SETTINGS}: not those of a model ({error})") from error

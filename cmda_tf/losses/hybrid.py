@@ -2,25 +2,25 @@
 
 import tensorflow as tf
 
+from cmda_tf.losses.settings import SegmentationLoss
+
 _EPSILON = 1e-7
 
 
 def hybrid_loss(
     logits: tf.Tensor,
     labels: tf.Tensor,
-    dice_weight: float = 1.0,
+    terms: SegmentationLoss,
     mask: tf.Tensor | None = None,
-    class_weights: bool = True,
 ) -> dict[str, tf.Tensor]:
-    """Class-weighted cross-entropy minus `dice_weight` times the soft Dice.
+    """Class-weighted cross-entropy minus lambda times the soft Dice.
 
     Args:
       logits: `[B, H, W, C]` float32, before the softmax.
       labels: `[B, H, W]` integer classes in 0..C-1.
-      dice_weight: lambda of Eq. 1.
+      terms: lambda of Eq. 1 (`dice_weight`), and whether it has w_c (`class_weights`).
       mask: `[B, H, W]` bool, the pixels that count; the labels of the others may have any
         value. None counts all; where no pixel counts, both terms are 0.
-      class_weights: w_c of Eq. 1; False weighs all classes alike.
 
     Returns:
       Scalars `loss`, `cross_entropy` (>= 0, mean over pixels) and `dice` (0..1).
@@ -29,18 +29,18 @@ def hybrid_loss(
     if mask is not None:
         mask = tf.cast(mask, logits.dtype)[..., tf.newaxis]
         truth *= mask
-    cross_entropy = weighted_cross_entropy(logits, truth, mask, class_weights)
+    cross_entropy = weighted_cross_entropy(logits, truth, mask, terms.class_weights)
     probabilities = tf.nn.softmax(logits)
     dice = soft_dice(probabilities if mask is None else probabilities * mask, truth)
-    loss = cross_entropy - dice_weight * dice
+    loss = cross_entropy - terms.dice_weight * dice
     return {"loss": loss, "cross_entropy": cross_entropy, "dice": dice}
 
 
 def weighted_cross_entropy(
     logits: tf.Tensor,
     truth: tf.Tensor,
-    mask: tf.Tensor | None = None,
-    class_weights: bool = True,
+    mask: tf.Tensor | None,
+    class_weights: bool,
 ) -> tf.Tensor:
     """First term of Eq. 1, with w_c = 1 - the share of class c in the batch; mean over pixels.
 

@@ -4,13 +4,15 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from cmda_tf.data.prepared import Dataset
+from cmda_tf.data.dataset import Dataset
 from cmda_tf.errors import DataError
 from cmda_tf.files import locked, read_json, write_json
 from cmda_tf.model_selection.criteria import CRITERIA, best
 from cmda_tf.model_selection.scoring import Scored, score_snapshots
+from cmda_tf.model_selection.settings import SelectionSettings
 from cmda_tf.model_selection.snapshot_model import SnapshotModel, snapshot_model
-from cmda_tf.runs.run import SELECTION, SETTINGS, SNAPSHOTS, WEIGHTS, Run
+from cmda_tf.runs.record import write_record
+from cmda_tf.runs.run import SELECTION, SNAPSHOTS, WEIGHTS, Run
 from cmda_tf.runs.snapshots import find_snapshots
 
 
@@ -41,34 +43,36 @@ def select(criterion: str, snapshots: list[Scored] | tuple[Scored, ...]) -> Sele
     """
     chosen = best({s.update: s.criteria.get(criterion) for s in snapshots})
     if chosen is None:
-        raise DataError(f"--select={criterion}: no snapshot has a value of it")
+        raise DataError(f"{criterion}: no snapshot has a value of this criterion")
     return Selection(criterion, chosen, tuple(snapshots))
 
 
-def choose_final(run: Run, candidate: SnapshotModel, dataset: Dataset) -> None:
-    """Ends the adaptation: the DAM becomes the snapshot that `--select` asks for.
+def choose_final(run: Run, model: SnapshotModel, dataset: Dataset) -> None:
+    """Ends the adaptation: the DAM becomes the snapshot that the run's settings ask for.
 
     Writes `selection.json`; the run's final model is still to be saved.
     """
     snapshots = find_snapshots(run.folder)
-    selection = select(candidate.settings.select, score_snapshots(candidate, dataset, snapshots))
-    _put(run, candidate, selection)
+    criterion = run.record.part(SelectionSettings).select
+    selection = select(criterion, score_snapshots(model, dataset, snapshots))
+    _load(run, model, selection)
 
 
 def change_choice(run: Run, dataset: Dataset, criterion: str) -> Selection:
     """Makes another snapshot the final model of a finished run, and records it.
 
     As when a run begins, the mark of its being finished goes first: if this is interrupted, the
-    run's own command (`cmda_tf.train --phase=adapt`, with this `--select`) ends it.
+    run's own training, with this criterion, ends it.
     """
     with locked(run.folder):
         selection = select(criterion, read_selection(run).snapshots)
-        candidate = snapshot_model(run, dataset)
+        model = snapshot_model(run, dataset)
         (run.folder / WEIGHTS).unlink()
-        record = {**run.record, "settings": {**run.record["settings"], "select": criterion}}
-        write_json(run.folder / SETTINGS, record)
-        _put(run, candidate, selection)
-        run.finish(candidate.router)
+        chosen = run.record.part(SelectionSettings).changed(select=criterion)
+        settings = {**run.record.settings, SelectionSettings.key: chosen.to_dict()}
+        write_record(run.folder, dataclasses.replace(run.record, settings=settings))
+        _load(run, model, selection)
+        run.finish(model.router)
     return selection
 
 
@@ -121,10 +125,10 @@ def _scored(values: dict[str, Any]) -> Scored:
     return scored
 
 
-def _put(run: Run, candidate: SnapshotModel, selection: Selection) -> None:
+def _load(run: Run, model: SnapshotModel, selection: Selection) -> None:
     """Makes the chosen snapshot the DAM and writes down why."""
     paths = {snapshot.update: snapshot for snapshot in find_snapshots(run.folder)}
-    candidate.restore(paths[selection.chosen])
+    model.load(paths[selection.chosen])
     _write(run, selection)
 
 

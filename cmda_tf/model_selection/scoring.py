@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from cmda_tf.data.prepared import Dataset
-from cmda_tf.data.slices import SliceStack, load_slices
+from cmda_tf.data.dataset import Dataset
+from cmda_tf.data.slices import SliceStack
 from cmda_tf.model_selection import criteria, shapes
 from cmda_tf.model_selection.snapshot_model import SnapshotModel
 from cmda_tf.runs.snapshots import Snapshot
@@ -52,41 +52,41 @@ class Evidence:
 
 
 def score_snapshots(
-    candidate: SnapshotModel, dataset: Dataset, snapshots: Sequence[Snapshot]
+    model: SnapshotModel, dataset: Dataset, snapshots: Sequence[Snapshot]
 ) -> list[Scored]:
-    """Scores each snapshot; the snapshot_model's DAM holds the last of them afterwards.
+    """Scores each snapshot; the model's DAM holds the last of them afterwards.
 
     Args:
-      candidate: of the run.
-      dataset: of the prepared data; of the source its training labels are read, too.
+      model: of the run.
+      dataset: its data; of the source its training labels are read, too.
       snapshots: what to score.
     """
-    evidence = gather_evidence(candidate, dataset)
-    return [score(candidate, evidence, s) for s in tqdm(snapshots, desc="select", unit="snapshot")]
+    evidence = gather_evidence(model, dataset)
+    return [score(model, evidence, s) for s in tqdm(snapshots, desc="select", unit="snapshot")]
 
 
-def gather_evidence(candidate: SnapshotModel, dataset: Dataset) -> Evidence:
+def gather_evidence(model: SnapshotModel, dataset: Dataset) -> Evidence:
     """Predicts with AdaBN and describes the source's labels; everything follows from the seed."""
-    chosen, subjects = spread(candidate.stack)
-    images = candidate.stack.inputs(chosen)
+    chosen, subjects = spread(model.stack)
+    images = model.stack.inputs(chosen)
     total = math.prod(images.shape[:3])
-    generator = np.random.default_rng(candidate.settings.seed)
-    candidate.restore_adabn()
-    source = load_slices(dataset, candidate.settings.source, "train", with_labels=True)
+    generator = np.random.default_rng(model.record.seed)
+    model.load_adabn()
+    source = dataset.slices(model.record.source, "train", with_labels=True)
     labeled, of_subject = spread(source)
     return Evidence(
         images=images,
         subjects=subjects,
         pixels=generator.choice(total, min(PIXELS, total), replace=False, shuffle=False),
-        adabn=_classes(candidate.probabilities(images)),
+        adabn=_classes(model.probabilities(images)),
         source_shapes=shapes.by_subject(source.labels[labeled], of_subject, source.classes),
     )
 
 
-def score(candidate: SnapshotModel, evidence: Evidence, snapshot: Snapshot) -> Scored:
+def score(model: SnapshotModel, evidence: Evidence, snapshot: Snapshot) -> Scored:
     """All criteria of one snapshot, as the model that the run would end with."""
-    metrics = candidate.restore(snapshot)
-    probabilities = candidate.probabilities(evidence.images)
+    metrics = model.load(snapshot)
+    probabilities = model.probabilities(evidence.images)
     classes, count = _classes(probabilities), probabilities.shape[-1]
     vectors = probabilities.reshape(-1, count)[evidence.pixels]
     predicted = shapes.by_subject(classes, evidence.subjects, count)

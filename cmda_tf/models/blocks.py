@@ -1,6 +1,6 @@
-"""The network's building blocks, and the bank their layers come from.
+"""The network's building blocks, and the factory their layers come from.
 
-Every block takes a `LayerFactory` and asks it for layers by name. A bank either makes new layers
+Every block takes a `LayerFactory` and asks it for layers by name. A factory either makes new layers
 (a segmenter, a DAM, a critic) or hands out those of an existing model (the shared upper
 layers), so that one piece of code builds both. Tensors are `[B, H, W, C]`.
 """
@@ -8,60 +8,17 @@ layers), so that one piece of code builds both. Tensors are `[B, H, W, C]`.
 import math
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import tensorflow as tf
 
-from cmda_tf.data.structures import MAX_CLASSES
-from cmda_tf.data.subjects import MAX_SIZE
 from cmda_tf.models.layers import BatchNorm, ChannelPad, PixelShuffle, SymmetricPad
+from cmda_tf.models.settings import ModelConfig
 from cmda_tf.models.topology import UPSAMPLING, Unit
 
 SLOPE = 0.2  # LeakyReLU
 NORM_DECAY = 0.90  # BatchNorm moving statistics
 NORM_EPSILON = 1e-3
 GROUPS = 8
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """What the table of the topology leaves open.
-
-    Attributes:
-      size: height and width of the input image, a multiple of 8.
-      channels: input channels (three consecutive slices).
-      classes: label classes, background included.
-      width: multiplier of all widths; 1 is the paper's network.
-      dropout: rate after each normalized activation; 0 as in the paper.
-      precision: `float32` or `mixed_bfloat16`; weights and logits are float32 in both.
-      seed: of the initial weights; each layer's are a function of it and of the layer's name.
-
-    Raises:
-      ValueError: no network has such a size, or such numbers of channels or classes.
-    """
-
-    size: int = 64
-    channels: int = 3
-    classes: int = 5
-    width: float = 0.5
-    dropout: float = 0.0
-    precision: str = "float32"
-    seed: int = 0
-
-    def __post_init__(self):
-        for name, value, low, high in (
-            ("size", self.size, 2 * UPSAMPLING, MAX_SIZE),
-            ("channels", self.channels, 1, 3),
-            ("classes", self.classes, 2, MAX_CLASSES),
-        ):
-            if type(value) is not int or not low <= value <= high:
-                raise ValueError(f"{name}: expected {low} to {high}, found {value!r:.80}")
-        if self.size % UPSAMPLING:
-            raise ValueError(f"size: expected a multiple of {UPSAMPLING}, found {self.size}")
-
-    def scaled(self, width: int) -> int:
-        """A width of the table times the multiplier, at least 1."""
-        return max(1, round(width * self.width))
 
 
 class LayerFactory:
@@ -103,11 +60,11 @@ class LayerFactory:
         return tf.keras.initializers.GlorotUniform(seed=seed % 2**31)
 
 
-def convolution(x, bank, name, filters, *, size=3, stride=1, dilation=1, symmetric=False):
+def convolution(x, layers, name, filters, *, size=3, stride=1, dilation=1, symmetric=False):
     """A convolution without bias; `symmetric` padding mirrors the border (conv10, output)."""
     if symmetric:
-        x = bank(f"{name}_pad", SymmetricPad, size // 2)(x)
-    return bank(
+        x = layers(f"{name}_pad", SymmetricPad, size // 2)(x)
+    return layers(
         f"{name}_conv",
         tf.keras.layers.Conv2D,
         filters,
@@ -116,70 +73,70 @@ def convolution(x, bank, name, filters, *, size=3, stride=1, dilation=1, symmetr
         dilation_rate=dilation,
         padding="valid" if symmetric else "same",
         use_bias=False,
-        kernel_initializer=bank.initializer(f"{name}_conv"),
+        kernel_initializer=layers.initializer(f"{name}_conv"),
     )(x)
 
 
-def normalize(x, bank, name):
-    """BatchNorm with the paper's decay; in a critic as its bank says."""
-    if bank.norm == "none":
+def normalize(x, layers, name):
+    """BatchNorm with the paper's decay; in a critic as its factory says."""
+    if layers.norm == "none":
         return x
-    if bank.norm == "batch":
-        return bank(f"{name}_norm", BatchNorm, momentum=NORM_DECAY, epsilon=NORM_EPSILON)(x)
+    if layers.norm == "batch":
+        return layers(f"{name}_norm", BatchNorm, momentum=NORM_DECAY, epsilon=NORM_EPSILON)(x)
     # Layer normalization of an image is group normalization with one group.
-    groups = 1 if bank.norm == "layer" else math.gcd(GROUPS, x.shape[-1])
+    groups = 1 if layers.norm == "layer" else math.gcd(GROUPS, x.shape[-1])
     norm = tf.keras.layers.GroupNormalization
-    return bank(f"{name}_norm", norm, groups=groups, epsilon=NORM_EPSILON)(x)
+    return layers(f"{name}_norm", norm, groups=groups, epsilon=NORM_EPSILON)(x)
 
 
-def activate(x, bank, name):
+def activate(x, layers, name):
     """LeakyReLU, then dropout where asked."""
-    x = bank(f"{name}_act", tf.keras.layers.LeakyReLU, SLOPE)(x)
-    if bank.config.dropout:
-        x = bank(f"{name}_drop", tf.keras.layers.Dropout, bank.config.dropout)(x)
+    x = layers(f"{name}_act", tf.keras.layers.LeakyReLU, SLOPE)(x)
+    if layers.config.dropout:
+        x = layers(f"{name}_drop", tf.keras.layers.Dropout, layers.config.dropout)(x)
     return x
 
 
-def conv_norm_act(x, bank, name, filters, **kwargs):
+def conv_norm_act(x, layers, name, filters, **kwargs):
     """Convolution, normalization, activation."""
     return activate(
-        normalize(convolution(x, bank, name, filters, **kwargs), bank, name), bank, name
+        normalize(convolution(x, layers, name, filters, **kwargs), layers, name), layers, name
     )
 
 
-def residual_block(x, bank, name, filters, dilation=1):
+def residual_block(x, layers, name, filters, dilation=1):
     """conv-norm-act-conv-norm, add, act; a narrower shortcut is zero-padded in channels."""
-    h = conv_norm_act(x, bank, f"{name}_1", filters, dilation=dilation)
-    h = convolution(h, bank, f"{name}_2", filters, dilation=dilation)
-    h = normalize(h, bank, f"{name}_2")
+    h = conv_norm_act(x, layers, f"{name}_1", filters, dilation=dilation)
+    h = convolution(h, layers, f"{name}_2", filters, dilation=dilation)
+    h = normalize(h, layers, f"{name}_2")
     if x.shape[-1] < filters:
-        x = bank(f"{name}_shortcut", ChannelPad, filters)(x)
-    return activate(bank(f"{name}_add", tf.keras.layers.Add)([x, h]), bank, name)
+        x = layers(f"{name}_shortcut", ChannelPad, filters)(x)
+    return activate(layers(f"{name}_add", tf.keras.layers.Add)([x, h]), layers, name)
 
 
-def apply_unit(x, bank: LayerFactory, unit: Unit):
+def apply_unit(x, layers: LayerFactory, unit: Unit):
     """Applies one row of the topology table to `x`."""
-    config = bank.config
+    config = layers.config
     if unit.kind == "conv":
-        x = convolution(x, bank, unit.name, config.scaled(unit.width))
+        x = convolution(x, layers, unit.name, config.scaled(unit.width))
     elif unit.kind == "residual":
-        x = residual_block(x, bank, unit.name, config.scaled(unit.width), unit.dilation)
+        x = residual_block(x, layers, unit.name, config.scaled(unit.width), unit.dilation)
     elif unit.kind == "conv_norm_act":
-        x = conv_norm_act(x, bank, unit.name, config.scaled(unit.width))
+        x = conv_norm_act(x, layers, unit.name, config.scaled(unit.width))
     elif unit.kind == "upsample":
         filters = UPSAMPLING**2 * 8 * config.classes
-        x = convolution(x, bank, unit.name, filters, symmetric=True)
-        x = bank(f"{unit.name}_shuffle", PixelShuffle, UPSAMPLING)(x)
+        x = convolution(x, layers, unit.name, filters, symmetric=True)
+        x = layers(f"{unit.name}_shuffle", PixelShuffle, UPSAMPLING)(x)
     else:
-        x = convolution(x, bank, unit.name, config.classes, size=5, symmetric=True)
+        x = convolution(x, layers, unit.name, config.classes, size=5, symmetric=True)
         # Losses and softmax want full precision whatever the policy of the layers below.
-        x = bank("logits", tf.keras.layers.Activation, "linear", dtype="float32")(x)
+        x = layers("logits", tf.keras.layers.Activation, "linear", dtype="float32")(x)
     if unit.pool:
-        x = bank(f"{unit.name}_pool", tf.keras.layers.MaxPooling2D)(x)
+        x = layers(f"{unit.name}_pool", tf.keras.layers.MaxPooling2D)(x)
     return x
 
 
-def apply_units(x, bank: LayerFactory, units: tuple[Unit, ...]) -> dict[int, tf.Tensor]:
+def apply_units(x, layers: LayerFactory, units: tuple[Unit, ...]) -> dict[int, tf.Tensor]:
     """Applies units in order.
 
     Returns:
@@ -187,5 +144,5 @@ def apply_units(x, bank: LayerFactory, units: tuple[Unit, ...]) -> dict[int, tf.
     """
     features = {}
     for unit in units:
-        x = features[unit.last_layer] = apply_unit(x, bank, unit)
+        x = features[unit.last_layer] = apply_unit(x, layers, unit)
     return features

@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from cmda_tf.models.blocks import (
     LayerFactory,
-    ModelConfig,
     apply_units,
     conv_norm_act,
     convolution,
@@ -23,6 +22,7 @@ from cmda_tf.models.blocks import (
 )
 from cmda_tf.models.layers import ArgmaxMask, PixelShuffle
 from cmda_tf.models.segmenter import DAM_PREFIX, image_input
+from cmda_tf.models.settings import ModelConfig
 from cmda_tf.models.topology import NUM_LAYERS, check_taps, unit_ending_at, units_between
 
 CRITIC_WIDTHS = (64, 128, 256, 512, 512)
@@ -140,24 +140,24 @@ def build_feature_paths(
 
 def _critic_input(features: dict, taps: tuple[int, ...], config: ModelConfig, mask: bool):
     """Concatenates tapped features at full resolution, then the mask where asked."""
-    bank = LayerFactory(config)
-    parts = [_to_full_resolution(features[tap], bank, tap) for tap in taps]
+    layers = LayerFactory(config)
+    parts = [_to_full_resolution(features[tap], layers, tap) for tap in taps]
     if mask:
-        parts.append(bank("mask", ArgmaxMask, dtype="float32")(features[NUM_LAYERS]))
+        parts.append(layers("mask", ArgmaxMask, dtype="float32")(features[NUM_LAYERS]))
     if len(parts) == 1:
         return parts[0]
-    return bank("critic_input", tf.keras.layers.Concatenate)(parts)
+    return layers("critic_input", tf.keras.layers.Concatenate)(parts)
 
 
-def _to_full_resolution(x, bank: LayerFactory, tap: int):
+def _to_full_resolution(x, layers: LayerFactory, tap: int):
     """Pixel shuffle where the channels allow it, else bilinear upsampling."""
     factor = unit_ending_at(tap).stride
     if factor == 1:
         return x
     if x.shape[-1] % factor**2 == 0:
-        return bank(f"tap{tap}_shuffle", PixelShuffle, factor)(x)
+        return layers(f"tap{tap}_shuffle", PixelShuffle, factor)(x)
     upsample = tf.keras.layers.UpSampling2D
-    return bank(f"tap{tap}_upsample", upsample, factor, interpolation="bilinear")(x)
+    return layers(f"tap{tap}_upsample", upsample, factor, interpolation="bilinear")(x)
 
 
 def build_critic(
@@ -176,21 +176,21 @@ def build_critic(
       norm: `batch`, `layer`, `group` or `none`.
       prefix: of the layers' names.
     """
-    bank = LayerFactory(config, prefix, norm=norm)
+    layers = LayerFactory(config, prefix, norm=norm)
     features = tf.keras.Input((config.size, config.size, channels), name="features")
     x = features
     first_width = config.scaled(CRITIC_WIDTHS[0])
     if channels > first_width:  # a shortcut can only grow
-        x = convolution(x, bank, "entry", first_width)
+        x = convolution(x, layers, "entry", first_width)
     for index, (width, stride) in enumerate(zip(CRITIC_WIDTHS, critic_strides(config.size)), 1):
-        x = residual_block(x, bank, f"block{index}", config.scaled(width))
-        x = conv_norm_act(x, bank, f"down{index}", config.scaled(width), stride=stride)
-    x = conv_norm_act(x, bank, "down6", config.scaled(CRITIC_WIDTHS[-1]), stride=2)
-    x = bank("flatten", tf.keras.layers.Flatten)(x)
-    x = bank("features32", tf.keras.layers.Activation, "linear", dtype="float32")(x)
-    glorot = bank.initializer("score")
+        x = residual_block(x, layers, f"block{index}", config.scaled(width))
+        x = conv_norm_act(x, layers, f"down{index}", config.scaled(width), stride=stride)
+    x = conv_norm_act(x, layers, "down6", config.scaled(CRITIC_WIDTHS[-1]), stride=2)
+    x = layers("flatten", tf.keras.layers.Flatten)(x)
+    x = layers("features32", tf.keras.layers.Activation, "linear", dtype="float32")(x)
+    glorot = layers.initializer("score")
     dense = tf.keras.layers.Dense
-    score = bank("score", dense, 1, use_bias=False, kernel_initializer=glorot, dtype="float32")(x)
+    score = layers("score", dense, 1, use_bias=False, kernel_initializer=glorot, dtype="float32")(x)
     return tf.keras.Model(features, score, name=f"{prefix}critic")
 
 

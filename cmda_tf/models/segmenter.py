@@ -6,7 +6,8 @@ All are Keras functional models made from the table in `topology`. Images are
 
 import tensorflow as tf
 
-from cmda_tf.models.blocks import LayerFactory, ModelConfig, apply_units
+from cmda_tf.models.blocks import LayerFactory, apply_units
+from cmda_tf.models.settings import ModelConfig
 from cmda_tf.models.topology import NUM_LAYERS, check_depth, units_between
 
 DAM_PREFIX = "dam_"

@@ -20,7 +20,8 @@ class Unit:
       stage: the stage it belongs to, such as `rm3`.
       kind: `conv` (bare 3x3), `residual`, `conv_norm_act`, `upsample` (3x3 to 64 times the
         width, pixel shuffle by 8) or `output` (5x5).
-      width: channels of its output, before the width multiplier; None for one channel per class (`output`) and 8 per class (`upsample`).
+      width: channels of its output, before the width multiplier; None for one channel per class
+        (`output`) and 8 per class (`upsample`).
       last_layer: index of its last convolution layer.
       dilation: of its 3x3 convolutions.
       pool: whether a 2x2 max-pooling follows.
@@ -93,7 +94,7 @@ def check_depth(depth: int) -> int:
     """
     if depth not in LEGAL_DEPTHS:
         legal = ", ".join(map(str, LEGAL_DEPTHS))
-        raise UsageError(f"--depth: {depth} does not end a block; legal depths: {legal}")
+        raise UsageError(f"depth: {depth} does not end a block; legal depths: {legal}")
     return depth
 
 
@@ -106,5 +107,5 @@ def check_taps(taps: tuple[int, ...]) -> tuple[int, ...]:
     wrong = [t for t in taps if t not in TAPPABLE_LAYERS]
     if wrong or not taps or len(set(taps)) != len(taps):
         legal = ", ".join(map(str, TAPPABLE_LAYERS))
-        raise UsageError(f"--taps: expected distinct layers of {legal}; found {list(taps)}")
+        raise UsageError(f"taps: expected distinct layers of {legal}; found {list(taps)}")
     return tuple(sorted(taps))

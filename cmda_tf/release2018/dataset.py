@@ -1,122 +1,86 @@
-"""`--prepared`: a folder of `cmda_tf.prepare`, or one in the form of the authors' release.
+"""The authors' release as a data set that models train on.
 
-The release's records train and its test volumes test; its validation records, by whose labels the
-authors' programs chose checkpoints, are left alone. It tells no voxel spacing: the paper's 1 mm is
-taken, and surface distances in millimeters rest on that.
+Its records train and its test volumes test; its validation records, by whose labels the authors'
+programs chose checkpoints, are left alone. It tells no voxel spacing: the paper's 1 mm is taken,
+and surface distances in millimeters rest on that. Its images were cropped by their labels before
+they were published, but nothing in it says so: what they are centered on is unknown.
 """
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from cmda_tf.data.prepared import MANIFEST_NAME, Dataset, Entry, read_prepared
+from cmda_tf.data.dataset import Dataset, Entry
+from cmda_tf.data.slices import SliceStack, stack_triples
 from cmda_tf.data.structures import HEART
-from cmda_tf.data.subjects import Subject, load_subject
+from cmda_tf.data.subjects import Subject
 from cmda_tf.errors import DataError
 from cmda_tf.release2018.folder import find_records, read_test_volume, test_volume_size
 from cmda_tf.volumes.geometry import LIP_DIRECTION, Geometry
 
 SPACING_MM = 1.0
-_FORMS = {"train": "records", "test": "volume"}
+SPLITS = ("train", "test")
 
 
-def open_dataset(folder: str | Path) -> Dataset:
-    """What `--prepared` names.
+@dataclass(frozen=True)
+class Release2018(Dataset):
+    """A folder of records and test volumes. A training entry is a file of records."""
+
+    def test_subject(self, entry: Entry) -> Subject:
+        """A test subject, with its label."""
+        arrays = read_test_volume(self.path(entry), self.structures.classes, self.size)
+        image, label = (np.moveaxis(array, -1, 0) for array in arrays)
+        grid = unplaced_grid((self.size,) * 3, self.spacing_mm)
+        return Subject(entry.id, entry.modality, image, label, grid, grid)
+
+    def checksum(self) -> str:
+        """SHA-256 of names and sizes of its files."""
+        files = [(entry.file, self.path(entry).stat().st_size) for entry in self.entries]
+        return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+
+    def _stack(self, entries: list[Entry], with_labels: bool) -> SliceStack:
+        from cmda_tf.release2018.records import read_records  # TensorFlow is needed from here on
+
+        classes, paths = self.structures.classes, [self.path(entry) for entry in entries]
+        return stack_triples(*read_records(paths, classes, self.size, with_labels), classes)
+
+
+def open_release(folder: str | Path) -> Release2018:
+    """Opens a folder of records and test volumes, or of either.
 
     Raises:
-      DataError: there is neither a dataset nor a record file or test volume, or one is damaged.
+      DataError: there is no training record and no test volume, or one is damaged.
     """
     folder = Path(folder)
-    if (folder / MANIFEST_NAME).is_file() or not folder.is_dir():
-        return read_prepared(folder)
-    try:
-        found = find_records(folder)
-    except DataError as error:
-        raise DataError(
-            f"{folder}: neither {MANIFEST_NAME} (python -m cmda_tf.prepare --raw=DIR "
-            f"--prepared={folder} makes it) nor published records: {error}"
-        ) from error
     entries = [
-        _entry(folder, path, modality, split)
-        for modality, splits in found.items()
-        for split in _FORMS
+        Entry(
+            id=path.stem if split == "test" else path.relative_to(folder).as_posix(),
+            modality=modality,
+            split=split,
+            file=path.relative_to(folder).as_posix(),
+            labeled=True,
+        )
+        for modality, splits in find_records(folder).items()
+        for split in SPLITS
         for path in splits.get(split, ())
     ]
     if not entries:
         raise DataError(f"{folder}: holds validation records alone")
-    return Dataset(folder, _size(folder, entries), SPACING_MM, HEART, tuple(entries))
+    return Release2018(folder, _size(folder, entries), SPACING_MM, HEART, tuple(entries))
 
 
-def load_prepared(dataset: Dataset, entry: Entry, with_label: bool = True) -> Subject:
-    """A prepared subject, once its store is the one that the dataset tells of.
-
-    Args:
-      dataset: of the prepared folder.
-      entry: one of its own, of the form "store".
-      with_label: False leaves the label unread.
-
-    Raises:
-      DataError: its file is missing, damaged, or another subject's or another preparation's.
-    """
-    path = dataset.path(entry)
-    subject = load_subject(path, with_label, dataset.structures.classes)
-    found = (subject.id, subject.modality, subject.grid.size_ijk)
-    expected = (entry.id, entry.modality, (dataset.size,) * 3)
-    if found != expected:
-        raise DataError(f"{path}: expected {expected}, as {MANIFEST_NAME} says, found {found}")
-    if with_label and entry.labeled and subject.label is None:
-        raise DataError(f"{path}: expected a label, as {MANIFEST_NAME} says, found none")
-    return subject
-
-
-def load_test_subject(dataset: Dataset, entry: Entry) -> Subject:
-    """A test subject with its label, of either kind of folder.
-
-    Raises:
-      DataError: its file is missing or damaged.
-    """
-    if entry.form == "store":
-        return load_prepared(dataset, entry)
-    classes, path = dataset.structures.classes, dataset.path(entry)
-    image, label = (np.moveaxis(a, -1, 0) for a in read_test_volume(path, classes, dataset.size))
-    grid = Geometry((dataset.size,) * 3, (dataset.spacing_mm,) * 3, (0.0, 0.0, 0.0), LIP_DIRECTION)
-    return Subject(entry.id, entry.modality, image, label, grid, grid)
-
-
-def checksum(dataset: Dataset) -> str:
-    """What tells one folder's content from another's: SHA-256 of the dataset, which has checksums
-    of all files; of a release, names and sizes of its files."""
-    path = dataset.folder / MANIFEST_NAME
-    if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    files = [(entry.file, dataset.path(entry).stat().st_size) for entry in dataset.entries]
-    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
-
-
-def _entry(folder: Path, path: Path, modality: str, split: str) -> Entry:
-    file = path.relative_to(folder).as_posix()
-    return Entry(
-        id=path.stem if split == "test" else file,
-        modality=modality,
-        split=split,
-        file=file,
-        labeled=True,
-        raw_spacing_mm=(SPACING_MM,) * 3,
-        spacing_mm=SPACING_MM,
-        centered_on="unknown",
-        intensity_cut=float("nan"),
-        label_inside=None,
-        sha256={"image": None, "label": None},
-        form=_FORMS[split],
-    )
+def unplaced_grid(size_ijk: tuple[int, int, int], spacing_mm: float) -> Geometry:
+    """The grid of a volume of whose place nothing is known: its first voxel lies at 0, 0, 0."""
+    return Geometry(size_ijk, (spacing_mm,) * 3, (0.0, 0.0, 0.0), LIP_DIRECTION)
 
 
 def _size(folder: Path, entries: list[Entry]) -> int:
     """Height and width of the first file's slices; that all others agree is checked on reading."""
     first = entries[0]
-    if first.form == "volume":
+    if first.split == "test":
         return test_volume_size(folder / first.file)
     from cmda_tf.release2018.records import first_size  # TensorFlow is needed from here on
 

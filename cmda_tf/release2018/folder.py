@@ -1,6 +1,6 @@
 """A folder in the form of the authors' preprocessed release: its files and its test volumes.
 
-    FOLDER/**/mr_train_tfs/mr_train_slice0.tfrecords     slice triples: `cmda_tf.release2018.records`
+    FOLDER/**/mr_train_tfs/mr_train_slice0.tfrecords     slice triples: `records`
     FOLDER/**/ct_val_tfs/ct_val_slice0.tfrecords
     FOLDER/**/ct_1003.npz                                test volume: `arr_0` image, `arr_1` label
 

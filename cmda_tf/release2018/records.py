@@ -1,8 +1,7 @@
 """TFRecord files in the form of the authors' preprocessed release: slice triples with labels.
 
-Here is how records lie in a file; what one holds is in `cmda_tf.release2018.examples`, the release's
-folders and test volumes in `cmda_tf.release2018.folder`. Records do not tell their subject. Their numbers
-in messages count from 1.
+Here is how records lie in a file; what one holds is in `examples`, the release's folders and test
+volumes in `folder`. Records do not tell their subject. Their numbers in messages count from 1.
 """
 
 import os

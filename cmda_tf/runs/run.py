@@ -1,7 +1,7 @@
 """A run: one folder with settings, checkpoints, TensorBoard logs and the final weights.
 
 runs/adapt_d13/
-  settings.json    what was asked for, and by which versions
+  settings.json    what was asked for, and by which versions (`cmda_tf.runs.record`)
   checkpoints/     to resume from; the last one is kept when the run is done
   logs/            TensorBoard
   model.keras      the final model, for Keras of the generation that wrote it
@@ -10,22 +10,22 @@ runs/adapt_d13/
   selection.json   which of them became the final model, and why (cmda_tf.model_selection)
 """
 
+import dataclasses
 import shutil
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tensorflow as tf
-
-import cmda_tf
 from cmda_tf.errors import DataError, UsageError
-from cmda_tf.files import make_folder, read_json, replacing, write_json
-from cmda_tf.models.blocks import ModelConfig
-from cmda_tf.old_settings import PhaseSettings
-from cmda_tf.runs.naming import FREE, SETTINGS, WEIGHTS, read_record, run_folder
-from cmda_tf.runs.weights import load_weights, save_weights
+from cmda_tf.files import make_folder, replacing
+from cmda_tf.models.settings import ModelConfig
+from cmda_tf.runs.record import SETTINGS, RunRecord, read_record, write_record
 
-MODEL, SNAPSHOTS, SELECTION = "model.keras", "snapshots", "selection.json"
+if TYPE_CHECKING:  # who only looks at runs need not wait for it
+    import tensorflow as tf
+
+WEIGHTS, MODEL, SNAPSHOTS, SELECTION = "weights.npz", "model.keras", "snapshots", "selection.json"
 
 
 @dataclass(frozen=True)
@@ -34,85 +34,78 @@ class Run:
 
     Attributes:
       folder: where everything of the run is.
-      record: the content of `settings.json`: phase, settings, model configuration, versions.
+      record: the content of its `settings.json`.
     """
 
     folder: Path
-    record: dict[str, Any]
+    record: RunRecord
 
     @property
     def finished(self) -> bool:
         """Whether the final weights are there; they are written last."""
-        return (self.folder / WEIGHTS).is_file()
+        return is_finished(self.folder)
 
     @property
     def config(self) -> ModelConfig:
         """Configuration of the run's networks."""
-        return ModelConfig(**self.record["model"])
+        return self.record.model
 
     @property
     def phase(self) -> str:
         """`source`, `finetune`, `adabn`, `adapt` or `selftrain`."""
-        return self.record["phase"]
+        return self.record.phase
 
     def weights(self) -> dict[str, Any]:
         """The final weights by name."""
+        from cmda_tf.runs.weights import load_weights
+
         return load_weights(self.folder / WEIGHTS)
 
-    def finish(self, model: tf.keras.Model) -> None:
+    def finish(self, model: "tf.keras.Model") -> None:
         """Writes the final model; the run counts as finished from here on."""
+        from cmda_tf.runs.weights import save_weights
+
         with replacing(self.folder / MODEL) as temporary:
             model.save(temporary)
         save_weights(self.folder / WEIGHTS, model)
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether a folder holds a finished run."""
+    return (folder / WEIGHTS).is_file()
+
+
 def start_run(
-    phase: str, settings: PhaseSettings, config: ModelConfig, inputs: dict[str, Any]
+    folder: Path,
+    record: RunRecord,
+    resume: bool,
+    deciding: Callable[[Mapping[str, Any]], Mapping[str, Any]],
 ) -> Run:
     """Makes the folder of a run, or opens it to be resumed.
 
     Args:
-      phase: the phase's name.
-      settings: of the phase.
-      config: of the networks.
-      inputs: JSON-ready facts that the result depends on (the prepared data, the source run).
+      folder: of the run.
+      record: what is asked for now.
+      resume: go on with what is there; else it is replaced.
+      deciding: settings of the phase, as records hold them, to those that its result depends on.
 
     Raises:
-      UsageError: the folder holds a run of other settings and `--resume` is on.
+      UsageError: the folder holds a run of other settings and is to be resumed.
+      DataError: it holds what is no run.
     """
-    folder = make_folder(run_folder(phase, settings))
-    record = {
-        "phase": phase,
-        "settings": settings.to_dict(),
-        "model": vars(config),
-        "inputs": inputs,
-        "versions": {"cmda_tf": cmda_tf.__version__, "tensorflow": tf.__version__},
-    }
-    if settings.resume and (folder / SETTINGS).is_file():
-        before = _earlier(folder, settings)
-        _check_same(folder, before, record)
-        if (folder / WEIGHTS).is_file():  # which no version since has changed
-            record["versions"] = before.get("versions", record["versions"])
+    make_folder(folder)
+    if resume and (folder / SETTINGS).is_file():
+        try:
+            before = read_record(folder)
+            _check_same(folder, before, record, deciding)
+        except DataError as error:
+            raise DataError(f"{error}; without resuming it is replaced") from error
+        if is_finished(folder):  # which no version since has changed
+            record = dataclasses.replace(record, versions=before.versions)
     else:
         _empty(folder)
-    write_json(folder / SETTINGS, record)
+    write_record(folder, record)
     return Run(folder, record)
-
-
-def _earlier(folder: Path, settings: PhaseSettings) -> dict[str, Any]:
-    """The record of the run in this folder, to be compared with a new one.
-
-    Raises:
-      DataError: it is damaged.
-    """
-    record = read_json(folder / SETTINGS)
-    try:
-        parts = {part: {**record.get(part, {})} for part in ("settings", "model", "inputs")}
-        return {**record, **parts, "settings": settings.completed(parts["settings"])}
-    except (AttributeError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{folder / SETTINGS}: not the settings of a run ({error}); --noresume replaces it"
-        ) from error
 
 
 def open_run(folder: str | Path) -> Run:
@@ -121,51 +114,58 @@ def open_run(folder: str | Path) -> Run:
     Raises:
       DataError: there is no run in this folder.
     """
-    folder = Path(folder)
-    run = Run(folder, read_record(folder))
-    try:
-        for name in ("width", "dropout", "precision", "seed"):
-            if getattr(run.config, name) != run.record["settings"][name]:
-                raise ValueError(f"{name}: the model has another one than the settings")
-    except (LookupError, TypeError, ValueError) as error:
-        raise DataError(f"{folder / SETTINGS}: not the settings of a run ({error})") from error
-    return run
+    return Run(Path(folder), read_record(Path(folder)))
 
 
-def finished_run(folder: Path, command: str) -> Run:
-    """Opens a run that another one builds on.
+def finished_run(folder: str | Path, phase: str = "source") -> Run:
+    """Opens a run that something else builds on.
+
+    Args:
+      folder: of the run.
+      phase: that would make it, to tell where it is missing.
 
     Raises:
-      DataError: it is not there or not finished; the message says which command makes it.
+      DataError: it is not there or not finished.
     """
-    if not (folder / WEIGHTS).is_file():
-        raise DataError(f"{folder}: no finished run here; this makes it: {command}")
+    if not is_finished(Path(folder)):
+        raise DataError(f"{folder}: no finished run here", made_by=phase)
     return open_run(folder)
 
 
-def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+def find_runs(runs: Path) -> Iterator[Run]:
+    """The finished runs of a folder, by name."""
+    for path in sorted(runs.glob(f"*/{SETTINGS}")):
+        if is_finished(path.parent):
+            yield open_run(path.parent)
+
+
+def _check_same(
+    folder: Path,
+    old: RunRecord,
+    new: RunRecord,
+    deciding: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+) -> None:
     """Refuses to go on with a run under other settings, naming the first that differs."""
-    before, after = _what_decides(old), _what_decides(new)
-    # The phase first: two phases differ in many settings, and that is the reason.
-    for name in ("phase", *sorted(before.keys() | after.keys())):
-        if before.get(name) != after.get(name):
+    pairs = [("phase", old.phase, new.phase)]
+    if old.phase == new.phase:  # two phases differ in many settings
+        try:
+            values = [
+                {**deciding(r.settings), **vars(r.model), **r.inputs.deciding()} for r in (old, new)
+            ]
+        except UsageError as error:
+            raise DataError(f"{folder / SETTINGS}: not the settings of a run ({error})") from error
+        pairs += [(k, values[0].get(k), values[1].get(k)) for k in sorted(values[0] | values[1])]
+    for name, before, now in pairs:
+        if before != now:
             raise UsageError(
-                f"{folder} holds a run with {name}={before.get(name)!r}, now it is "
-                f"{after.get(name)!r}; --noresume replaces it, --name=NAME starts another"
+                f"{folder} holds a run with {name}={before!r}, now it is {now!r}; "
+                "without resuming it is replaced, under another name it stays"
             )
-
-
-def _what_decides(record: dict[str, Any]) -> dict[str, Any]:
-    """What a run's result depends on, by name."""
-    parts = ("settings", "model", "inputs")
-    values = {k: v for part in parts for k, v in record.get(part, {}).items() if k not in FREE}
-    return {"phase": record.get("phase"), **values}
 
 
 def _empty(folder: Path) -> None:
     """Removes an earlier run's files, the mark of its being finished first."""
-    (folder / WEIGHTS).unlink(missing_ok=True)
-    for name in (MODEL, SETTINGS, SELECTION):
+    for name in (WEIGHTS, MODEL, SETTINGS, SELECTION):
         (folder / name).unlink(missing_ok=True)
     for name in ("checkpoints", "logs", SNAPSHOTS):
         shutil.rmtree(folder / name, ignore_errors=True)

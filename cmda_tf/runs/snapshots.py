@@ -86,8 +86,5 @@ def find_snapshots(run_folder: Path) -> list[Snapshot]:
     paths = (run_folder / SNAPSHOTS).glob("joint_*.npz")
     found = [Snapshot(int(path.stem.split("_")[1]), path) for path in paths]
     if not found:
-        raise DataError(
-            f"{run_folder / SNAPSHOTS}: no snapshots; "
-            "python -m cmda_tf.train --phase=adapt --noresume keeps them"
-        )
+        raise DataError(f"{run_folder / SNAPSHOTS}: no snapshots; train this run anew to have them")
     return sorted(found, key=lambda snapshot: snapshot.update)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from cmda_tf.data.description import Domain, subjects, walk
-from cmda_tf.data.layout import Source, find_sources
+from cmda_tf.data.description import ModalityFiles, subjects, walk
+from cmda_tf.data.layout import RawSubject, find_sources
 from cmda_tf.data.structures import HEART, MAX_CLASSES
 from cmda_tf.errors import DataError
 from cmda_tf.survey.patterns import candidates
@@ -81,7 +81,8 @@ def describe(
     notes += _off_grid(raw, found, by_name)
     if len(modalities) == 1:
         notes.append(
-            f"only one modality found, {next(iter(modalities))}: adaptation needs a source and a target"
+            f"only one modality found, {next(iter(modalities))}: adaptation needs a source and a "
+            "target"
         )
     used = [by_name[_name(raw, s.label)] for s in found if s.label]
     return {"structures": _structures(raw, used, colors), "modalities": modalities}, notes
@@ -141,7 +142,7 @@ def _choose(
     images: Sequence[Volume],
     labels: Sequence[Volume],
     names: Sequence[str],
-) -> tuple[Domain | None, list[Source]]:
+) -> tuple[ModalityFiles | None, list[RawSubject]]:
     """The first pair of patterns that finds all of a modality's files and no others.
 
     Without such, the pair that finds most; (None, []) if every pair finds a wrong file.
@@ -152,7 +153,7 @@ def _choose(
     for image_pattern in candidates(sorted(wanted[0])):
         for label_pattern in (*label_patterns, None):
             try:
-                modality = Domain(name, image_pattern, label_pattern)
+                modality = ModalityFiles(name, image_pattern, label_pattern)
                 sources = subjects(raw, modality, names)
             except (DataError, ValueError):
                 continue
@@ -188,7 +189,7 @@ def _name(raw: Path, path: Path) -> str:
     return path.relative_to(raw).as_posix() + ("/" if path.is_dir() else "")
 
 
-def _gaps_of(name: str, sources: Sequence[Source]) -> list[str]:
+def _gaps_of(name: str, sources: Sequence[RawSubject]) -> list[str]:
     """A sentence if images of a modality have no label."""
     missing = sum(s.label is None for s in sources)
     if missing == len(sources):
@@ -196,7 +197,7 @@ def _gaps_of(name: str, sources: Sequence[Source]) -> list[str]:
     return [f"{name}: {missing} of {len(sources)} images have no label"] if missing else []
 
 
-def _left_out(raw: Path, volumes: Sequence[Volume], found: Sequence[Source]) -> list[str]:
+def _left_out(raw: Path, volumes: Sequence[Volume], found: Sequence[RawSubject]) -> list[str]:
     """A sentence for each readable volume that the description does not find."""
     there = {_name(raw, path) for s in found for path in (s.image, s.label) if path}
     return [
@@ -206,7 +207,7 @@ def _left_out(raw: Path, volumes: Sequence[Volume], found: Sequence[Source]) -> 
     ]
 
 
-def _off_grid(raw: Path, found: Sequence[Source], by_name: dict[str, Volume]) -> list[str]:
+def _off_grid(raw: Path, found: Sequence[RawSubject], by_name: dict[str, Volume]) -> list[str]:
     """A sentence for each label that `cmda_tf.prepare` would refuse."""
     pairs = [(_name(raw, s.image), _name(raw, s.label)) for s in found if s.label]
     return [

@@ -9,112 +9,115 @@ from typing import Any
 
 import tensorflow as tf
 
-from cmda_tf.data.prepared import Dataset
-from cmda_tf.data.slices import SliceStack, batches, load_slices
+from cmda_tf.data.batches import batches
+from cmda_tf.data.dataset import Dataset
+from cmda_tf.data.slices import SliceStack
+from cmda_tf.inference.foreground import foreground_slices
+from cmda_tf.inference.networks import Networks, trained_segmenter
+from cmda_tf.inference.statistics import measured_batches
 from cmda_tf.model_selection.choice import choose_final
 from cmda_tf.model_selection.snapshot_model import SnapshotModel
-from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.critic import FeaturePaths, build_critic, build_feature_paths
-from cmda_tf.models.segmenter import build_dam, build_router, path
-from cmda_tf.old_settings import AdaptSettings
-from cmda_tf.runs.run import Run, start_run
+from cmda_tf.models.segmenter import build_dam, path
+from cmda_tf.models.settings import ModelConfig
+from cmda_tf.runs.run import Run
 from cmda_tf.runs.snapshots import snapshot_writer
-from cmda_tf.training.loop import Loop
-from cmda_tf.training.networks import (
+from cmda_tf.training.adversarial_networks import (
     AdversarialNetworks,
     Critic,
     make_joint_update,
     make_warmup_step,
 )
-from cmda_tf.training.setup import (
-    augmentation,
-    foreground_only,
-    measured_batches,
-    model_config,
-    previews,
-    run_inputs,
-    seed_everything,
-    source_run,
-    target_slices,
-    trained_segmenter,
-)
+from cmda_tf.training.loop import Loop
+from cmda_tf.training.phases import AdaptPhase
+from cmda_tf.training.previews import previews
+from cmda_tf.training.settings import AdversarialSettings, CriticSettings
+from cmda_tf.training.setup import seed_everything, source_run, start
 from cmda_tf.training.steps import staircase
 
 
-def adapt(settings: AdaptSettings, dataset: Dataset) -> Run:
-    """`--phase=adapt`: trains a DAM of `settings.depth` against the critic, or goes on with it.
+def adapt(settings: AdaptPhase, dataset: Dataset) -> Run:
+    """`--phase=adapt`: trains a DAM against the critic, or goes on with it.
 
     Returns:
       The finished run; its model is the router with both paths.
     """
-    config = model_config(settings, dataset)
-    origin = source_run(settings)
-    run = start_run("adapt", settings, config, run_inputs(dataset, settings.target, origin))
+    init = source_run(settings)
+    run = start(settings, dataset, init)
     if run.finished:
         return run
-    seed_everything(settings)
-    segmenter = trained_segmenter(config, origin)
-    dam = build_dam(config, settings.depth, segmenter)
-    router = build_router(config, settings.depth, segmenter, dam)
-    source = load_slices(dataset, settings.source, "train", with_labels=False)
-    source = foreground_only(settings, source, segmenter)
-    target = foreground_only(settings, target_slices(settings, dataset), segmenter)
-    networks = make_networks(settings, config, segmenter, dam, source)
-    _compete(run, settings, networks, router, source, target)
-    candidate = SnapshotModel(settings, config, segmenter, dam, router, target)
-    choose_final(run, candidate, dataset)
+    seed_everything(settings.compute)
+    segmenter = trained_segmenter(run.config, init)
+    depth, roles = settings.dam.depth, settings.data
+    nets = Networks(run.config, segmenter, build_dam(run.config, depth, segmenter), depth)
+    router = nets.router()
+    source = dataset.slices(roles.source, "train", with_labels=False)
+    target = dataset.target_slices(roles.target)
+    if settings.slices.foreground_only:
+        source, target = (foreground_slices(stack, segmenter) for stack in (source, target))
+    jit_compile = settings.loop.jit_compile
+    trained = make_networks(settings.critic, settings.adversarial, nets, source, jit_compile)
+    _train(run, settings, trained, router, source, target)
+    choose_final(run, SnapshotModel(run.record, nets, router, target), dataset)
     run.finish(router)
     return run
 
 
 def make_networks(
-    settings: AdaptSettings,
-    config: ModelConfig,
-    segmenter: tf.keras.Model,
-    dam: tf.keras.Model,
+    critic: CriticSettings,
+    adversarial: AdversarialSettings,
+    nets: Networks,
     source: SliceStack | None = None,
+    jit_compile: bool = False,
 ) -> AdversarialNetworks:
     """The DAM and new critics, with an optimizer each.
 
     Args:
-      settings: of the phase.
-      config: of the networks.
-      segmenter, dam: the trained segmenter, which is frozen, and the DAM.
-      source: unlabeled source slices, for `settings.standardize_taps`.
+      critic, adversarial: of the phase.
+      nets: the trained segmenter, which is frozen, and the DAM.
+      source: unlabeled source slices, for `critic.standardize_taps`.
+      jit_compile: compile the updates with XLA.
     """
+    config, segmenter, dam, depth = nets.config, nets.segmenter, nets.dam, nets.depth
     segmenter.trainable = False
-    paths = build_feature_paths(config, settings.depth, settings.taps, segmenter, dam)
-    if settings.standardize_taps:
+    paths = build_feature_paths(config, depth, critic.taps, segmenter, dam)
+    if critic.standardize_taps:
         paths = paths.standardized(*source_moments(paths, source))
-    critic = _critic(settings, config, paths.channels, lambda features: features.tapped)
+    make = functools.partial(_critic, critic, adversarial, config)
     mask_critic = None
-    if weight := settings.mask_critic_weight:
+    if weight := critic.mask_critic_weight:
         view = lambda features: tf.nn.softmax(features.logits)  # noqa: E731
-        mask_critic = _critic(settings, config, config.classes, view, weight, "mask_")
-    average = build_dam(config, settings.depth, segmenter) if settings.dam_ema_decay else None
+        mask_critic = make(config.classes, view, weight, "mask_")
     return AdversarialNetworks(
-        paths,
-        dam,
-        _rmsprop(settings, settings.dam_learning_rate, dam),
-        critic,
-        mask_critic,
-        settings.entropy_weight,
-        average,
-        settings.dam_ema_decay,
-        settings.jit_compile,
+        paths=paths,
+        dam=dam,
+        dam_optimizer=_rmsprop(adversarial, adversarial.dam_learning_rate, dam),
+        critic=make(paths.channels, lambda features: features.tapped),
+        mask_critic=mask_critic,
+        entropy_weight=adversarial.entropy_weight,
+        average=build_dam(config, depth, segmenter) if adversarial.dam_ema_decay else None,
+        ema_decay=adversarial.dam_ema_decay,
+        jit_compile=jit_compile,
     )
 
 
-def _critic(settings, config, channels, view, weight=1.0, prefix="") -> Critic:
+def _critic(
+    settings: CriticSettings,
+    adversarial: AdversarialSettings,
+    config: ModelConfig,
+    channels: int,
+    view: Callable,
+    weight: float = 1.0,
+    prefix: str = "",
+) -> Critic:
     """A new critic as the settings ask for."""
     network = build_critic(config, channels, settings.critic_norm, prefix)
-    optimizer = _rmsprop(settings, settings.critic_learning_rate, network)
-    rule = (settings.constraint, settings.clip, settings.penalty)
-    return Critic(network, optimizer, view, weight, *rule)
+    optimizer = _rmsprop(adversarial, adversarial.critic_learning_rate, network)
+    return Critic(network, optimizer, view, settings, weight)
 
 
-def _rmsprop(settings: AdaptSettings, rate: float, model: tf.keras.Model) -> Any:
-    """A player's optimizer.
+def _rmsprop(settings: AdversarialSettings, rate: float, model: tf.keras.Model) -> Any:
+    """An optimizer of the DAM or a critic.
 
     Keras' RMSProp starts its accumulator at zeros with epsilon 1e-7 (TensorFlow 1, which the
     authors used: at ones, 1e-10). With ones the first DAM updates would be some hundred times
@@ -145,60 +148,55 @@ def source_moments(paths: FeaturePaths, source: SliceStack) -> tuple[tf.Tensor, 
     return mean, tf.where(variance > 1e-8, tf.sqrt(tf.maximum(variance, 1e-8)), 1.0)
 
 
-def _compete(
+def _train(
     run: Run,
-    settings: AdaptSettings,
-    networks: AdversarialNetworks,
+    settings: AdaptPhase,
+    nets: AdversarialNetworks,
     router: tf.keras.Model,
     source: SliceStack,
     target: SliceStack,
 ) -> None:
     """Warm-up and joint updates."""
-    loop = Loop(run.folder, **_state(networks))
+    schedule, every, affine = settings.adversarial, settings.loop, settings.affine
+    loop = Loop(run.folder, **_state(nets))
     loop.restore("warmup", "joint")
-    warps = augmentation(settings)
-    warmup_seed, joint_seed = 2 * settings.seed, 2 * settings.seed + 1
-    warmup = make_warmup_step(networks, settings.critic_learning_rate, warps, warmup_seed)
-    pairs = functools.partial(_pairs, source, target, settings.batch, warmup_seed)
-    log_every, checkpoint_every = settings.log_every, settings.checkpoint_every
-    loop.run("warmup", settings.warmup_updates, pairs, warmup, log_every, checkpoint_every)
-    joint = make_joint_update(
-        networks,
-        _learning_rates(settings),
-        settings.critic_updates,
-        warps,
-        joint_seed,
-    )
-    rounds = functools.partial(
-        _rounds, source, target, settings.batch, settings.critic_updates + 1, joint_seed
-    )
-    show = previews(path(router, "target"), target)
-    # A joint update is as long as twenty others, so each is worth an entry.
-    every = settings.joint_checkpoint_every
-    kept = networks.dam if networks.average is None else networks.average
-    keep = snapshot_writer(run.folder, kept, settings.snapshot_every, settings.joint_updates)
+    warmup_seed, joint_seed = 2 * settings.compute.seed, 2 * settings.compute.seed + 1
+    warmup = make_warmup_step(nets, schedule.critic_learning_rate, affine, warmup_seed)
+    pairs = functools.partial(_pairs, source, target, every.batch, warmup_seed)
+    often = every.log_every, every.checkpoint_every
+    loop.run("warmup", schedule.warmup_updates, pairs, warmup, *often)
+    critic_updates = schedule.critic_updates
+    joint = make_joint_update(nets, _learning_rates(schedule), critic_updates, affine, joint_seed)
+    rounds = functools.partial(_rounds, source, target, every.batch, critic_updates + 1, joint_seed)
+    kept = nets.dam if nets.average is None else nets.average
+    total, snapshots = schedule.joint_updates, settings.selection.snapshot_every
+    write_snapshot = snapshot_writer(run.folder, kept, snapshots, total)
     if loop.done("joint") == 0:
-        keep(0, {})
-    loop.run("joint", settings.joint_updates, rounds, joint, 1, every, show, keep)
+        write_snapshot(0, {})
+    # A joint update is as long as twenty others, so each is worth an entry.
+    often, images = (1, schedule.joint_checkpoint_every), previews(path(router, "target"), target)
+    loop.run("joint", total, rounds, joint, *often, images, write_snapshot)
 
 
-def _state(networks: AdversarialNetworks) -> dict[str, Any]:
+def _state(nets: AdversarialNetworks) -> dict[str, Any]:
     """What decides the next update, for the checkpoints."""
-    state = {"dam": networks.dam, "dam_optimizer": networks.dam_optimizer}
-    state |= {"critic": networks.critic.network, "critic_optimizer": networks.critic.optimizer}
-    if mask_critic := networks.mask_critic:
+    state = {"dam": nets.dam, "dam_optimizer": nets.dam_optimizer}
+    state |= {"critic": nets.critic.network, "critic_optimizer": nets.critic.optimizer}
+    if mask_critic := nets.mask_critic:
         state |= {"mask_critic": mask_critic.network, "mask_optimizer": mask_critic.optimizer}
-    if networks.average is not None:
-        state["average"] = networks.average
+    if nets.average is not None:
+        state["average"] = nets.average
     return state
 
 
-def _learning_rates(settings: AdaptSettings) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+def _learning_rates(
+    schedule: AdversarialSettings,
+) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """Joint update number to the rates of the critic and of the DAM."""
-    factor, every = settings.adversarial_decay, settings.adversarial_decay_every
+    decay = schedule.adversarial_decay, schedule.adversarial_decay_every
     return lambda number: (
-        staircase(settings.critic_learning_rate, factor, every, number),
-        staircase(settings.dam_learning_rate, factor, every, number),
+        staircase(schedule.critic_learning_rate, *decay, number),
+        staircase(schedule.dam_learning_rate, *decay, number),
     )
 
 

@@ -42,7 +42,7 @@ class Loop:
             except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
                 raise DataError(
                     f"{self._manager.latest_checkpoint}: cannot be restored "
-                    f"({str(error).splitlines()[0]}); --noresume starts anew"
+                    f"({str(error).splitlines()[0]}); without resuming the run starts anew"
                 ) from error
 
     def done(self, counter: str) -> int:
@@ -92,7 +92,7 @@ class Loop:
                 bar.update()
                 last = number + 1 == total
                 if last or (number + 1) % log_every == 0:
-                    metrics = self._log(counter, number + 1, result)
+                    metrics = self.log(counter, number + 1, result)
                     bar.set_postfix({k: f"{v:.4g}" for k, v in metrics.items()})
                 if after is not None:
                     after(number + 1, result)
@@ -108,8 +108,11 @@ class Loop:
             raise KeyboardInterrupt("the same command goes on from the last checkpoint")
         return metrics
 
-    def _log(self, counter: str, number: int, result: Metrics) -> dict[str, float]:
-        """Writes metrics to TensorBoard and returns them as numbers."""
+    def log(self, counter: str, number: int, result: Metrics) -> dict[str, float]:
+        """Writes metrics to TensorBoard and returns them as numbers.
+
+        `run` calls it after update `number` of a stage, before the update's checkpoint.
+        """
         metrics = self._check_finite(counter, number, result)
         with self._writer.as_default(step=number):
             for name, value in metrics.items():

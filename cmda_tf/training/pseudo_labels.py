@@ -6,23 +6,20 @@ still teaches. The classes' shares may be aligned with those of the source's lab
 Berthelot et al., "ReMixMatch", ICLR 2020): the anatomy is the same in both modalities.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from cmda_tf.data.slices import SliceStack
-from cmda_tf.training.setup import MEASURED_SLICES
+from cmda_tf.inference.predictor import Predictor
+from cmda_tf.inference.statistics import MEASURED_SLICES
 
 IGNORED = 255  # the pseudo label of a pixel that does not teach
 MEASURED_PIXELS = 1 << 20  # of those slices; more would take minutes at 256x256
-_SLICES_PER_BATCH = 16
 _ALIGNMENT_ROUNDS = 50
 _LARGEST_FACTOR = np.float32(1e3)
 _SMALLEST_SHARE = 1e-6  # of a class that is not predicted
-
-Predict = Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -49,14 +46,14 @@ class Rule:
         start = [tf.Variable(tf.ones([classes]), trainable=False) for _ in range(2)]
         return cls(quantile, cap, shares, *start)
 
-    def measure(self, predict: Predict, stack: SliceStack) -> None:
+    def measure(self, predictor: Predictor, stack: SliceStack) -> None:
         """Measures factors, then thresholds on the aligned probabilities.
 
         Args:
-          predict: images `[B, H, W, 3]` to probabilities `[B, H, W, C]`.
+          predictor: to probabilities `[B, H, W, C]`.
           stack: target slices, no label is needed.
         """
-        probabilities = predictions(predict, stack)
+        probabilities = predictions(predictor, stack)
         if self.shares is not None:
             factors = class_factors(probabilities, self.shares)
             probabilities = aligned(probabilities, factors)
@@ -143,15 +140,13 @@ def aligned(probabilities, factors):
     return scaled / total(scaled, axis=-1, keepdims=True)
 
 
-def predictions(predict: Predict, stack: SliceStack) -> np.ndarray:
+def predictions(predictor: Predictor, stack: SliceStack) -> np.ndarray:
     """Probabilities `[pixels, C]` of up to `MEASURED_SLICES` evenly spaced slices.
 
     Of large slices pixels at equal distances, `MEASURED_PIXELS` in all or a few more.
     """
     count = min(MEASURED_SLICES, len(stack.usable))
     chosen = stack.usable[np.linspace(0, len(stack.usable) - 1, count).astype(int)]
-    every, found = max(1, count * stack.size**2 // MEASURED_PIXELS), []
-    for start in range(0, count, _SLICES_PER_BATCH):
-        probabilities = predict(stack.inputs(chosen[start : start + _SLICES_PER_BATCH])).numpy()
-        found.append(probabilities.reshape(-1, probabilities.shape[-1])[::every])
-    return np.concatenate(found)
+    step = max(1, count * stack.size**2 // MEASURED_PIXELS)
+    batches = predictor.on_slices(stack, chosen)
+    return np.concatenate([p.reshape(-1, p.shape[-1])[::step] for p in batches])

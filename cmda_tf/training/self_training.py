@@ -8,7 +8,6 @@ labels move the rest. Only the DAM learns; the layers above it stay as they are.
 not read.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,29 +16,25 @@ from typing import Any
 
 import tensorflow as tf
 
-from cmda_tf.data.prepared import Dataset
-from cmda_tf.data.slices import SliceStack, batches, load_slices
+from cmda_tf.data.batches import batches
+from cmda_tf.data.dataset import Dataset
+from cmda_tf.data.slices import SliceStack
 from cmda_tf.errors import UsageError
+from cmda_tf.inference.networks import trained_segmenter
+from cmda_tf.inference.predictor import Predictor, probabilities
+from cmda_tf.inference.statistics import refresh_statistics
 from cmda_tf.losses.hybrid import hybrid_loss
-from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.segmenter import build_dam, build_router, build_upper, path
-from cmda_tf.old_settings import SelfTrainSettings
-from cmda_tf.runs.run import Run, finished_run, start_run
+from cmda_tf.models.settings import ModelConfig
+from cmda_tf.runs.run import Run, finished_run
 from cmda_tf.runs.weights import set_weights
-from cmda_tf.training.adabn import refresh_statistics
 from cmda_tf.training.loop import Loop
+from cmda_tf.training.phases import AdaptPhase, SelftrainPhase
+from cmda_tf.training.previews import previews
 from cmda_tf.training.pseudo_labels import IGNORED, Rule, class_shares
-from cmda_tf.training.setup import (
-    appearance,
-    augmentation,
-    model_config,
-    previews,
-    run_inputs,
-    seed_everything,
-    target_slices,
-    trained_segmenter,
-)
-from cmda_tf.training.steps import Metrics, fold, follow, minimize
+from cmda_tf.training.settings import SelfTrainingSettings
+from cmda_tf.training.setup import seed_everything, start
+from cmda_tf.training.steps import Metrics, ema_update, fold, minimize
 from cmda_tf.transforms.affine import augment_affine
 from cmda_tf.transforms.intensity import augment_intensity
 
@@ -49,7 +44,7 @@ class Pair:
     """Teacher and student: two DAMs below the same frozen layers.
 
     Attributes:
-      teacher: changed by `follow` alone; ends as the result.
+      teacher: changed by `ema_update` alone; ends as the result.
       student: changed by the optimizer.
       upper: the segmenter's layers above both.
       optimizer: the student's.
@@ -74,120 +69,103 @@ class Pair:
         return self.upper(self.student(images, training=False), training=False)
 
 
-def selftrain(settings: SelfTrainSettings, dataset: Dataset) -> Run:
+def selftrain(settings: SelftrainPhase, dataset: Dataset) -> Run:
     """`--phase=selftrain`: goes on from an adapted run, or with a self-training stopped earlier.
 
     Returns:
       The finished run; its model is the router with the teacher as its DAM.
     """
-    _check_appearance(settings)
-    config = model_config(settings, dataset)
-    origin = adapted_run(settings)
-    run = start_run("selftrain", settings, config, run_inputs(dataset, settings.target, origin))
+    depth, roles, teaching = settings.dam.depth, settings.data, settings.self_training
+    init = adapted_run(Path(settings.run.runs) / str(settings.init_from), depth)
+    run = start(settings, dataset, init)
     if run.finished:
         return run
-    seed_everything(settings)
-    segmenter = trained_segmenter(config, origin)
-    pair = make_pair(settings, config, segmenter, origin)
-    router = build_router(config, settings.depth, segmenter, pair.teacher)
-    target, source = target_slices(settings, dataset), None
-    if settings.source_weight or settings.align_classes:
-        source = load_slices(dataset, settings.source, "train", with_labels=True)
-    rule = _rule(settings, dataset.structures.classes, source)
-    _learn(run, settings, pair, router, target, source, rule)
-    if settings.refresh_statistics:
-        refresh_statistics(config, settings.depth, segmenter, pair.teacher, target)
+    seed_everything(settings.compute)
+    config, segmenter = run.config, trained_segmenter(run.config, init)
+    pair = make_pair(config, depth, segmenter, init, teaching.selftrain_learning_rate)
+    router = build_router(config, depth, segmenter, pair.teacher)
+    target, source = dataset.target_slices(roles.target), None
+    if teaching.source_weight or teaching.align_classes:
+        source = dataset.slices(roles.source, "train", with_labels=True)
+    rule = _rule(teaching, dataset.structures.classes, source)
+    _train(run, settings, pair, router, target, source, rule)
+    if settings.statistics.refresh_statistics:
+        refresh_statistics(config, depth, segmenter, pair.teacher, target)
     run.finish(router)
     return run
 
 
-def adapted_run(settings: SelfTrainSettings) -> Run:
-    """The finished run with a DAM that `--origin` names; by default that of adapt.
+def adapted_run(folder: Path, depth: int) -> Run:
+    """The finished run with a DAM that self-training starts from.
 
     Raises:
       DataError: it is not there or not finished.
       UsageError: it has no DAM, or one of another depth.
     """
-    folder = Path(settings.runs) / (settings.origin or f"adapt_d{settings.depth}")
-    depth, runs = settings.depth, settings.runs
-    command = f"python -m cmda_tf.train --phase=adapt --depth={depth} --runs={runs}"
-    run = finished_run(folder, command)
-    found = run.record["settings"].get("depth")
-    if found != settings.depth:
-        what = f"depth {found}" if found else f"phase {run.phase}, without a DAM"
-        raise UsageError(f"--origin: expected a run of --depth={depth}; {folder} is of {what}")
+    run = finished_run(folder, AdaptPhase.name)
+    if (own := run.record.depth) != depth:
+        what = f"depth {own}" if own else f"phase {run.phase}, without a DAM"
+        raise UsageError(f"init_from: expected a run of depth {depth}; {folder} is of {what}")
     return run
 
 
 def make_pair(
-    settings: SelfTrainSettings, config: ModelConfig, segmenter: tf.keras.Model, origin: Run
+    config: ModelConfig, depth: int, segmenter: tf.keras.Model, init: Run, learning_rate: float
 ) -> Pair:
-    """Teacher and student, both as the origin's DAM; freezes the segmenter."""
+    """Teacher and student, both as the first run's DAM; freezes the segmenter."""
     segmenter.trainable = False
-    teacher, student = (build_dam(config, settings.depth, segmenter) for _ in range(2))
+    teacher, student = (build_dam(config, depth, segmenter) for _ in range(2))
     for dam in (teacher, student):
-        set_weights(dam, origin.weights(), str(origin.folder))
-    optimizer = tf.keras.optimizers.Adam(settings.selftrain_learning_rate)
+        set_weights(dam, init.weights(), str(init.folder))
+    optimizer = tf.keras.optimizers.Adam(learning_rate)
     optimizer.build(student.trainable_variables)
-    return Pair(
-        teacher, student, build_upper(config, settings.depth, segmenter, student), optimizer
-    )
+    return Pair(teacher, student, build_upper(config, depth, segmenter, student), optimizer)
 
 
 def make_selftrain_step(
-    pair: Pair, rule: Rule, settings: SelfTrainSettings
+    pair: Pair, rule: Rule, settings: SelftrainPhase
 ) -> Callable[[tf.Tensor, dict[str, tf.Tensor]], Metrics]:
-    """One update of the student on the teacher's pseudo labels; then the teacher follows.
+    """One update of the student on the teacher's pseudo labels, then one of the teacher.
 
     The teacher sees the image as it is. Its labels are warped with the student's image.
 
     Returns:
       A function of (step number, batch) to metrics. The batch holds target `images` and, where
-      `settings.source_weight` is not 0, `source` with `images` and `labels`.
+      `source_weight` is not 0, `source` with `images` and `labels`.
     """
-    warps, looks, seed = augmentation(settings), appearance(settings), settings.seed
+    affine, intensity, loss_terms = settings.affine, settings.intensity, settings.loss
+    teaching, seed = settings.self_training, settings.compute.seed
     variables = pair.student.trainable_variables
-    terms = {"dice_weight": settings.dice_weight, "class_weights": settings.class_weights}
 
-    @tf.function(jit_compile=settings.jit_compile)
+    @tf.function(jit_compile=settings.loop.jit_compile)
     def update(images: tf.Tensor, labels: tf.Tensor, source: tuple | None) -> Metrics:
-        kept = labels != IGNORED
+        teaches = labels != IGNORED
         with tf.GradientTape() as tape:
-            metrics = hybrid_loss(pair.student_logits(images), labels, mask=kept, **terms)
+            metrics = hybrid_loss(pair.student_logits(images), labels, loss_terms, teaches)
             loss = metrics["loss"]
             if source is not None:
-                known = hybrid_loss(pair.source_logits(source[0]), source[1], **terms)["loss"]
-                metrics["source_loss"] = known
-                loss += settings.source_weight * known
+                source_logits = pair.source_logits(source[0])
+                metrics["source_loss"] = hybrid_loss(source_logits, source[1], loss_terms)["loss"]
+                loss += teaching.source_weight * metrics["source_loss"]
         minimize(loss, tape, pair.optimizer, variables)
-        follow(pair.teacher, pair.student, settings.teacher_ema_decay)
-        return {**metrics, "kept": tf.reduce_mean(tf.cast(kept, tf.float32))}
+        ema_update(pair.teacher, pair.student, teaching.teacher_ema_decay)
+        return {**metrics, "kept": tf.reduce_mean(tf.cast(teaches, tf.float32))}
 
     @tf.function
     def step(number: tf.Tensor, batch: dict[str, tf.Tensor]) -> Metrics:
         labels = rule.labels(pair.predict(batch["images"]))
-        images, labels = augment_affine(batch["images"], labels, fold(seed, number), warps)
+        images, labels = augment_affine(batch["images"], labels, fold(seed, number), affine)
         source = None
-        if settings.source_weight:
-            known = batch["source"]["images"], batch["source"]["labels"]
-            seen, truth = augment_affine(*known, fold(seed, number, 2), warps)
-            source = augment_intensity(seen, fold(seed, number, 3), looks), truth
+        if teaching.source_weight:
+            labeled = batch["source"]["images"], batch["source"]["labels"]
+            warped, truth = augment_affine(*labeled, fold(seed, number, 2), affine)
+            source = augment_intensity(warped, fold(seed, number, 3), intensity), truth
         return update(images, labels, source)
 
     return step
 
 
-def _check_appearance(settings: SelfTrainSettings) -> None:
-    """Refuses a random appearance without the images that would get it."""
-    for name, strength in dataclasses.asdict(appearance(settings)).items():
-        if strength and not settings.source_weight:
-            raise UsageError(
-                f"--{name}: in self-training for source images alone; expected --source_weight "
-                "above 0"
-            )
-
-
-def _rule(settings: SelfTrainSettings, classes: int, source: SliceStack | None) -> Rule:
+def _rule(settings: SelfTrainingSettings, classes: int, source: SliceStack | None) -> Rule:
     """How the teacher's predictions become labels; of the source's labels the shares alone."""
     shares = None
     if settings.align_classes:
@@ -195,9 +173,9 @@ def _rule(settings: SelfTrainSettings, classes: int, source: SliceStack | None) 
     return Rule.of(classes, settings.confidence_quantile, settings.confidence, shares)
 
 
-def _learn(
+def _train(
     run: Run,
-    settings: SelfTrainSettings,
+    settings: SelftrainPhase,
     pair: Pair,
     router: tf.keras.Model,
     target: SliceStack,
@@ -205,13 +183,14 @@ def _learn(
     rule: Rule,
 ) -> None:
     """The training loop."""
+    teaching, every = settings.self_training, settings.loop
     step = make_selftrain_step(pair, rule, settings)
-    shape = [None, *pair.teacher.input_shape[1:]]
-    predict = tf.function(pair.predict, input_signature=[tf.TensorSpec(shape)])
+    target_path = path(router, "target")
+    teacher = Predictor(target_path, probabilities)
 
     def update(number: tf.Tensor, batch: dict[str, tf.Tensor]) -> Metrics:
-        if int(number) % settings.thresholds_every == 0:
-            rule.measure(predict, target)
+        if int(number) % teaching.thresholds_every == 0:
+            rule.measure(teacher, target)
         return step(number, batch)
 
     loop = Loop(
@@ -223,22 +202,18 @@ def _learn(
         factors=rule.factors,
     )
     loop.restore("selftrain")
-    draw = functools.partial(_draw, settings, target, source)
-    show = previews(path(router, "target"), target)
-    every = settings.log_every, settings.checkpoint_every
-    loop.run("selftrain", settings.selftrain_steps, draw, update, *every, show)
+    labeled = source if teaching.source_weight else None
+    draw = functools.partial(_draw, target, labeled, every.batch, settings.compute.seed)
+    often, images = (every.log_every, every.checkpoint_every), previews(target_path, target)
+    loop.run("selftrain", teaching.selftrain_steps, draw, update, *often, images)
 
 
 def _draw(
-    settings: SelfTrainSettings,
-    target: SliceStack,
-    source: SliceStack | None,
-    start: int,
-    stop: int,
+    target: SliceStack, source: SliceStack | None, batch: int, seed: int, start: int, stop: int
 ) -> tf.data.Dataset:
     """Batches of target images and, where they are learned from, of labeled source images."""
-    drawn = batches(target, settings.batch, settings.seed, start, stop)
-    if not settings.source_weight:
-        return drawn
-    known = batches(source, settings.batch, settings.seed + 1, start, stop)
-    return tf.data.Dataset.zip((drawn, known)).map(lambda own, other: {**own, "source": other})
+    images = batches(target, batch, seed, start, stop)
+    if source is None:
+        return images
+    labeled = batches(source, batch, seed + 1, start, stop)
+    return tf.data.Dataset.zip((images, labeled)).map(lambda own, other: {**own, "source": other})

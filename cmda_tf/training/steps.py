@@ -1,4 +1,4 @@
-"""The supervised update, and what all updates share; the adversarial ones are in `networks`.
+"""The supervised update, and what all updates share; see `adversarial_networks` for the others.
 
 A factory returns a `tf.function`; the variables an update may change are listed where it is
 made. Every update takes its number as a tensor; learning rate and random draws follow from it,
@@ -11,8 +11,10 @@ from typing import Any
 import tensorflow as tf
 
 from cmda_tf.losses.hybrid import hybrid_loss
-from cmda_tf.transforms.affine import AffineAugmentation, augment_affine
-from cmda_tf.transforms.intensity import IntensityAugmentation, augment_intensity
+from cmda_tf.losses.settings import SegmentationLoss
+from cmda_tf.transforms.affine import augment_affine
+from cmda_tf.transforms.intensity import augment_intensity
+from cmda_tf.transforms.settings import AffineAugmentation, IntensityAugmentation
 
 Metrics = dict[str, tf.Tensor]
 
@@ -35,14 +37,14 @@ def minimize(loss: tf.Tensor, tape: tf.GradientTape, optimizer: Any, variables: 
     optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
 
 
-def follow(slow: tf.keras.Model, fast: tf.keras.Model, decay: Any) -> None:
-    """Moves every weight of `slow`, BatchNorm statistics as well, towards `fast`.
+def ema_update(average: tf.keras.Model, model: tf.keras.Model, decay: Any) -> None:
+    """Moves every weight of an exponential moving average, BatchNorm statistics as well.
 
     Args:
-      slow, fast: models of the same layers.
+      average, model: models of the same layers; the former moves towards the latter.
       decay: share of its own value that each weight keeps.
     """
-    for own, other in zip(slow.weights, fast.weights):
+    for own, other in zip(average.weights, model.weights):
         own.assign(decay * tf.convert_to_tensor(own) + (1.0 - decay) * tf.convert_to_tensor(other))
 
 
@@ -50,12 +52,11 @@ def make_source_step(
     segmenter: tf.keras.Model,
     optimizer: Any,
     learning_rate: Callable[[tf.Tensor], tf.Tensor],
-    dice_weight: float,
-    augmentation: AffineAugmentation | None,
-    seed: int,
+    loss: SegmentationLoss,
+    affine: AffineAugmentation | None = None,
+    intensity: IntensityAugmentation | None = None,
+    seed: int = 0,
     jit_compile: bool = False,
-    appearance: IntensityAugmentation | None = None,
-    class_weights: bool = True,
 ) -> Callable[[tf.Tensor, dict[str, tf.Tensor]], Metrics]:
     """Supervised step: one Adam update of all the segmenter's weights on Eq. 1.
 
@@ -69,8 +70,7 @@ def make_source_step(
     @tf.function(jit_compile=jit_compile)
     def update(images: tf.Tensor, labels: tf.Tensor) -> Metrics:
         with tf.GradientTape() as tape:
-            logits = segmenter(images, training=True)
-            metrics = hybrid_loss(logits, labels, dice_weight, class_weights=class_weights)
+            metrics = hybrid_loss(segmenter(images, training=True), labels, loss)
         minimize(metrics["loss"], tape, optimizer, variables)
         return metrics
 
@@ -79,7 +79,7 @@ def make_source_step(
         optimizer.learning_rate.assign(learning_rate(number))
         # XLA has no kernel for the warp: it stays outside the compiled part.
         seeds = fold(seed, number)
-        images, labels = augment_affine(batch["images"], batch["labels"], seeds, augmentation)
-        return update(augment_intensity(images, fold(seed, number, 1), appearance), labels)
+        images, labels = augment_affine(batch["images"], batch["labels"], seeds, affine)
+        return update(augment_intensity(images, fold(seed, number, 1), intensity), labels)
 
     return step

@@ -1,4 +1,4 @@
-"""AffineAugmentation on the device: rotation, zoom, shear and translation (the paper, section 3.4).
+"""Affine augmentation on the device: rotation, zoom, shear, translation (the paper, section 3.4).
 
 Parameters are sampled from a stateless seed, then applied to the image (bilinear) and its
 label (nearest) alike, so that any sample can be replayed. Images are `[B, H, W, C]`.
@@ -8,20 +8,11 @@ can be imported (TensorFlow 2.15, the extra `addons`), `tfa.image.transform` app
 """
 
 import importlib.util
-from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
 
-
-@dataclass(frozen=True)
-class AffineAugmentation:
-    """Ranges of the random affine maps; each parameter is uniform in [-limit, limit]."""
-
-    rotation_degrees: float = 15.0
-    zoom: float = 0.15
-    shear: float = 0.1
-    translation: float = 0.08
+from cmda_tf.transforms.settings import AffineAugmentation
 
 
 def augment_affine(
@@ -33,9 +24,9 @@ def augment_affine(
       images: `[B, H, W, C]` float32.
       labels: `[B, H, W]` uint8, or None.
       seed: `[2]` int32 or int64; the same seed gives the same maps.
-      ranges: what to sample from; None returns the inputs as they are.
+      ranges: what to sample from; None, or turned off, returns the inputs as they are.
     """
-    if ranges is None:
+    if ranges is None or not ranges.augment:
         return images, labels
     shape = tf.shape(images)
     maps = random_affine(seed, shape[0], shape[1], shape[2], ranges)

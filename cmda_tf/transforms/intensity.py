@@ -13,40 +13,19 @@ have it as their fixed point, networks map a constant to a constant, the noise l
 """
 
 import math
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from itertools import pairwise
 from typing import Any
 
 import tensorflow as tf
+
+from cmda_tf.transforms.settings import IntensityAugmentation
 
 CURVE_DEGREE = 6
 FIELD_FREQUENCIES = 3  # constant, half a period and a whole one along each axis
 NETWORK_WIDTHS = (2, 2, 2, 1)  # output channels of a random network's layers
 _PADDING = 1e-3  # share of the range above the minimum that still counts as padding
 _TINY = 1e-6
-
-
-@dataclass(frozen=True)
-class IntensityAugmentation:
-    """How strong each effect is; 0 turns it off. They are applied in this order.
-
-    Attributes:
-      intensity_curves: monotone curves; deviation of the logarithm of their slopes. At 1 the
-        middle of the range is mapped to 0.50 +- 0.13 of it.
-      bias_field: smooth multiplicative fields; root mean square of their logarithm.
-      random_networks: largest share of a random shallow network's output, which may swap dark and
-        bright and emphasize edges; uniform from 0.
-      contrast: factor and shift of all intensities, uniform in 1 +- contrast and +- contrast.
-      blur: largest standard deviation of a Gaussian, in pixels; uniform from 0.
-      noise: largest standard deviation of Gaussian noise; uniform from 0.
-    """
-
-    intensity_curves: float = 0.0
-    bias_field: float = 0.0
-    random_networks: float = 0.0
-    contrast: float = 0.0
-    blur: float = 0.0
-    noise: float = 0.0
 
 
 def augment_intensity(

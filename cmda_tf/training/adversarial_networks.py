@@ -1,4 +1,4 @@
-"""The adversarial game of section 3.3: who plays, what each may change, and their updates."""
+"""The adversarial networks of section 3.3: what each update may change, and the updates."""
 
 import functools
 from collections.abc import Callable
@@ -17,8 +17,10 @@ from cmda_tf.losses.wasserstein import (
     gradient_penalty,
 )
 from cmda_tf.models.critic import FeaturePaths, Features
-from cmda_tf.training.steps import Metrics, fold, follow, minimize
-from cmda_tf.transforms.affine import AffineAugmentation, augment_affine
+from cmda_tf.training.settings import CriticSettings
+from cmda_tf.training.steps import Metrics, ema_update, fold, minimize
+from cmda_tf.transforms.affine import augment_affine
+from cmda_tf.transforms.settings import AffineAugmentation
 
 
 @dataclass(frozen=True)
@@ -30,19 +32,15 @@ class Critic:
         moving statistics, which nothing reads, follow every call).
       optimizer: its own.
       view: features to the critic's input.
+      settings: what keeps it Lipschitz: `constraint`, `clip` and `penalty`.
       weight: of its score in the DAM's loss.
-      constraint: `clip`, `spectral` or `gradient_penalty`.
-      clip: bound of the weights under `clip`.
-      penalty: factor of the gradient penalty.
     """
 
     network: tf.keras.Model
     optimizer: Any
     view: Callable[[Features], tf.Tensor]
+    settings: CriticSettings
     weight: float = 1.0
-    constraint: str = "clip"
-    clip: float = 0.03
-    penalty: float = 10.0
 
     def update(self, source: Features, target: Features, seed: tf.Tensor) -> tf.Tensor:
         """One update on Eq. 6, then the constraint; returns the estimate of the distance."""
@@ -52,13 +50,13 @@ class Critic:
             target_scores = self.network(target, training=True)
             source_scores = self.network(source, training=True)
             loss = objective = critic_loss(target_scores, source_scores)
-            if self.constraint == "gradient_penalty":
+            if self.settings.constraint == "gradient_penalty":
                 penalty = gradient_penalty(self.network, source, target, seed)
-                objective = loss + self.penalty * penalty
+                objective = loss + self.settings.penalty * penalty
         minimize(objective, tape, self.optimizer, self.network.trainable_variables)
-        if self.constraint == "clip":
-            clip_weights(clipped_weights(self.network), self.clip)
-        elif self.constraint == "spectral":
+        if self.settings.constraint == "clip":
+            clip_weights(clipped_weights(self.network), self.settings.clip)
+        elif self.settings.constraint == "spectral":
             bound_spectral_norms(clipped_weights(self.network), seed)
         return -loss
 
@@ -80,7 +78,7 @@ class AdversarialNetworks:
       mask_critic: the journal version's, on the segmentation; None without it.
       entropy_weight: of the predictions' entropy in the DAM's loss.
       average: a model like the DAM that follows its weights as an exponential average, or None.
-      average_decay: of that average.
+      ema_decay: of that average.
       jit_compile: compile the updates with XLA.
     """
 
@@ -91,12 +89,12 @@ class AdversarialNetworks:
     mask_critic: Critic | None = None
     entropy_weight: float = 0.0
     average: tf.keras.Model | None = None
-    average_decay: float = 0.0
+    ema_decay: float = 0.0
     jit_compile: bool = False
 
     @property
     def critics(self) -> list[Critic]:
-        """All critics that play."""
+        """All critics that are trained."""
         return [self.critic] + ([self.mask_critic] if self.mask_critic else [])
 
     def update_critic(
@@ -109,7 +107,7 @@ class AdversarialNetworks:
     def update_critics(
         self, source_images: tf.Tensor, target_images: tf.Tensor, seed: tf.Tensor
     ) -> Metrics:
-        """One update of every critic; the mask critic plays from the first joint update on."""
+        """One update of every critic; the mask critic takes part from the first joint update on."""
         features = self._features(source_images, target_images)
         names = ("distance", "mask_distance")
         return {n: c.update(*features, seed) for n, c in zip(names, self.critics)}
@@ -126,17 +124,17 @@ class AdversarialNetworks:
         minimize(loss, tape, self.dam_optimizer, variables)
         return {"dam_loss": loss, "entropy": entropy}
 
-    def follow(self, number: tf.Tensor) -> None:
-        """Lets the average follow the DAM after joint update `number`.
+    def update_average(self, number: tf.Tensor) -> None:
+        """Moves the average towards the DAM after joint update `number`.
 
         The start is not in it: its weight of zero is made up for, as Adam makes up for that of its
         moments (Kingma and Ba, 2015, section 3), so that the decay grows from 0 to what it is.
         """
         if self.average is None:
             return
-        decay, number = self.average_decay, tf.cast(number, tf.float32)
+        decay, number = self.ema_decay, tf.cast(number, tf.float32)
         share = (1.0 - decay) / (1.0 - tf.pow(decay, number + 1.0))  # of the newest weights
-        follow(self.average, self.dam, 1.0 - share)
+        ema_update(self.average, self.dam, 1.0 - share)
 
     def _features(self, source_images, target_images) -> tuple[Features, Features]:
         """What the critics compare."""
@@ -194,7 +192,7 @@ def make_joint_update(
     """One joint update in one graph: `critic_updates` updates of the critics, then the DAM's.
 
     Args:
-      networks: the two networks.
+      networks: DAM and critics.
       learning_rates: update number to the rates of the critics and of the DAM.
       critic_updates: 20 in the paper.
       augmentation: for both roles' images.
@@ -216,13 +214,13 @@ def make_joint_update(
         for k in tf.range(critic_updates):
             images = {role: stack[k] for role, stack in batch.items()}
             seeds = fold(seed, number, k)
-            found = networks.critics_graph(*_augmented(images, seeds, augmentation), seeds)
-            totals = {name: totals[name] + found[name] for name in names}
+            metrics = networks.critics_graph(*_augmented(images, seeds, augmentation), seeds)
+            totals = {name: totals[name] + metrics[name] for name in names}
         images = {role: stack[critic_updates] for role, stack in batch.items()}
         _, target = _augmented(images, fold(seed, number, critic_updates), augmentation)
-        metrics = networks.dam_graph(target)
-        networks.follow(number)
-        return {**{name: totals[name] / critic_updates for name in names}, **metrics}
+        dam_metrics = networks.dam_graph(target)
+        networks.update_average(number)
+        return {**{name: totals[name] / critic_updates for name in names}, **dam_metrics}
 
     return joint_update
 

@@ -1,0 +1,95 @@
+"""Batches of slice triples, as many as asked for.
+
+A batch is a gather from a `SliceStack`. Which slices make batch number t is a function of
+(seed, t) alone, so a resumed run sees exactly the batches it would have seen, and any shard can
+compute its part.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from cmda_tf.data.slices import SliceStack
+
+
+def sampling_groups(stack: SliceStack, balanced: bool) -> list[np.ndarray]:
+    """Groups of slice indices from which samples are drawn in turn.
+
+    One group of all usable slices; with `balanced` also one for each structure, holding the
+    slices that show it, so that every structure is seen as often as any other.
+    """
+    groups = [stack.usable]
+    if balanced:
+        flat = stack.labels.reshape(len(stack.labels), -1)
+        groups += [np.flatnonzero((flat == c).any(axis=1)) for c in range(1, stack.classes)]
+    return [g for g in groups if len(g)]
+
+
+def draw(groups: list[np.ndarray], positions: tf.Tensor, seed: int) -> tf.Tensor:
+    """The slices at the given positions of the endless sample sequence.
+
+    Position p draws from group p mod G; within a group the slices come in epochs, each a
+    random permutation of its own.
+
+    Args:
+      groups: as from `sampling_groups`.
+      positions: `[n]` int64.
+      seed: of the permutations.
+
+    Returns:
+      `[n]` int64 slice indices.
+    """
+    sizes = np.array([len(g) for g in groups], np.int64)
+    starts = tf.constant(np.cumsum(sizes) - sizes)
+    members = tf.constant(np.concatenate(groups).astype(np.int64))
+    group = positions % len(groups)
+    turn = positions // len(groups)
+    size = tf.gather(tf.constant(sizes), group)
+    epoch = turn // size
+    # The raw operation, since its public wrapper pads a vector of seeds along the wrong axis.
+    within = tf.raw_ops.RandomIndexShuffle(
+        index=turn % size,
+        seed=tf.stack([tf.fill(tf.shape(epoch), tf.cast(seed, tf.int64)), epoch, group], axis=1),
+        max_index=size - 1,
+        rounds=4,
+    )
+    return tf.gather(members, tf.gather(starts, group) + within)
+
+
+def batches(
+    stack: SliceStack,
+    batch: int,
+    seed: int,
+    start: int,
+    stop: int,
+    balanced: bool = False,
+    shard: tuple[int, int] = (0, 1),
+) -> tf.data.Dataset:
+    """Batches number `start` to `stop - 1` of the endless sequence of (seed).
+
+    Args:
+      stack: slices to draw from.
+      batch: global batch size; a shard gets `batch / count` samples of each batch.
+      seed: of the sampling.
+      start, stop: range of batch numbers; a resumed run passes its step as `start`.
+      balanced: see `sampling_groups`; needs labels.
+      shard: (index, count) of this worker.
+
+    Returns:
+      A dataset of dicts: `images` `[b, H, W, 3]` float32 and, where the stack has labels,
+      `labels` `[b, H, W]` uint8.
+    """
+    groups = sampling_groups(stack, balanced)
+    images, triples = tf.constant(stack.images), tf.constant(stack.triples)
+    labels = None if stack.labels is None else tf.constant(stack.labels)
+    share = np.arange(batch)[shard[0] :: shard[1]]
+
+    def gather(number: tf.Tensor) -> dict[str, tf.Tensor]:
+        middle = draw(groups, number * batch + share, seed)
+        triple = tf.gather(images, tf.gather(triples, middle))
+        sample = {"images": tf.cast(tf.transpose(triple, [0, 2, 3, 1]), tf.float32)}
+        if labels is not None:
+            sample["labels"] = tf.gather(labels, middle)
+        return sample
+
+    numbers = tf.data.Dataset.range(start, stop)
+    return numbers.map(gather, num_parallel_calls=2, deterministic=True).prefetch(2)

@@ -1,0 +1,154 @@
+"""A data set that models train on: its subjects, slices and structures, whatever form it has.
+
+`cmda_tf.data.prepared` holds what this package prepared, `cmda_tf.release2018.dataset` the
+authors' release; `cmda_tf.datasets.open_dataset` opens either. Nothing else asks which it is.
+"""
+
+import abc
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmda_tf.data.slices import SliceStack
+from cmda_tf.data.structures import Structures
+from cmda_tf.data.subjects import Subject
+from cmda_tf.errors import DataError, UsageError
+
+LABEL, VOLUME = "label", "volume"  # what an image may be centered on
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One subject, or of the release one file of slices; None for what is not known of it.
+
+    Attributes:
+      id: such as "ct_train_1003".
+      modality: such as "mr".
+      split: "train" or "test". A test subject may lack a label: it is held out all the same.
+      file: path within the data set's folder.
+      labeled: whether it has a label.
+      centered_on: "label" or "volume", whose center is that of the image's crop.
+      raw_spacing_mm: voxel spacing of the raw file along its axes i, j, k.
+      intensity_cut: raw intensity at which the histogram was cut.
+      label_inside: share of the structures' volume inside the prepared grid.
+      sha256: checksums of the raw files, {"image": ..., "label": ... or None}.
+    """
+
+    id: str
+    modality: str
+    split: str
+    file: str
+    labeled: bool
+    centered_on: str | None = None
+    raw_spacing_mm: tuple[float, float, float] | None = None
+    intensity_cut: float | None = None
+    label_inside: float | None = None
+    sha256: dict[str, str | None] | None = None
+
+
+@dataclass(frozen=True)
+class Dataset(abc.ABC):
+    """Subjects of some modalities, for training and for testing.
+
+    Attributes:
+      folder: where it lies.
+      size: voxels per side of every volume.
+      spacing_mm: its isotropic spacing.
+      structures: what the class indices of its labels mean.
+      entries: by modality, then by id.
+    """
+
+    folder: Path
+    size: int
+    spacing_mm: float
+    structures: Structures
+    entries: tuple[Entry, ...]
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Those that have subjects, in the order of the entries."""
+        return tuple(dict.fromkeys(e.modality for e in self.entries))
+
+    def select(self, modality: str, split: str) -> list[Entry]:
+        """The entries of one modality and split ("train" or "test")."""
+        return [e for e in self.entries if (e.modality, e.split) == (modality, split)]
+
+    def path(self, entry: Entry) -> Path:
+        """The file of an entry."""
+        return self.folder / entry.file
+
+    def check_modality(self, modality: str, parameter: str) -> None:
+        """Raises UsageError, naming the parameter, unless there is such a modality."""
+        if modality not in self.modalities:
+            raise UsageError(
+                f"{parameter}: expected a modality of {self.folder} "
+                f"({', '.join(self.modalities)}), found {modality!r}"
+            )
+
+    def crop(self, modality: str) -> str | None:
+        """What the training images of a modality are centered on.
+
+        Returns:
+          "label" if labels have decided it for any of them, else None if it is unknown for any,
+          else "volume".
+        """
+        centers = {e.centered_on for e in self.select(modality, "train")}
+        return LABEL if LABEL in centers else None if None in centers else VOLUME
+
+    def slices(self, modality: str, split: str, with_labels: bool) -> SliceStack:
+        """The slices of a modality's split.
+
+        Args:
+          modality: such as `mr`.
+          split: `train` or `test`.
+          with_labels: False never reads a label; True skips subjects that have none.
+
+        Raises:
+          DataError: there is no such subject, or a file is missing or damaged.
+        """
+        entries = [e for e in self.select(modality, split) if e.labeled or not with_labels]
+        if not entries:
+            kind = "labeled " if with_labels else ""
+            raise DataError(f"{self.folder}: no {kind}{split} subject of modality {modality!r}")
+        return self._stack(entries, with_labels)
+
+    def target_slices(self, modality: str) -> SliceStack:
+        """The training slices of a modality that is adapted to, without labels.
+
+        Raises:
+          DataError: labels have decided where these images were cropped.
+        """
+        for entry in self.select(modality, "train"):
+            if entry.centered_on == LABEL:
+                raise DataError(
+                    f"{self.path(entry)}: this target training image is centered on its label, "
+                    f"which adaptation must not know; prepare the data again, with the labels of "
+                    f"{modality} not among those that images are centered on"
+                )
+        return self.slices(modality, "train", with_labels=False)
+
+    def has_test_subjects(self, modality: str) -> bool:
+        """Whether a modality has labeled test subjects."""
+        return any(e.labeled for e in self.select(modality, "test"))
+
+    def test_subjects(self, modality: str) -> list[Subject]:
+        """The labeled test subjects of a modality.
+
+        Raises:
+          DataError: there is none, or a file is missing or damaged.
+        """
+        entries = [e for e in self.select(modality, "test") if e.labeled]
+        if not entries:
+            raise DataError(f"{self.folder}: no labeled test subject of modality {modality!r}")
+        return [self.test_subject(entry) for entry in entries]
+
+    @abc.abstractmethod
+    def test_subject(self, entry: Entry) -> Subject:
+        """A test subject with its label; DataError if its file is missing or damaged."""
+
+    @abc.abstractmethod
+    def checksum(self) -> str:
+        """SHA-256 of what tells one data set's content from another's."""
+
+    @abc.abstractmethod
+    def _stack(self, entries: list[Entry], with_labels: bool) -> SliceStack:
+        """The slices of these entries of one split."""

@@ -1,0 +1,89 @@
+"""The networks of a finished run, with its weights."""
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from cmda_tf.models.segmenter import (
+    all_features,
+    build_dam,
+    build_router,
+    build_segmenter,
+    image_input,
+    path,
+)
+from cmda_tf.models.settings import ModelConfig
+from cmda_tf.runs.run import Run
+from cmda_tf.runs.weights import set_weights
+
+ROLES = ("target", "source")
+
+
+@dataclass(frozen=True)
+class Networks:
+    """A segmenter, and where there is one a DAM of its first layers.
+
+    Attributes:
+      config: of both.
+      segmenter: images to logits, trained on the source.
+      dam: replaces layers 1..depth for target images; None for a run without.
+      depth: of the DAM; 0 without.
+    """
+
+    config: ModelConfig
+    segmenter: tf.keras.Model
+    dam: tf.keras.Model | None = None
+    depth: int = 0
+
+    def router(self) -> tf.keras.Model:
+        """Both paths as one model; only with a DAM."""
+        return build_router(self.config, self.depth, self.segmenter, self.dam)
+
+    def paths(self) -> dict[str, tf.keras.Model]:
+        """Images `[B, size, size, 3]` to logits, by the role of the images' modality.
+
+        Without a DAM both roles have one network; with it they share the upper layers.
+        """
+        if self.dam is None:
+            return dict.fromkeys(ROLES, self.segmenter)
+        router = self.router()
+        return {role: path(router, role) for role in ROLES}
+
+    def features(self, role: str, layer: int) -> tf.keras.Model:
+        """Images to the feature maps `[B, h, w, C]` of a layer, for one role of images.
+
+        Args:
+          role: `source` or `target`.
+          layer: index of a layer that ends a unit of the topology, such as 13, 21, 25, 31.
+
+        Raises:
+          KeyError: no unit ends with this layer.
+        """
+        image = image_input(self.config)
+        parts = (None, 0) if role == "source" else (self.dam, self.depth)
+        return tf.keras.Model(
+            image, all_features(image, self.config, self.segmenter, *parts)[layer]
+        )
+
+
+def trained_segmenter(config: ModelConfig, run: Run) -> tf.keras.Model:
+    """The segmenter with the weights of a finished run."""
+    segmenter = build_segmenter(config)
+    set_weights(segmenter, run.weights(), str(run.folder))
+    return segmenter
+
+
+def load_networks(run: Run, config: ModelConfig | None = None) -> Networks:
+    """A finished run's networks.
+
+    Args:
+      run: of any phase.
+      config: the run's own but for its precision; None for the run's own.
+    """
+    config = config or run.config
+    segmenter = trained_segmenter(config, run)
+    if (depth := run.record.depth) is None:
+        return Networks(config, segmenter)
+    dam = build_dam(config, depth, segmenter)
+    set_weights(dam, run.weights(), str(run.folder))
+    return Networks(config, segmenter, dam, depth)

@@ -1,0 +1,193 @@
+"""What a run writes down about itself, `settings.json`, typed; read and checked here alone.
+
+What is not known is None, on disk and in every report.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cmda_tf.data.dataset import LABEL, VOLUME
+from cmda_tf.data.structures import Structures
+from cmda_tf.datasets import DataSettings
+from cmda_tf.errors import DataError, UsageError
+from cmda_tf.files import read_json, write_json
+from cmda_tf.models.settings import DamSettings, ModelConfig
+from cmda_tf.runs.settings import RunSettings
+from cmda_tf.settings import SettingsType
+
+SETTINGS = "settings.json"  # in a run's folder, written first
+RECORD_FORMAT = 2  # the first one had all settings in one flat dict
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run's result depends on besides its settings.
+
+    Attributes:
+      modality: whose training images were learned from.
+      prepared_folder, prepared_sha256: the data, and the checksum of its content.
+      spacing_mm: of the data's grid.
+      structures: what its classes mean.
+      crop: what those images are centered on: "label", "volume", or None where it is unknown. An
+        adaptation to images that labels have cropped has let them choose the field of view.
+      init_from, init_sha256: folder and weights' checksum of the run that this one started from;
+        None for from scratch.
+    """
+
+    modality: str
+    prepared_folder: str
+    prepared_sha256: str
+    spacing_mm: float
+    structures: Structures
+    crop: str | None
+    init_from: str | None
+    init_sha256: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {**vars(self), "structures": self.structures.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Inputs":
+        """Inverse of `to_dict`; LookupError, TypeError or ValueError for anything else."""
+        inputs = cls(**{**values, "structures": Structures.from_dict(values["structures"])})
+        for name in ("modality", "prepared_folder", "prepared_sha256"):
+            if not isinstance(getattr(inputs, name), str):
+                raise ValueError(f"{name}: expected str, found {getattr(inputs, name)!r:.80}")
+        for name in ("init_from", "init_sha256"):
+            if not isinstance(getattr(inputs, name), str | None):
+                raise ValueError(f"{name}: expected str, found {getattr(inputs, name)!r:.80}")
+        if inputs.crop not in (LABEL, VOLUME, None):
+            raise ValueError(f"crop: expected {LABEL}, {VOLUME} or null, found {inputs.crop!r:.80}")
+        if type(inputs.spacing_mm) not in (int, float) or not inputs.spacing_mm > 0:
+            raise ValueError(f"spacing_mm: expected a length, found {inputs.spacing_mm!r:.80}")
+        return inputs
+
+    def deciding(self) -> dict[str, Any]:
+        """What must be equal for a run to be the same, wherever its inputs lie."""
+        free = ("prepared_folder", "init_from")
+        return {k: v for k, v in self.to_dict().items() if k not in free}
+
+
+def crop_warning(modality: str, crop: str | None) -> str | None:
+    """The sentence for logs and reports where labels have, or may have, cropped target images."""
+    if crop == VOLUME:
+        return None
+    how = "by their labels" if crop == LABEL else "in an unknown way, perhaps by their labels"
+    return (
+        f"the images of {modality} for training were cropped {how}: target labels may have chosen "
+        "the field of view of this adaptation"
+    )
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run's record.
+
+    Attributes:
+      phase: `source`, `finetune`, `adabn`, `adapt` or `selftrain`.
+      settings: of the phase, JSON values by part; `part` gives one of them, typed.
+      model: configuration of the networks.
+      inputs: what the result depends on besides.
+      versions: of cmda_tf and TensorFlow.
+    """
+
+    phase: str
+    settings: Mapping[str, Mapping[str, Any]]
+    model: ModelConfig
+    inputs: Inputs
+    versions: Mapping[str, str]
+
+    def part(self, cls: type[SettingsType]) -> SettingsType:
+        """A part of the settings; its defaults where the phase has no such part.
+
+        Raises:
+          UsageError: what is there is no such part.
+        """
+        return cls.from_dict(self.settings.get(cls.key, {}))
+
+    @property
+    def source(self) -> str:
+        """The modality with labels."""
+        return self.part(DataSettings).source
+
+    @property
+    def target(self) -> str:
+        """The modality without."""
+        return self.part(DataSettings).target
+
+    @property
+    def depth(self) -> int | None:
+        """Adaptation depth of the run's DAM; None for a run without one."""
+        return self.part(DamSettings).depth if DamSettings.key in self.settings else None
+
+    @property
+    def seed(self) -> int:
+        """Seed of the training."""
+        return self.model.seed
+
+    @property
+    def title(self) -> str | None:
+        """The row's title that was asked for."""
+        return self.part(RunSettings).title
+
+    @property
+    def name(self) -> str | None:
+        """The name that was asked for."""
+        return self.part(RunSettings).name
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {
+            "format": RECORD_FORMAT,
+            "phase": self.phase,
+            "settings": dict(self.settings),
+            "model": asdict(self.model),
+            "inputs": self.inputs.to_dict(),
+            "versions": dict(self.versions),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "RunRecord":
+        """Inverse of `to_dict`.
+
+        Raises:
+          LookupError, TypeError, ValueError, AttributeError, UsageError: the values are none.
+        """
+        if values.get("format") != RECORD_FORMAT:
+            raise ValueError(
+                f"format {values.get('format')!r:.20}, this version reads {RECORD_FORMAT}: runs of "
+                "0.1 are to be trained again"
+            )
+        model, inputs = ModelConfig(**values["model"]), Inputs.from_dict(values["inputs"])
+        settings = {name: dict(part) for name, part in values["settings"].items()}
+        record = cls(str(values["phase"]), settings, model, inputs, dict(values["versions"]))
+        record.part(RunSettings), record.part(DataSettings), record.depth
+        expected = {"width": model.width, "dropout": model.dropout, "precision": model.precision}
+        if settings["network"] != expected or settings["compute"]["seed"] != model.seed:
+            raise ValueError("the model is not that of the settings")
+        if len(inputs.structures.members) != model.classes - 1:
+            raise ValueError(
+                f"expected {model.classes - 1} structures, found {len(inputs.structures.members)}"
+            )
+        return record
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Writes a run's record into its folder."""
+    write_json(folder / SETTINGS, record.to_dict())
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Reads a run's record.
+
+    Raises:
+      DataError: it is missing, damaged, or of another version.
+    """
+    values = read_json(folder / SETTINGS)
+    try:
+        return RunRecord.from_dict(values)
+    except (AttributeError, LookupError, TypeError, ValueError, UsageError) as error:
+        raise DataError(f"{folder / SETTINGS}: not the settings of a run ({error})") from error

@@ -1,0 +1,204 @@
+"""The phases of training: which settings each has, what its run is called, what it starts from.
+
+Each phase is a composition of the parts that its code uses; nothing here needs TensorFlow.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from cmda_tf.datasets import DataSettings
+from cmda_tf.errors import UsageError
+from cmda_tf.inference.settings import ForegroundSettings, StatisticsSettings
+from cmda_tf.losses.settings import SegmentationLoss
+from cmda_tf.model_selection.settings import SelectionSettings
+from cmda_tf.models.settings import DamSettings, NetworkSettings
+from cmda_tf.runs.settings import InitSettings, RunSettings
+from cmda_tf.settings import Settings, part
+from cmda_tf.training.settings import (
+    AdversarialSettings,
+    ComputeSettings,
+    CriticSettings,
+    FinetuneSchedule,
+    LoopSettings,
+    SelfTrainingSettings,
+    SourceSchedule,
+    SupervisedSettings,
+)
+from cmda_tf.transforms.settings import AffineAugmentation, IntensityAugmentation
+
+
+@dataclass(frozen=True)
+class Phase(Settings):
+    """What all phases share.
+
+    Attributes:
+      name: of the phase, as `--phase` and records say it.
+    """
+
+    name: ClassVar[str]
+    run: RunSettings = part(RunSettings)
+    data: DataSettings = part(DataSettings)
+    network: NetworkSettings = part(NetworkSettings)
+    compute: ComputeSettings = part(ComputeSettings)
+
+    @property
+    def modality(self) -> str:
+        """The modality whose training images are learned from."""
+        return self.data.target
+
+    @property
+    def usual_name(self) -> str:
+        """The name of the run's folder where none is given: `adapt_d13`, `source_mr`."""
+        dam: DamSettings | None = getattr(self, "dam", None)
+        return f"{self.name}_{self.modality if dam is None else f'd{dam.depth}'}"
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.run.folder(self.usual_name)
+
+    @property
+    def init_from(self) -> str | None:
+        """The run under the same folder that this one starts from; None for from scratch."""
+        init: InitSettings | None = getattr(self, "init", None)
+        return None if init is None else init.init_from or self.usual_init
+
+    @property
+    def usual_init(self) -> str:
+        """The run that this one starts from where none is given: the source segmenter's."""
+        return f"{SourcePhase.name}_{self.data.source}"
+
+
+@dataclass(frozen=True)
+class TrainedPhase(Phase):
+    """What the phases share that do updates."""
+
+    loop: LoopSettings = part(LoopSettings)
+    affine: AffineAugmentation = part(AffineAugmentation)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.loop.jit_compile and self.compute.deterministic:
+            raise UsageError(
+                "jit_compile: XLA has no deterministic gradient of max-pooling; expected "
+                "nodeterministic beside it"
+            )
+
+
+@dataclass(frozen=True)
+class SourcePhase(TrainedPhase):
+    """Supervised training from scratch: Seg-MRI; on the target Seg-CT."""
+
+    name = "source"
+    schedule: SourceSchedule = part(SourceSchedule)
+    supervised: SupervisedSettings = part(SupervisedSettings)
+    loss: SegmentationLoss = part(SegmentationLoss)
+    intensity: IntensityAugmentation = part(IntensityAugmentation)
+
+    @property
+    def modality(self) -> str:
+        """The source, if no other is asked for."""
+        return self.supervised.modality or self.data.source
+
+
+@dataclass(frozen=True)
+class FinetunePhase(TrainedPhase):
+    """The source segmenter trained on labeled target images: Seg-CT-STL."""
+
+    name = "finetune"
+    init: InitSettings = part(InitSettings)
+    schedule: FinetuneSchedule = part(FinetuneSchedule)
+    supervised: SupervisedSettings = part(SupervisedSettings)
+    loss: SegmentationLoss = part(SegmentationLoss)
+    intensity: IntensityAugmentation = part(IntensityAugmentation)
+
+    @property
+    def modality(self) -> str:
+        """The target, if no other is asked for."""
+        return self.supervised.modality or self.data.target
+
+
+@dataclass(frozen=True)
+class AdabnPhase(Phase):
+    """BatchNorm statistics of the DAM's layers, re-estimated on the target."""
+
+    name = "adabn"
+    init: InitSettings = part(InitSettings)
+    dam: DamSettings = part(DamSettings)
+    slices: ForegroundSettings = part(ForegroundSettings)
+
+
+@dataclass(frozen=True)
+class AdaptPhase(TrainedPhase):
+    """The DAM against the critic, without target labels (section 3.3): UDA."""
+
+    name = "adapt"
+    init: InitSettings = part(InitSettings)
+    dam: DamSettings = part(DamSettings)
+    critic: CriticSettings = part(CriticSettings)
+    adversarial: AdversarialSettings = part(AdversarialSettings)
+    slices: ForegroundSettings = part(ForegroundSettings)
+    statistics: StatisticsSettings = part(StatisticsSettings)
+    selection: SelectionSettings = part(SelectionSettings)
+
+
+@dataclass(frozen=True)
+class SelftrainPhase(TrainedPhase):
+    """An adapted DAM learns from what its averaged self predicts."""
+
+    name = "selftrain"
+    init: InitSettings = part(InitSettings)
+    dam: DamSettings = part(DamSettings)
+    self_training: SelfTrainingSettings = part(SelfTrainingSettings)
+    loss: SegmentationLoss = part(SegmentationLoss)
+    intensity: IntensityAugmentation = part(IntensityAugmentation)
+    statistics: StatisticsSettings = part(StatisticsSettings)
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name, strength in self.intensity.to_dict().items():
+            if strength and not self.self_training.source_weight:
+                raise UsageError(
+                    f"{name}: in self-training for source images alone; expected a source_weight "
+                    "above 0"
+                )
+
+    @property
+    def usual_init(self) -> str:
+        """The adaptation of this depth."""
+        return f"{AdaptPhase.name}_d{self.dam.depth}"
+
+
+PHASES: dict[str, type[Phase]] = {
+    cls.name: cls for cls in (SourcePhase, AdaptPhase, AdabnPhase, FinetunePhase, SelftrainPhase)
+}
+
+
+def train(settings: Phase) -> Any:
+    """Runs a phase on the data that its settings name.
+
+    Returns:
+      The finished `cmda_tf.runs.run.Run`.
+    """
+    # Imported here: TensorFlow takes seconds, and a wrong flag should be told at once.
+    from cmda_tf.datasets import open_data
+    from cmda_tf.files import locked
+    from cmda_tf.training.adabn import adapt_statistics
+    from cmda_tf.training.adversarial import adapt
+    from cmda_tf.training.self_training import selftrain
+    from cmda_tf.training.setup import limit_threads
+    from cmda_tf.training.supervised import train_segmenter
+
+    functions: dict[type[Phase], Any] = {
+        SourcePhase: train_segmenter,
+        FinetunePhase: train_segmenter,
+        AdabnPhase: adapt_statistics,
+        AdaptPhase: adapt,
+        SelftrainPhase: selftrain,
+    }
+    limit_threads(settings.compute.threads)
+    dataset = open_data(settings.data)
+    dataset.check_modality(settings.modality)
+    with locked(settings.folder):
+        return functions[type(settings)](settings, dataset)
