@@ -199,6 +199,6 @@ def train(settings: Phase) -> Any:
     }
     limit_threads(settings.compute.threads)
     dataset = open_data(settings.data)
-    dataset.check_modality(settings.modality)
+    dataset.check_modality(settings.modality, "modality")
     with locked(settings.folder):
         return functions[type(settings)](settings, dataset)
