@@ -5,9 +5,11 @@ VENV ?= .venv
 VENV_ADDONS ?= .venv-addons
 RUNS ?= runs/demo
 FLAGS ?=
+BASE ?= HEAD~1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help results demo test test-slow test-addons lint format notebook docs benchmark clean
+.PHONY: help results demo test test-slow test-addons lint format notebook docs same-numbers benchmark \
+	clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -25,9 +27,11 @@ test-slow: $(VENV)/.test  ## the end-to-end tests, some minutes
 test-addons: $(VENV_ADDONS)/.test  ## the fast suite on TensorFlow 2.15 with tensorflow-addons
 	$(VENV_ADDONS)/bin/python -m pytest -n auto --dist loadfile -m "not slow"
 
-lint: $(VENV)/.test  ## ruff, as pre-commit runs it
+lint: $(VENV)/.test  ## style, types, and what may import what
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
 
 format: $(VENV)/.test  ## let ruff rewrite the code
 	$(VENV)/bin/ruff check --fix .
@@ -44,6 +48,13 @@ docs: $(VENV)/.demo  ## redraw docs/architecture.png from the topology table
 	$(VENV)/bin/python -c "from cmda_tf.visualization import architecture, canvas; \
 	canvas.save(architecture.draw(13), 'docs/architecture')"
 
+same-numbers: $(VENV)/.test  ## compare the bits of tiny runs with those of BASE (a git revision)
+	rm -rf build/base && git worktree prune && git worktree add --detach build/base $(BASE)
+	$(VENV)/bin/python benchmarks/same_numbers.py --checkout=build/base --out=build/before.json
+	$(VENV)/bin/python benchmarks/same_numbers.py --out=build/after.json
+	git worktree remove --force build/base
+	$(VENV)/bin/python benchmarks/same_numbers.py --compare=build/before.json,build/after.json
+
 benchmark: $(VENV)/.test  ## the input pipeline against the training step, by the profiler
 	$(VENV)/bin/python benchmarks/input_pipeline.py
 
@@ -54,7 +65,7 @@ $(VENV)/.demo: setup.py
 
 $(VENV)/.test: setup.py
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --editable ".[test,notebooks,onnx]"
+	$(VENV)/bin/python -m pip install --quiet --editable ".[lint,test,notebooks,onnx]"
 	touch $@ $(VENV)/.demo
 
 $(VENV_ADDONS)/.test: setup.py

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+import tensorflow as tf
 
 from cmda_tf.data.preprocess import preprocess
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.inference.center import find_center_mm
 from cmda_tf.inference.networks import ROLES, load_networks
-from cmda_tf.inference.predictor import Predictor, probabilities
+from cmda_tf.inference.predictor import Predictor, classes, probabilities
 from cmda_tf.inference.segmentation import Segmentation, to_segmentation
 from cmda_tf.runs.record import SETTINGS
 from cmda_tf.runs.run import Run, finished_run
@@ -39,7 +40,8 @@ class TrainedModel:
         self.spacing_mm = float(run.record.inputs.spacing_mm)
         self.size = run.config.size
         prepared_grid((0.0, 0.0, 0.0), self.size, self.spacing_mm)  # refuses what is no grid
-        self.networks = load_networks(run).paths()
+        self._networks = load_networks(run)
+        self.networks = self._networks.paths()
 
     def predict(
         self,
@@ -78,6 +80,27 @@ class TrainedModel:
         return to_segmentation(
             probabilities, grid, Geometry.of(image), self.structures, keep_largest
         )
+
+    def on_prepared(self, volume_kji: np.ndarray, role: str = "target") -> np.ndarray:
+        """Classes, uint8 [K, J, I], of a volume that is prepared already, such as a test subject's.
+
+        Args:
+          volume_kji: normalized intensities [K, size, size] on the grid that the model sees.
+          role: `target` or `source`.
+        """
+        return Predictor(self.networks[role], classes).on_volume(volume_kji)
+
+    def features(self, role: str, layer: int) -> tf.keras.Model:
+        """Network inputs `[B, size, size, 3]` to the feature maps `[B, h, w, C]` of a layer.
+
+        Args:
+          role: of the images, `target` or `source`.
+          layer: index of a layer that ends a unit of the topology, such as 13, 21, 25, 31.
+
+        Raises:
+          KeyError: no unit ends with this layer.
+        """
+        return self._networks.features(role, layer)
 
     def probabilities(
         self, image: sitk.Image, role: str, center_mm: Sequence[float], name: str = "image"
