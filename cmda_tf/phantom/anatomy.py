@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from cmda_tf.phantom import heart, thorax
-from cmda_tf.phantom.canvas import Canvas
+from cmda_tf.phantom import mediastinum, thorax
 from cmda_tf.phantom.heart import Heart
-from cmda_tf.phantom.scanner import Grid
+from cmda_tf.phantom.painting import VoxelPainting
+from cmda_tf.phantom.scanner import Scan, points_from, to_index_from
+from cmda_tf.phantom.shapes import dot
 from cmda_tf.phantom.thorax import Thorax
+from cmda_tf.volumes.geometry import Geometry
 
 # From the mitral plane's center to the middle of the labeled structures' bounding box.
 MIDDLE_MM = np.array([8.0, -8.0, 8.0])
@@ -51,8 +53,7 @@ class Warp:
         warped = points.copy()
         for axis in range(3):
             for vector, phase in zip(self.vectors[axis], self.phases[axis]):
-                v = vector.astype(np.float32)
-                angle = v[0] * points[0] + v[1] * points[1] + v[2] * points[2]
+                angle = dot(vector.astype(np.float32), points)
                 warped[axis] += np.float32(self.amplitude_mm) * np.sin(angle + np.float32(phase))
         return warped
 
@@ -93,20 +94,15 @@ class Scene:
     tissue: np.ndarray
     label: np.ndarray
     points: np.ndarray
-    grid: Grid
+    grid: Geometry
 
 
-def draw(person: Person, grid: Grid, position_mm: np.ndarray) -> Scene:
-    """Draws a person on a grid.
-
-    Args:
-      person: the anatomy.
-      grid: the voxels in scanner coordinates.
-      position_mm: scanner coordinates [3] of the middle of the heart.
-    """
-    origin = np.asarray(position_mm, float) - MIDDLE_MM
-    points = grid.points(origin)
-    canvas = Canvas(person.warp.apply(points), grid.to_index(origin), person.warp.reach_mm)
-    thorax.draw(canvas, person.thorax, np.random.default_rng(person.texture_seed))
-    canvas.paint(heart.layers(person.heart))
-    return Scene(canvas.tissue, canvas.label, points, grid)
+def draw(person: Person, scan: Scan) -> Scene:
+    """Draws a person as a scanner sees them."""
+    center = scan.heart_mm - MIDDLE_MM
+    points = points_from(center, scan.grid)
+    to_index = to_index_from(center, scan.grid)
+    painting = VoxelPainting(person.warp.apply(points), to_index, person.warp.reach_mm)
+    thorax.draw(painting, person.thorax, np.random.default_rng(person.texture_seed))
+    painting.paint(mediastinum.layers(person.heart))
+    return Scene(painting.tissue, painting.label, points, scan.grid)

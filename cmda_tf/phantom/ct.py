@@ -4,15 +4,14 @@ Contrast agent is timed for the left heart; the right heart holds what is left o
 mixed with blood that carries none. Arrays are [k, j, i].
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from cmda_tf.phantom.anatomy import Scene
 from cmda_tf.phantom.fields import smooth_field
-from cmda_tf.phantom.tissues import TISSUE_ID, TISSUES
+from cmda_tf.phantom.tissues import TISSUES, is_one_of
 
 _RIGHT_HEART = ("rv_blood", "ra_blood", "svc_blood", "ivc_blood")
 
@@ -42,10 +41,6 @@ class Protocol:
             noise=float(np.exp(rng.uniform(np.log(30), np.log(170)))),
             blur_mm=rng.uniform(0.5, 1.1),
         )
-
-    def describe(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
 
 
 def hounsfield(rng: np.random.Generator) -> dict[str, float]:
@@ -86,10 +81,8 @@ def render(scene: Scene, protocol: Protocol, rng: np.random.Generator) -> np.nda
     spacing_kji = np.array(scene.grid.spacing_mm[::-1])
     shape = scene.tissue.shape
     image = np.array([protocol.hounsfield[name] for name in TISSUES], np.float32)[scene.tissue]
-    mixed = np.zeros(len(TISSUES), bool)
-    mixed[[TISSUE_ID[name] for name in _RIGHT_HEART]] = True
     mixing = smooth_field(shape, spacing_kji, 10.0, rng) * np.float32(protocol.mixing)
-    image += np.where(mixed[scene.tissue], mixing, np.float32(0))
+    image += np.where(is_one_of(scene.tissue, _RIGHT_HEART), mixing, np.float32(0))
     image += 8 * smooth_field(shape, spacing_kji, 5.0, rng)  # tissues are not uniform
     blur = np.hypot(protocol.blur_mm / spacing_kji, 0.4)  # 0.4 voxel: the voxel's own extent
     image = gaussian_filter(image, blur, output=np.float32)

@@ -7,7 +7,7 @@ others there are changes nothing.
 import functools
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +16,27 @@ import SimpleITK as sitk
 from tqdm import tqdm
 
 from cmda_tf.data.structures import HEART
-from cmda_tf.errors import DataError, UsageError
+from cmda_tf.errors import DataError
 from cmda_tf.files import make_folder, read_json, replacing, write_json
 from cmda_tf.phantom import PHANTOM_VERSION, anatomy, ct, mr, scanner, sheet
+from cmda_tf.phantom.settings import PhantomSettings
 
-MODALITIES = ("mr", "ct")
 _APPEARANCE = {"mr": mr, "ct": ct}
+MODALITIES = tuple(_APPEARANCE)
 KINDS = ("image", "label")
 RECORD = "phantom.json"
 SHEET = "contact_sheet.png"
 
 
 @dataclass(frozen=True)
-class Subject:
+class PhantomSubject:
     """One subject of a data set.
 
     Attributes:
       modality: "mr" or "ct".
       number: 1 for the first of its modality.
       seed: the data set's.
-      resolution: one of `scanner.RESOLUTIONS`.
+      resolution: one of `settings.RESOLUTIONS`.
     """
 
     modality: str
@@ -57,13 +58,22 @@ class Subject:
         key = [self.seed, MODALITIES.index(self.modality), self.number]
         return np.random.default_rng(key).spawn(4)
 
+    def sample(self) -> tuple[anatomy.Person, scanner.Scan, mr.Protocol | ct.Protocol]:
+        """Draws its person, where and how that is scanned, and the scan's protocol."""
+        for_person, for_scanner, for_protocol, _ = self.streams()
+        return (
+            anatomy.Person.sample(for_person),
+            scanner.plan_scan(self.modality, self.resolution, for_scanner),
+            _APPEARANCE[self.modality].Protocol.sample(for_protocol),
+        )
+
 
 def write_phantom(
     out: str | Path,
-    subjects: int = 20,
-    seed: int = 0,
-    resolution: str = "fast",
-    workers: int = 2,
+    subjects: int = PhantomSettings.subjects,
+    seed: int = PhantomSettings.seed,
+    resolution: str = PhantomSettings.resolution,
+    workers: int = PhantomSettings.workers,
 ) -> Path:
     """Writes `subjects` MR and `subjects` CT subjects; those that are there already are kept.
 
@@ -81,10 +91,12 @@ def write_phantom(
       UsageError: an argument is out of its range.
       DataError: `out` cannot be written, or holds volumes that are not this phantom's.
     """
-    _check_arguments(subjects, seed, resolution, workers)
+    PhantomSettings(str(out), subjects, seed, resolution, workers)  # checks them
     out = make_folder(out)
     settings = {"version": PHANTOM_VERSION, "seed": seed, "resolution": resolution}
-    members = [Subject(m, n + 1, seed, resolution) for m in MODALITIES for n in range(subjects)]
+    members = [
+        PhantomSubject(m, n + 1, seed, resolution) for m in MODALITIES for n in range(subjects)
+    ]
     _clear_others(out, settings, members)
     write_json(out / RECORD, {"settings": settings, "subjects": {s.id: {} for s in members}})
     records, panels = {}, {}
@@ -95,17 +107,7 @@ def write_phantom(
     return out
 
 
-def _check_arguments(subjects: int, seed: int, resolution: str, workers: int) -> None:
-    """Raises UsageError for an argument out of range."""
-    for flag, value, low in (("subjects", subjects, 2), ("seed", seed, 0), ("workers", workers, 1)):
-        if value < low:
-            raise UsageError(f"--{flag}: expected at least {low}, found {value}")
-    if resolution not in scanner.RESOLUTIONS:
-        legal = ", ".join(scanner.RESOLUTIONS)
-        raise UsageError(f"--resolution: expected one of {legal}; found {resolution!r}")
-
-
-def _clear_others(out: Path, settings: dict[str, Any], members: list[Subject]) -> None:
+def _clear_others(out: Path, settings: dict[str, Any], members: list[PhantomSubject]) -> None:
     """Removes the volumes of another phantom from `out`; refuses where any is not a phantom's."""
     folders = [out / f"{modality}_train" for modality in MODALITIES]
     volumes = [p for f in folders for p in sorted(f.glob("*.nii.gz")) if p.name[0] != "."]
@@ -113,13 +115,13 @@ def _clear_others(out: Path, settings: dict[str, Any], members: list[Subject]) -
         return
     recorded = read_json(out / RECORD) if (out / RECORD).exists() else {}
     if not (isinstance(recorded, dict) and isinstance(recorded.get("subjects", {}), dict)):
-        raise DataError(f"{out / RECORD}: expected the record of a phantom; choose another --out")
+        raise DataError(f"{out / RECORD}: expected the record of a phantom; choose another folder")
     own = {f"{id}_{kind}.nii.gz" for id in recorded.get("subjects", {}) for kind in KINDS}
     for path in volumes:
         if path.name not in own:
             raise DataError(
                 f"{path}: not this phantom's, since {out / RECORD} does not list it; "
-                "choose another --out"
+                "choose another folder"
             )
     same = recorded.get("settings") == settings
     wanted = {subject.path(out, kind) for subject in members for kind in KINDS}
@@ -128,7 +130,7 @@ def _clear_others(out: Path, settings: dict[str, Any], members: list[Subject]) -
             path.unlink()
 
 
-def _make_all(out: Path, members: list[Subject], workers: int):
+def _make_all(out: Path, members: list[PhantomSubject], workers: int):
     """Yields each subject's record and panel, in order, with a progress bar."""
     work = functools.partial(make_subject, out)
     bar = functools.partial(tqdm, total=len(members), desc="phantom", unit="subject", disable=None)
@@ -150,53 +152,44 @@ def _single_thread() -> None:
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 
-def make_subject(out: Path, subject: Subject) -> tuple[dict[str, Any], np.ndarray]:
+def make_subject(out: Path, subject: PhantomSubject) -> tuple[dict[str, Any], np.ndarray]:
     """Writes one subject unless its files are there and sound.
 
     Returns:
       its record for `phantom.json`, and its panel of the contact sheet (uint8 RGB [h, w, 3]).
     """
-    found = _read(out, subject)
-    if found is None:
+    images = _read(out, subject)
+    if images is None:
         _write(out, subject)
-        found = _read(out, subject)
-    image, label = found
-    person, protocol, grid, _ = _sample(subject)
+        images = _read(out, subject)
+    image, label = images
+    person, scan, protocol = subject.sample()
     record = {
-        "stack": grid.stack,
-        "size": list(grid.size),
-        "spacing_mm": list(grid.spacing_mm),
+        "stack": scan.stack,
+        "size": list(scan.grid.size_ijk),
+        "spacing_mm": list(scan.grid.spacing_mm),
         "volumes_ml": _volumes_ml(label),
         "anatomy": person.describe(),
-        "protocol": protocol.describe(),
+        "protocol": asdict(protocol),
     }
     return record, sheet.panel(image, label)
 
 
-def _sample(subject: Subject):
-    """Draws a subject's person, protocol, voxel grid and place in the scanner."""
-    for_person, for_scanner, for_protocol, _ = subject.streams()
-    grid, place = scanner.position(subject.modality, subject.resolution, for_scanner)
-    protocol = _APPEARANCE[subject.modality].Protocol.sample(for_protocol)
-    return anatomy.Person.sample(for_person), protocol, grid, place
-
-
-def _write(out: Path, subject: Subject) -> None:
+def _write(out: Path, subject: PhantomSubject) -> None:
     """Draws a subject and writes its files, the label first: an image means it is complete."""
-    person, protocol, grid, place = _sample(subject)
-    scene = anatomy.draw(person, grid, place)
+    person, scan, protocol = subject.sample()
+    scene = anatomy.draw(person, scan)
     image = _APPEARANCE[subject.modality].render(scene, protocol, subject.streams()[3])
     image = np.clip(np.rint(image), -32768, 32767).astype(np.int16)
     for kind, array in (("label", scene.label), ("image", image)):
         with replacing(subject.path(out, kind)) as temporary:
-            sitk.WriteImage(grid.to_image(array), str(temporary), True, 2)
+            sitk.WriteImage(scan.grid.apply(array), str(temporary), True, 2)
 
 
-def _read(out: Path, subject: Subject) -> tuple[sitk.Image, sitk.Image] | None:
+def _read(out: Path, subject: PhantomSubject) -> tuple[sitk.Image, sitk.Image] | None:
     """A subject's image and label; None if one is missing or damaged."""
     try:
-        paths = [subject.path(out, kind) for kind in KINDS]
-        image, label = (sitk.ReadImage(str(path)) for path in paths)
+        image, label = (sitk.ReadImage(str(subject.path(out, kind))) for kind in KINDS)
     except RuntimeError:
         return None
     return image, label

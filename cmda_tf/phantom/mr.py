@@ -6,16 +6,15 @@ Bazelaire et al., Radiology 2004; Messroghli et al. for myocardium; Wright et al
 Arrays are [k, j, i].
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from cmda_tf.phantom.anatomy import Scene
 from cmda_tf.phantom.fields import smooth_field
-from cmda_tf.phantom.tissues import TISSUE_ID, TISSUES
+from cmda_tf.phantom.shapes import dot
+from cmda_tf.phantom.tissues import TISSUES, is_one_of
 
 # T1 [ms], T2 [ms], proton density relative to blood, share of the signal that is fat.
 # Lung and cortical bone: their T2* of about 1 ms leaves little at the echo, hence the density.
@@ -92,10 +91,6 @@ class Protocol:
             gain=float(np.exp(rng.uniform(np.log(150), np.log(1500)))),
         )
 
-    def describe(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
-
 
 def bssfp_signal(
     t1_ms: float, t2_ms: float, density: float, flip_deg: float, tr_ms: float
@@ -130,10 +125,8 @@ def render(scene: Scene, protocol: Protocol, rng: np.random.Generator) -> np.nda
     spacing_kji = scene.grid.spacing_mm[::-1]
     shape = scene.tissue.shape
     signal = tissue_signals(protocol)[scene.tissue]
-    blood = np.zeros(len(TISSUES), bool)
-    blood[[TISSUE_ID[name] for name in _BLOOD]] = True
     swirl = smooth_field(shape, spacing_kji, 9.0, rng) * np.float32(protocol.swirl)
-    signal *= 1 + np.where(blood[scene.tissue], swirl, np.float32(0))
+    signal *= 1 + np.where(is_one_of(scene.tissue, _BLOOD), swirl, np.float32(0))
     signal *= 1 + 0.06 * smooth_field(shape, spacing_kji, 4.0, rng)  # texture of all tissues
     signal = gaussian_filter(signal, 0.45, output=np.float32)  # in voxels: the scan's own PSF
     coils = coil_profile(scene.points, protocol.coil_radius_mm, rng)
@@ -160,14 +153,12 @@ def coil_profile(points: np.ndarray, radius_mm: float, rng: np.random.Generator)
     return np.sqrt(total / _loops(np.zeros((3, 1), np.float32), places, radius_mm)[0])
 
 
-def _loops(points: np.ndarray, places: Sequence, radius_mm: float) -> np.ndarray:
+def _loops(points: np.ndarray, places: np.ndarray, radius_mm: float) -> np.ndarray:
     """Sum of the squared fields of loops at `places`."""
     total = np.zeros(points.shape[1:], np.float32)
     for place in places.astype(np.float32):
-        square = (points[0] - place[0]) ** 2
-        square += (points[1] - place[1]) ** 2
-        square += (points[2] - place[2]) ** 2
-        square = 1 + square / np.float32(radius_mm**2)
+        distance = [p - center for p, center in zip(points, place)]
+        square = 1 + dot(distance, distance) / np.float32(radius_mm**2)
         total += 1 / (square * square * square)
     return total
 

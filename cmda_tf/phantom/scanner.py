@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
-RESOLUTIONS = ("fast", "full")
+from cmda_tf.volumes.geometry import Geometry
 
 # Columns are the directions of i, j and k in LPS; right-handed, as acquired.
 STACKS = {
@@ -28,60 +27,28 @@ MAX_OFFSET_MM = 15.0  # of the heart's middle from that of the field of view, on
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A voxel grid in LPS millimeters, as SimpleITK describes it.
+class Scan:
+    """What the scanner decides for one patient.
 
     Attributes:
-      size: voxels (i, j, k).
-      spacing_mm: (i, j, k).
-      origin_mm: position [3] of voxel (0, 0, 0).
-      direction: [3, 3]; its columns are the axes' directions.
-      stack: name of the slice direction.
+      grid: the voxels in scanner coordinates.
+      stack: name of the slice direction, a key of `STACKS`.
+      heart_mm: scanner coordinates [3] of the middle of the heart.
     """
 
-    size: tuple[int, int, int]
-    spacing_mm: tuple[float, float, float]
-    origin_mm: np.ndarray
-    direction: np.ndarray
+    grid: Geometry
     stack: str
-
-    def points(self, center_mm: np.ndarray) -> np.ndarray:
-        """Voxel positions relative to `center_mm`, float32 [3, k, j, i]."""
-        steps = self.direction * self.spacing_mm
-        i, j, k = (np.arange(n)[:, None] for n in self.size)
-        start = self.origin_mm - center_mm
-        along_i, along_j, along_k = i * steps[:, 0], j * steps[:, 1], k * steps[:, 2] + start
-        points = np.empty((3, *self.size[::-1]), np.float32)
-        for a in range(3):
-            plane = along_j[:, None, a] + along_i[None, :, a]
-            points[a] = along_k[:, None, None, a] + plane
-        return points
-
-    def to_index(self, center_mm: np.ndarray) -> np.ndarray:
-        """Affine [3, 4] from positions relative to `center_mm` to (i, j, k)."""
-        linear = np.linalg.inv(self.direction * self.spacing_mm)
-        return np.column_stack([linear, linear @ (center_mm - self.origin_mm)])
-
-    def to_image(self, array_kji: np.ndarray) -> sitk.Image:
-        """A SimpleITK image of an array on this grid."""
-        image = sitk.GetImageFromArray(array_kji)
-        image.SetSpacing(self.spacing_mm)
-        image.SetOrigin(self.origin_mm.tolist())
-        image.SetDirection(self.direction.ravel().tolist())
-        return image
+    heart_mm: np.ndarray
 
 
-def position(modality: str, resolution: str, rng: np.random.Generator) -> tuple[Grid, np.ndarray]:
+def plan_scan(modality: str, resolution: str, rng: np.random.Generator) -> Scan:
     """Places a patient in the scanner and plans the scan.
 
     Args:
       modality: "mr" or "ct".
-      resolution: one of `RESOLUTIONS`.
+      resolution: one of `settings.RESOLUTIONS`.
       rng: what decides; both resolutions draw the same numbers, so they see the same patient
         in the same place.
-
-    Returns:
-      the voxel grid, and the scanner coordinates [3] of the middle of the heart in mm.
     """
     stacks, tilt_sd, tilt_max, in_plane, slices = _HABITS[modality, resolution]
     stack = stacks[rng.integers(len(stacks))]
@@ -94,5 +61,38 @@ def position(modality: str, resolution: str, rng: np.random.Generator) -> tuple[
     size = np.round(extent / spacing).astype(int)
     middle = rng.uniform(-1, 1, 3) * _TABLE_MM[modality]
     heart = middle + rng.uniform(-MAX_OFFSET_MM, MAX_OFFSET_MM, 3)
-    origin = middle - direction @ (spacing * (size - 1) / 2)
-    return Grid(tuple(size.tolist()), tuple(spacing.tolist()), origin, direction, stack), heart
+    return Scan(grid_around(middle, size, spacing, direction), stack, heart)
+
+
+def grid_around(
+    middle_mm: np.ndarray, size: np.ndarray, spacing_mm: np.ndarray, direction: np.ndarray
+) -> Geometry:
+    """The grid with this point halfway between its first and last voxels on all axes.
+
+    Args:
+      middle_mm: [3], LPS.
+      size, spacing_mm: along i, j, k, [3].
+      direction: [3, 3]; its columns are the axes' directions.
+    """
+    origin = middle_mm - direction @ (spacing_mm * (size - 1) / 2)
+    return Geometry(*(tuple(v.ravel().tolist()) for v in (size, spacing_mm, origin, direction)))
+
+
+def points_from(center_mm: np.ndarray, grid: Geometry) -> np.ndarray:
+    """Positions of a grid's voxels relative to a center, float32 [3, k, j, i] in mm."""
+    points = np.empty((3, *grid.shape_kji), np.float32)
+    for a, (steps, start) in enumerate(zip(_steps(grid), grid.origin_mm - center_mm)):
+        i, j, k = (np.arange(n) * step for n, step in zip(grid.size_ijk, steps))
+        points[a] = (k + start)[:, None, None] + (j[:, None] + i)
+    return points
+
+
+def to_index_from(center_mm: np.ndarray, grid: Geometry) -> np.ndarray:
+    """Affine [3, 4] from positions relative to a center, in mm, to a grid's (i, j, k)."""
+    linear = np.linalg.inv(_steps(grid))
+    return np.column_stack([linear, linear @ (center_mm - grid.origin_mm)])
+
+
+def _steps(grid: Geometry) -> np.ndarray:
+    """From one voxel to the next along i, j and k, as columns [3, 3] in mm."""
+    return np.reshape(grid.direction, (3, 3)) * grid.spacing_mm

@@ -11,9 +11,21 @@ from typing import Protocol
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+Vector = Sequence[float] | np.ndarray  # of three
+
+
+def unit(vector: Vector) -> np.ndarray:
+    """The vector with length 1."""
+    return vector / np.linalg.norm(vector)
+
+
+def dot(vector: Vector, points: Vector) -> np.ndarray:
+    """Scalar product of a vector and points [3, ...], or of two lists of three arrays."""
+    return vector[0] * points[0] + vector[1] * points[1] + vector[2] * points[2]
+
 
 class Solid(Protocol):
-    """What the canvas needs to know of a shape."""
+    """What a painting needs to know of a shape."""
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]: ...  # noqa: D102
 
@@ -31,8 +43,8 @@ class Ellipsoid:
       power: 2 is an ellipsoid; larger values tend to a box.
     """
 
-    center: np.ndarray
-    radii: np.ndarray
+    center: Vector
+    radii: Vector
     axes: np.ndarray = field(default_factory=lambda: np.eye(3))
     power: float = 2.0
 
@@ -52,7 +64,7 @@ class Ellipsoid:
         offset = (scaled_axes @ self.center).astype(np.float32)
         total = np.zeros(points.shape[1:], np.float32)
         for row, shift in zip(scaled_axes, offset):
-            q = row[0] * points[0] + row[1] * points[1] + row[2] * points[2] - shift
+            q = dot(row, points) - shift
             total += q * q if self.power == 2 else np.abs(q) ** np.float32(self.power)
         return total < 1
 
@@ -74,12 +86,11 @@ class Capsule:
     def inside(self, points: np.ndarray) -> np.ndarray:
         """Whether each point lies within."""
         along = (self.end - self.start).astype(np.float32)
-        dx, dy, dz = (points[a] - np.float32(self.start[a]) for a in range(3))
-        t = (dx * along[0] + dy * along[1] + dz * along[2]) / np.float32(along @ along + 1e-6)
-        np.clip(t, 0, 1, out=t)
-        dx, dy, dz = dx - t * along[0], dy - t * along[1], dz - t * along[2]
+        offset = [p - np.float32(start) for p, start in zip(points, self.start)]
+        t = np.clip(dot(offset, along) / np.float32(along @ along + 1e-6), 0, 1)
+        offset = [d - t * a for d, a in zip(offset, along)]
         radius = np.float32(self.start_radius) + t * np.float32(self.end_radius - self.start_radius)
-        return dx * dx + dy * dy + dz * dz < radius * radius
+        return dot(offset, offset) < radius * radius
 
 
 @dataclass(frozen=True)
@@ -103,7 +114,7 @@ class Cut:
         mask = self.solid.inside(points)
         for point, normal in self.planes:
             n = np.asarray(normal, np.float32)
-            mask &= n[0] * points[0] + n[1] * points[1] + n[2] * points[2] <= np.float32(n @ point)
+            mask &= dot(n, points) <= np.float32(n @ point)
         return mask
 
 
@@ -157,8 +168,9 @@ def tube(
     radii = np.broadcast_to(np.asarray(radii_mm, float), len(points)) + margin_mm
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
     stations = np.linspace(0, length[-1], int(np.ceil(length[-1] / step_mm)) + 1)
-    curve = CubicSpline(length, points)(stations) if len(points) > 2 else None
-    line = np.stack([np.interp(stations, length, points[:, a]) for a in range(3)], axis=1)
-    curve = line if curve is None else curve
+    if len(points) > 2:
+        curve = CubicSpline(length, points)(stations)
+    else:
+        curve = np.stack([np.interp(stations, length, axis) for axis in points.T], axis=1)
     radius = np.interp(stations, length, radii)
     return [Capsule(*curve[n : n + 2], *radius[n : n + 2]) for n in range(len(curve) - 1)]

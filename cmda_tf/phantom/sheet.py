@@ -7,8 +7,10 @@ import matplotlib.figure
 import numpy as np
 import SimpleITK as sitk
 
+from cmda_tf.data.preprocess import label_center_mm
 from cmda_tf.data.structures import HEART
 from cmda_tf.files import replacing
+from cmda_tf.volumes.geometry import Geometry
 
 PIXELS = 100
 PIXEL_MM = 2.4
@@ -30,7 +32,7 @@ def panel(image: sitk.Image, label: sitk.Image) -> np.ndarray:
     Returns:
       uint8 RGB [2 * PIXELS, 3 * PIXELS, 3]: the scan above, the labels over it below.
     """
-    center = _label_center(label)
+    center = label_center_mm(label)
     values = sitk.GetArrayViewFromImage(image)
     low, high = np.percentile(values[::2, ::2, ::2], (1, 99))
     columns = []
@@ -65,26 +67,14 @@ def write_sheet(path: str | Path, panels: dict[str, np.ndarray], columns: int = 
         figure.savefig(temporary, dpi=100)
 
 
-def _label_center(label: sitk.Image) -> np.ndarray:
-    """Physical center [3] of the bounding box of what is labeled."""
-    k, j, i = np.nonzero(sitk.GetArrayViewFromImage(label))
-    middle = [(int(a.min()) + int(a.max())) / 2 for a in (i, j, k)]
-    return np.array(label.TransformContinuousIndexToPhysicalPoint(middle))
-
-
 def _slice(image: sitk.Image, center, plane, interpolator: int, outside: float) -> np.ndarray:
     """A slice [PIXELS, PIXELS] through `center`."""
-    direction = np.array(plane, float).T
-    half = PIXEL_MM * (PIXELS - 1) / 2
-    origin = center - half * (direction[:, 0] + direction[:, 1])
-    resampler = sitk.ResampleImageFilter()
-    resampler.SetSize((PIXELS, PIXELS, 1))
-    resampler.SetOutputSpacing((PIXEL_MM,) * 3)
-    resampler.SetOutputOrigin(origin.tolist())
-    resampler.SetOutputDirection(direction.ravel().tolist())
-    resampler.SetInterpolator(interpolator)
-    resampler.SetDefaultPixelValue(outside)
-    return sitk.GetArrayFromImage(resampler.Execute(image))[0].astype(np.float32)
+    axes = np.array(plane, float).T
+    half_mm = PIXEL_MM * (PIXELS - 1) / 2
+    origin = center - half_mm * (axes[:, 0] + axes[:, 1])
+    size, spacing_mm = (PIXELS, PIXELS, 1), (PIXEL_MM,) * 3
+    grid = Geometry(size, spacing_mm, tuple(origin.tolist()), tuple(axes.ravel().tolist()))
+    return sitk.GetArrayFromImage(grid.resample(image, interpolator, outside))[0].astype(np.float32)
 
 
 def _overlay(gray: np.ndarray, codes: np.ndarray) -> np.ndarray:

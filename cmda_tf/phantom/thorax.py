@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmda_tf.phantom.canvas import Canvas, Layer
+from cmda_tf.phantom.painting import Layer, VoxelPainting
 from cmda_tf.phantom.shapes import Ellipsoid, tube
 from cmda_tf.phantom.tissues import TISSUE_ID
 
@@ -48,13 +48,13 @@ class Thorax:
         )
 
 
-def draw(canvas: Canvas, t: Thorax, rng: np.random.Generator) -> None:
+def draw(painting: VoxelPainting, t: Thorax, rng: np.random.Generator) -> None:
     """Paints the body without heart and great vessels."""
-    for first in range(0, len(canvas.tissue), SLAB):
+    for first in range(0, len(painting.tissue), SLAB):
         slab = slice(first, first + SLAB)
-        canvas.tissue[slab] = _torso(t, canvas.points[:, slab])
-    canvas.paint(_spine(t))
-    canvas.paint(_lung_vessels(t, rng))
+        painting.tissue[slab] = _torso(t, painting.points[:, slab])
+    painting.paint(_spine(t))
+    painting.paint(_lung_vessels(t, rng))
 
 
 def _torso(t: Thorax, points: np.ndarray) -> np.ndarray:
@@ -87,28 +87,27 @@ def _chest_wall(t: Thorax, depth, x, y) -> np.ndarray:
 
 def _ribs(t: Thorax, tissue, depth, x, y, z) -> None:
     """Ribs that descend towards the front, their cartilages, and the sternum."""
-    cage = np.flatnonzero((depth > 0.5) & (depth < CAGE_MM))
-    x, y, z, depth = x.ravel()[cage], y.ravel()[cage], z.ravel()[cage], depth.ravel()[cage]
+    cage = (depth > 0.5) & (depth < CAGE_MM)
+    x, y, z, depth = x[cage], y[cage], z[cage], depth[cage]
     side, front = np.abs(x - t.midline), y < t.center_y - 0.3 * t.half_depth
     phase = (z - 0.4 * (y - t.center_y)) / RIB_PITCH_MM + t.rib_phase
     height = (phase - np.round(phase)) * RIB_PITCH_MM
     bone = (height / 6.5) ** 2 + ((depth - 5.5) / 4.6) ** 2
     cortex, marrow, cartilage = (TISSUE_ID[n] for n in ("cortical_bone", "marrow", "cartilage"))
-    flat = tissue.ravel()
-    costal = front & (side < 60)
-    flat[cage[(bone < 1) & costal]] = cartilage
-    flat[cage[(bone < 1) & ~costal]] = cortex
-    flat[cage[(bone < 0.45) & ~costal]] = marrow
-    sternum = front & (side < 17) & (z > -70)
-    flat[cage[sternum]] = cortex
-    flat[cage[sternum & (side < 15.5) & (depth > 2.2) & (depth < CAGE_MM - 1.5)]] = marrow
-    tissue[:] = flat.reshape(tissue.shape)
+    costal, sternum = front & (side < 60), front & (side < 17) & (z > -70)
+    within = tissue[cage]
+    within[(bone < 1) & costal] = cartilage
+    within[(bone < 1) & ~costal] = cortex
+    within[(bone < 0.45) & ~costal] = marrow
+    within[sternum] = cortex
+    within[sternum & (side < 15.5) & (depth > 2.2) & (depth < CAGE_MM - 1.5)] = marrow
+    tissue[cage] = within
 
 
 def _abdomen(t: Thorax, tissue, within, x, y, z) -> None:
     """Diaphragm and what lies under it."""
     far = (x - t.midline) / t.half_width
-    dome = -54 - 70 * np.clip(np.abs(far) - 0.55, 0, None) ** 1.0
+    dome = -54 - 70 * np.clip(np.abs(far) - 0.55, 0, None)
     dome += (t.liver_dome + 54) * np.exp(-(((x + 72) / 55) ** 2) - ((y - 12) / 60) ** 2)
     dome += (t.stomach_dome + 54) * np.exp(-(((x - 52) / 50) ** 2) - ((y - 25) / 60) ** 2)
     below = within & (z < dome)
@@ -126,43 +125,32 @@ def _abdomen(t: Thorax, tissue, within, x, y, z) -> None:
 
 def _spine(t: Thorax) -> list[Layer]:
     """Vertebral bodies and discs, the canal, the arches and the muscles beside them."""
-    layers, front = [], t.center_y + 0.43 * t.half_depth
-    for side in (-1, 1):
-        center = np.array([t.midline + 30 * side, front + 46, 0])
-        layers.append(Layer(Ellipsoid(center, np.array([24.0, 16, 190]), power=3), "muscle"))
-    column = Ellipsoid(np.array([t.midline, front + 17, 0]), np.array([17.5, 15, 190]), power=3)
-    layers.append(Layer(column, "disc"))
+    x, front = t.midline, t.center_y + 0.43 * t.half_depth
+    muscles = [Ellipsoid((x + dx, front + 46, 0), (24, 16, 190), power=3) for dx in (-30, 30)]
+    column = Ellipsoid((x, front + 17, 0), (17.5, 15, 190), power=3)
+    layers = [Layer(muscles, "muscle"), Layer([column], "disc")]
     for level in np.arange(-7, 8) * 26.0:
-        body = Ellipsoid(np.array([t.midline, front + 17, level]), np.array([19.0, 16.5, 11.5]))
-        body = Ellipsoid(body.center, body.radii, power=4.0)
-        arch = Ellipsoid(np.array([t.midline, front + 46, level - 4]), np.array([20.0, 7, 8]))
-        spine = Ellipsoid(np.array([t.midline, front + 60, level - 12]), np.array([3.5, 14, 9]))
-        ribs = Ellipsoid(np.array([t.midline, front + 30, level + 8]), np.array([38.0, 6, 6]))
+        ribs = Ellipsoid((x, front + 30, level + 8), (38, 6, 6))
+        arch = Ellipsoid((x, front + 46, level - 4), (20, 7, 8))
+        spine = Ellipsoid((x, front + 60, level - 12), (3.5, 14, 9))
+        body = Ellipsoid((x, front + 17, level), (19, 16.5, 11.5), power=4)
         for bone in (ribs, arch, spine, body):
-            layers.append(Layer(bone, "cortical_bone"))
-            layers.append(Layer(bone.grown(-1.6), "marrow"))
-    y = front + 38
-    canal = tube([(t.midline, y, -200), (t.midline, y, 200)], 8.5)
-    cord = tube([(t.midline, y, -200), (t.midline, y, 200)], 5.0)
-    return [*layers, *(Layer(c, "fat") for c in canal), *(Layer(c, "cord") for c in cord)]
+            layers.append(Layer([bone], "cortical_bone"))
+            layers.append(Layer([bone.grown(-1.6)], "marrow"))
+    canal = (x, front + 38, -200), (x, front + 38, 200)
+    return [*layers, Layer(tube(canal, 8.5), "fat"), Layer(tube(canal, 5.0), "cord")]
 
 
 def _lung_vessels(t: Thorax, rng: np.random.Generator) -> list[Layer]:
-    """Branching vessels from each hilum into its lung."""
-    layers = []
+    """Branching vessels from each hilum into its lung, painted over lung only."""
+    branches = []
     for side, hilum in ((-1, np.array([-48.0, 22, 34])), (1, np.array([42.0, 34, 36]))):
         for _ in range(16):
             reach = rng.uniform((30, -75, -95), (85, 70, 80)) * (side, 1, 1)
             middle = hilum + 0.45 * reach + rng.normal(0, 6, 3)
             radius = rng.uniform(2.2, 4)
-            layers += _branch(hilum, middle, radius, 0.7 * radius)
+            branches += tube([hilum, middle], [radius, 0.7 * radius], step_mm=20)
             for _ in range(4):
                 tip = hilum + reach + rng.normal(0, 22, 3)
-                layers += _branch(middle, tip, 0.65 * radius, 0.8)
-    return layers
-
-
-def _branch(start, end, start_radius: float, end_radius: float) -> list[Layer]:
-    """A straight vessel, painted over lung only."""
-    capsules = tube([start, end], [start_radius, end_radius], step_mm=20)
-    return [Layer(c, "lung_vessel", None, ("lung",)) for c in capsules]
+                branches += tube([middle, tip], [0.65 * radius, 0.8], step_mm=20)
+    return [Layer(branches, "lung_vessel", over=("lung",))]

@@ -53,8 +53,8 @@ def test_rician_noise():
 @pytest.fixture(scope="module")
 def scene():
     rng = np.random.default_rng(5)
-    grid, place = scanner.position("ct", "fast", rng)
-    return anatomy.draw(anatomy.Person.sample(rng), grid, place)
+    scan = scanner.plan_scan("ct", "fast", rng)
+    return anatomy.draw(anatomy.Person.sample(rng), scan)
 
 
 def test_ct_tissues_have_their_hounsfield_units(scene):

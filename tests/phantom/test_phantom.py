@@ -73,8 +73,9 @@ def test_geometry_is_a_scanners(phantom):
 
 
 def test_oblique_stacks_point_where_they_say():
-    grid, _ = scanner.position("mr", "fast", np.random.default_rng(0))
-    turned = scanner.STACKS[grid.stack].T @ grid.direction  # what is left is the obliquity
+    scan = scanner.plan_scan("mr", "fast", np.random.default_rng(0))
+    direction = np.reshape(scan.grid.direction, (3, 3))
+    turned = scanner.STACKS[scan.stack].T @ direction  # what is left is the obliquity
     assert 0 < np.degrees(np.arccos((np.trace(turned) - 1) / 2)) < 45
     for axes in scanner.STACKS.values():
         assert np.linalg.det(axes) == pytest.approx(1)
@@ -162,9 +163,9 @@ def test_an_output_that_is_a_file_is_refused(tmp_path):
 
 
 def test_bad_arguments_and_foreign_folders(tmp_path):
-    with pytest.raises(UsageError, match="--subjects: expected at least 2, found 1"):
+    with pytest.raises(UsageError, match="subjects: expected at least 2, found 1"):
         write_phantom(tmp_path, subjects=1)
-    with pytest.raises(UsageError, match="--resolution: expected one of fast, full"):
+    with pytest.raises(UsageError, match="resolution: expected one of fast, full"):
         write_phantom(tmp_path, resolution="quick")
     (tmp_path / "mr_train").mkdir()
     foreign = tmp_path / "mr_train" / "mr_train_1001_image.nii.gz"

@@ -8,9 +8,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from cmda_tf.phantom.anatomy import Warp
-from cmda_tf.phantom.canvas import Canvas, Layer
 from cmda_tf.phantom.fields import smooth_field
 from cmda_tf.phantom.heart import Heart, Solids
+from cmda_tf.phantom.painting import Layer, VoxelPainting
 from cmda_tf.phantom.shapes import Capsule, Cut, Ellipsoid, tube
 from cmda_tf.phantom.tissues import TISSUE_ID
 
@@ -98,18 +98,18 @@ def test_a_warp_stays_within_its_reach_and_does_not_fold():
         assert np.linalg.det(jacobian).min() > 0.3
 
 
-def test_a_canvas_paints_what_the_solid_holds_and_nothing_under_protection():
+def test_a_painting_has_what_the_solid_holds_and_nothing_under_protection():
     points = _points(30, 2.0).transpose(0, 3, 2, 1)  # [3, k, j, i]
     to_index = np.column_stack([np.eye(3) / 2, np.full(3, 15)])
-    canvas = Canvas(points, to_index, 0.0)
+    painting = VoxelPainting(points, to_index, 0.0)
     ball = Ellipsoid(CENTER, np.full(3, 11.0))
-    canvas.paint([Layer(ball, "lung", 7), Layer(ball.grown(4), "fat", None, ("air",))])
-    np.testing.assert_array_equal(canvas.label == 7, ball.inside(points))
-    np.testing.assert_array_equal(canvas.tissue == TISSUE_ID["lung"], ball.inside(points))
+    painting.paint([Layer([ball], "lung", 7), Layer([ball.grown(4)], "fat", None, ("air",))])
+    np.testing.assert_array_equal(painting.label == 7, ball.inside(points))
+    np.testing.assert_array_equal(painting.tissue == TISSUE_ID["lung"], ball.inside(points))
     shell = ball.grown(4).inside(points) & ~ball.inside(points)
-    np.testing.assert_array_equal(canvas.tissue == TISSUE_ID["fat"], shell)
-    canvas.paint([Layer(Ellipsoid(np.full(3, 500.0), np.full(3, 9.0)), "liver", 9)])
-    assert not (canvas.label == 9).any()  # outside the grid
+    np.testing.assert_array_equal(painting.tissue == TISSUE_ID["fat"], shell)
+    painting.paint([Layer([Ellipsoid(np.full(3, 500.0), np.full(3, 9.0))], "liver", 9)])
+    assert not (painting.label == 9).any()  # outside the grid
 
 
 def test_the_ventricles_wall_is_as_thick_as_asked_for():

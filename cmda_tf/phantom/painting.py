@@ -3,13 +3,13 @@
 Arrays are [k, j, i] as in SimpleITK's index order reversed; points are [3, k, j, i] in mm.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cmda_tf.phantom.shapes import Solid
-from cmda_tf.phantom.tissues import TISSUE_ID
+from cmda_tf.phantom.tissues import TISSUE_ID, is_one_of
 
 
 @dataclass(frozen=True)
@@ -17,19 +17,19 @@ class Layer:
     """One coat of paint.
 
     Attributes:
-      solid: where.
+      solids: where.
       tissue: name of the tissue, or None to leave the tissue as it is.
       label: code to write, or None to leave the label as it is.
       over: names of the tissues that may be covered; None covers everything.
     """
 
-    solid: Solid
+    solids: Sequence[Solid]
     tissue: str | None
     label: int | None = None
     over: tuple[str, ...] | None = None
 
 
-class Canvas:
+class VoxelPainting:
     """Tissue ids (uint8) and label codes (int16) of a voxel grid.
 
     Attributes:
@@ -39,7 +39,7 @@ class Canvas:
     """
 
     def __init__(self, points: np.ndarray, to_index: np.ndarray, reach_mm: float):
-        """Makes an empty canvas (air, label 0).
+        """Begins with air and label 0.
 
         Args:
           points: float32 [3, k, j, i].
@@ -55,30 +55,28 @@ class Canvas:
     def paint(self, layers: Iterable[Layer]) -> None:
         """Paints layers, later ones over earlier ones."""
         for layer in layers:
-            box = self._box(*layer.solid.bounds())
-            if box is not None:
-                self._paint_box(layer, box)
+            for solid in layer.solids:
+                self._paint(layer, solid)
 
-    def _paint_box(self, layer: Layer, box: tuple[slice, ...]) -> None:
-        """Paints one layer within a box of voxels that holds its solid."""
-        mask = layer.solid.inside(self.points[(slice(None), *box)])
+    def _paint(self, layer: Layer, solid: Solid) -> None:
+        """Paints one solid of a layer, within the box of voxels that holds it."""
+        box = self._box(*solid.bounds())
         tissue = self.tissue[box]
+        if not tissue.size:
+            return
+        mask = solid.inside(self.points[(slice(None), *box)])
         if layer.over is not None:
-            legal = np.zeros(256, bool)
-            legal[[TISSUE_ID[name] for name in layer.over]] = True
-            mask &= legal[tissue]
+            mask &= is_one_of(tissue, layer.over)
         if layer.tissue is not None:
             tissue[mask] = TISSUE_ID[layer.tissue]
         if layer.label is not None:
             self.label[box][mask] = layer.label
 
-    def _box(self, low: np.ndarray, high: np.ndarray) -> tuple[slice, ...] | None:
-        """Slices [k, j, i] of the voxels that may lie between two corners; None if none do."""
+    def _box(self, low: np.ndarray, high: np.ndarray) -> tuple[slice, ...]:
+        """Slices [k, j, i] of the voxels that may lie between two corners."""
         low, high = low - self._reach_mm, high + self._reach_mm
         corners = np.array(np.meshgrid(*zip(low, high))).reshape(3, -1)
         index = self._to_index[:, :3] @ corners + self._to_index[:, 3:]
         first = np.maximum(np.floor(index.min(1)), 0).astype(int)
-        last = np.minimum(np.ceil(index.max(1)) + 1, self.tissue.shape[::-1]).astype(int)
-        if (last <= first).any():
-            return None
+        last = np.maximum(np.ceil(index.max(1)) + 1, 0).astype(int)  # beyond the end: cut off
         return tuple(slice(a, b) for a, b in zip(first[::-1], last[::-1]))
