@@ -7,7 +7,7 @@ import numpy as np
 
 def smooth_field(
     shape_kji: Sequence[int],
-    spacing_kji_mm: Sequence[float],
+    spacing_kji_mm: Sequence[float] | np.ndarray,
     correlation_mm: float,
     rng: np.random.Generator,
 ) -> np.ndarray:

@@ -158,11 +158,11 @@ def make_subject(out: Path, subject: PhantomSubject) -> tuple[dict[str, Any], np
     Returns:
       its record for `phantom.json`, and its panel of the contact sheet (uint8 RGB [h, w, 3]).
     """
-    images = _read(out, subject)
-    if images is None:
+    try:
+        image, label = _read(out, subject)
+    except RuntimeError:  # one is missing or damaged
         _write(out, subject)
-        images = _read(out, subject)
-    image, label = images
+        image, label = _read(out, subject)
     person, scan, protocol = subject.sample()
     record = {
         "stack": scan.stack,
@@ -186,13 +186,9 @@ def _write(out: Path, subject: PhantomSubject) -> None:
             sitk.WriteImage(scan.grid.apply(array), str(temporary), True, 2)
 
 
-def _read(out: Path, subject: PhantomSubject) -> tuple[sitk.Image, sitk.Image] | None:
-    """A subject's image and label; None if one is missing or damaged."""
-    try:
-        image, label = (sitk.ReadImage(str(subject.path(out, kind))) for kind in KINDS)
-    except RuntimeError:
-        return None
-    return image, label
+def _read(out: Path, subject: PhantomSubject) -> list[sitk.Image]:
+    """A subject's image and label."""
+    return [sitk.ReadImage(str(subject.path(out, kind))) for kind in KINDS]
 
 
 def _volumes_ml(label: sitk.Image) -> dict[str, float]:

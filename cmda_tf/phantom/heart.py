@@ -8,9 +8,10 @@ right ventricle, and towards the diaphragm. Dimensions are those of adults in pu
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
-from cmda_tf.phantom.shapes import Capsule, Ellipsoid, Vector, tube, unit
+from cmda_tf.phantom.shapes import Capsule, Ellipsoid, tube, unit
 
 _LONG = unit([0.66, -0.56, -0.50])
 _SEPTAL = unit(np.cross(np.cross(_LONG, [-0.7, -0.7, 0.0]), _LONG))
@@ -63,11 +64,11 @@ class Heart:
         """The heart's rotation [3, 3] against the mean orientation."""
         return Rotation.from_euler("xyz", self.tilt_deg, degrees=True).as_matrix()
 
-    def scaled(self, *points: Vector) -> np.ndarray:
+    def scaled(self, *points: ArrayLike) -> np.ndarray:
         """Points of the mean body, [N, 3], as this person's; they do not turn with the heart."""
         return self.size * np.asarray(points, float)
 
-    def place(self, *points: Vector) -> np.ndarray:
+    def place(self, *points: ArrayLike) -> np.ndarray:
         """Points of the mean heart, [N, 3], as this person's."""
         return self.scaled(*points) @ self.rotation.T
 
@@ -89,7 +90,7 @@ class Heart:
         """The mitral plane as a cut that keeps the atrium's and aorta's side."""
         return np.zeros(3), self.axes[0]
 
-    def ellipsoid(self, center: Vector, radii: Vector, **form) -> Ellipsoid:
+    def ellipsoid(self, center: ArrayLike, radii: ArrayLike, **form) -> Ellipsoid:
         """A solid around a point, with radii of the mean heart; `form` is of `Ellipsoid`."""
         return Ellipsoid(center, self.size * np.array(radii, float), **form)
 

@@ -6,6 +6,7 @@ Bazelaire et al., Radiology 2004; Messroghli et al. for myocardium; Wright et al
 Arrays are [k, j, i].
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,8 +148,8 @@ def coil_profile(points: np.ndarray, radius_mm: float, rng: np.random.Generator)
     Returns:
       float32 [k, j, i], 1 at the heart (points near the origin) on average.
     """
-    places = [(x, y, z) for x in (-70, 70) for y in (-115, 130) for z in (-60, 60)]
-    places = np.array(places) + rng.normal(0, 15, (len(places), 3))
+    loops = list(itertools.product((-70, 70), (-115, 130), (-60, 60)))
+    places = np.array(loops) + rng.normal(0, 15, (len(loops), 3))
     total = _loops(points, places, radius_mm)
     return np.sqrt(total / _loops(np.zeros((3, 1), np.float32), places, radius_mm)[0])
 

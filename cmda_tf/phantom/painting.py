@@ -64,7 +64,8 @@ class VoxelPainting:
         tissue = self.tissue[box]
         if not tissue.size:
             return
-        mask = solid.inside(self.points[(slice(None), *box)])
+        k, j, i = box
+        mask = solid.inside(self.points[:, k, j, i])
         if layer.over is not None:
             mask &= is_one_of(tissue, layer.over)
         if layer.tissue is not None:

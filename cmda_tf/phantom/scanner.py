@@ -15,14 +15,17 @@ STACKS = {
     "coronal": np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]),
 }
 
-# (stacks, obliquity sd and bound in degrees, in-plane spacing, slice spacing, table range in mm)
+# Stacks, deviation and bound of the obliquity [degrees], field of view and table range [mm].
 _HABITS = {
-    ("ct", "fast"): (("axial", "axial-RAS"), 2.0, 5.0, (1.8, 2.2), (1.8, 2.6)),
-    ("ct", "full"): (("axial", "axial-RAS"), 2.0, 5.0, (0.8, 0.95), (0.8, 1.2)),
-    ("mr", "fast"): (("axial", "sagittal", "coronal"), 10.0, 25.0, (1.9, 2.3), (2.1, 2.8)),
-    ("mr", "full"): (("axial", "sagittal", "coronal"), 10.0, 25.0, (0.85, 1.1), (1.0, 1.25)),
+    "ct": (("axial", "axial-RAS"), 2.0, 5.0, (195, 235), (30.0, 30.0, 400.0)),
+    "mr": (("axial", "sagittal", "coronal"), 10.0, 25.0, (205, 245), (25.0, 25.0, 60.0)),
 }
-_TABLE_MM = {"ct": (30.0, 30.0, 400.0), "mr": (25.0, 25.0, 60.0)}
+_SPACING_MM = {  # in plane, between slices
+    ("ct", "fast"): ((1.8, 2.2), (1.8, 2.6)),
+    ("ct", "full"): ((0.8, 0.95), (0.8, 1.2)),
+    ("mr", "fast"): ((1.9, 2.3), (2.1, 2.8)),
+    ("mr", "full"): ((0.85, 1.1), (1.0, 1.25)),
+}
 MAX_OFFSET_MM = 15.0  # of the heart's middle from that of the field of view, on each axis
 
 
@@ -50,16 +53,15 @@ def plan_scan(modality: str, resolution: str, rng: np.random.Generator) -> Scan:
       rng: what decides; both resolutions draw the same numbers, so they see the same patient
         in the same place.
     """
-    stacks, tilt_sd, tilt_max, in_plane, slices = _HABITS[modality, resolution]
+    stacks, tilt_sd, tilt_max, field_of_view, table = _HABITS[modality]
     stack = stacks[rng.integers(len(stacks))]
     tilt = np.clip(rng.normal(0, tilt_sd, 3), -tilt_max, tilt_max)
     direction = Rotation.from_euler("xyz", tilt, degrees=True).as_matrix() @ STACKS[stack]
-    share = rng.random(2)
-    spacing = np.array([np.interp(s, (0, 1), r) for s, r in zip(share, (in_plane, slices))])
-    spacing = np.round(spacing[[0, 0, 1]], 4)
-    extent = rng.uniform(205, 245, 3) if modality == "mr" else rng.uniform(195, 235, 3)
-    size = np.round(extent / spacing).astype(int)
-    middle = rng.uniform(-1, 1, 3) * _TABLE_MM[modality]
+    ranges = _SPACING_MM[modality, resolution]
+    in_plane, slices = (np.interp(s, (0, 1), r) for s, r in zip(rng.random(2), ranges))
+    spacing = np.round([in_plane, in_plane, slices], 4)
+    size = np.round(rng.uniform(*field_of_view, 3) / spacing).astype(int)
+    middle = rng.uniform(-1, 1, 3) * table
     heart = middle + rng.uniform(-MAX_OFFSET_MM, MAX_OFFSET_MM, 3)
     return Scan(grid_around(middle, size, spacing, direction), stack, heart)
 

@@ -9,17 +9,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
 
-Vector = Sequence[float] | np.ndarray  # of three
 
-
-def unit(vector: Vector) -> np.ndarray:
+def unit(vector: ArrayLike) -> np.ndarray:
     """The vector with length 1."""
-    return vector / np.linalg.norm(vector)
+    return np.asarray(vector) / np.linalg.norm(vector)
 
 
-def dot(vector: Vector, points: Vector) -> np.ndarray:
+def dot(vector: Sequence | np.ndarray, points: Sequence | np.ndarray) -> np.ndarray:
     """Scalar product of a vector and points [3, ...], or of two lists of three arrays."""
     return vector[0] * points[0] + vector[1] * points[1] + vector[2] * points[2]
 
@@ -43,8 +42,8 @@ class Ellipsoid:
       power: 2 is an ellipsoid; larger values tend to a box.
     """
 
-    center: Vector
-    radii: Vector
+    center: ArrayLike
+    radii: ArrayLike
     axes: np.ndarray = field(default_factory=lambda: np.eye(3))
     power: float = 2.0
 
@@ -56,7 +55,7 @@ class Ellipsoid:
         """Bounding box: the support of an ellipsoid, that of a box for higher powers."""
         spokes = np.asarray(self.radii)[:, None] * self.axes
         half = np.linalg.norm(spokes, axis=0) if self.power <= 2 else np.abs(spokes).sum(0)
-        return self.center - half, self.center + half
+        return np.asarray(self.center) - half, np.asarray(self.center) + half
 
     def inside(self, points: np.ndarray) -> np.ndarray:
         """Whether each point lies within."""
@@ -148,8 +147,8 @@ class Ridges:
 
 
 def tube(
-    points_mm: Sequence[Sequence[float]],
-    radii_mm: Sequence[float] | float,
+    points_mm: ArrayLike,
+    radii_mm: ArrayLike,
     margin_mm: float = 0.0,
     step_mm: float = 6.0,
 ) -> list[Capsule]:

@@ -12,8 +12,8 @@ from cmda_tf.data.structures import HEART
 from cmda_tf.files import replacing
 from cmda_tf.volumes.geometry import Geometry
 
-PIXELS = 100
-PIXEL_MM = 2.4
+PIXELS, PIXEL_MM = 100, 2.4  # of a plane
+COLUMNS = 4  # panels in a row
 # Right, up and away from the viewer for each plane, in LPS (radiologic display).
 _PLANES = (
     ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
@@ -44,21 +44,20 @@ def panel(image: sitk.Image, label: sitk.Image) -> np.ndarray:
     return (255 * np.concatenate(columns, axis=1)).astype(np.uint8)
 
 
-def write_sheet(path: str | Path, panels: dict[str, np.ndarray], columns: int = 4) -> None:
+def write_sheet(path: str | Path, panels: dict[str, np.ndarray]) -> None:
     """Writes all panels with their names as one PNG.
 
     Args:
       path: the PNG.
       panels: subject id to panel, all of one size.
-      columns: panels in a row.
     """
     height, width = next(iter(panels.values())).shape[:2]
-    rows = -(-len(panels) // columns)
-    canvas = np.zeros((rows * height, columns * width, 3), np.uint8)
-    figure = matplotlib.figure.Figure(figsize=(columns * width / 100, rows * height / 100))
+    rows = -(-len(panels) // COLUMNS)
+    canvas = np.zeros((rows * height, COLUMNS * width, 3), np.uint8)
+    figure = matplotlib.figure.Figure(figsize=(COLUMNS * width / 100, rows * height / 100))
     axes = figure.add_axes((0, 0, 1, 1))
     for n, (name, rgb) in enumerate(panels.items()):
-        y, x = height * (n // columns), width * (n % columns)
+        y, x = height * (n // COLUMNS), width * (n % COLUMNS)
         canvas[y : y + height, x : x + width] = rgb
         axes.text(x + 4, y + 14, name, color="yellow", fontsize=8)
     axes.imshow(canvas)
