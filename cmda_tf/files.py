@@ -3,16 +3,12 @@
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from cmda_tf.errors import DataError, UsageError
-
-try:
-    import fcntl
-except ImportError:  # not on Windows; nothing is locked there
-    fcntl = None
 
 
 @contextlib.contextmanager
@@ -65,7 +61,9 @@ def locked(folder: str | Path) -> Iterator[None]:
     path = folder / ".lock"
     with open(path, "a", encoding="utf-8") as lock:
         try:
-            if fcntl is not None:
+            if sys.platform != "win32":  # which has other locks: nothing is locked there
+                import fcntl
+
                 fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UsageError(f"{folder}: another process is working in this folder") from error

@@ -6,21 +6,38 @@ exceptions through.
 
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import DTypeLike
 
 from cmda_tf.errors import DataError
+from cmda_tf.files import replacing
 
 _ENDING = ".npy"
 _MAX_NUMBER_BYTES = 8
 _MAX_REASON = 200  # NumPy quotes a header, however long
 # Other methods may ask for gigabytes of memory before they give a byte.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+def save(path: str | Path, arrays: Mapping[str, Any], compressed: bool = False) -> None:
+    """Writes arrays by name; the file appears only when it is complete.
+
+    Raises:
+      DataError: it cannot be written.
+    """
+    write = np.savez_compressed if compressed else np.savez
+    try:
+        # Through an open file, since NumPy would add its ending to a path that has another.
+        with replacing(path) as temporary, open(temporary, "wb") as stream:
+            write(stream, **arrays)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 @contextmanager
@@ -51,7 +68,7 @@ def read_array(
     name: str,
     shape: tuple[int, ...] | None = None,
     dtype: DTypeLike | None = None,
-    most_bytes: int | None = None,
+    most_bytes: int = 0,
 ) -> np.ndarray:
     """One array of an archive, if its header says what is expected.
 
@@ -60,24 +77,24 @@ def read_array(
       name: of the array.
       shape: expected shape; None for any of at most `most_bytes`.
       dtype: expected type; None for any of numbers.
-      most_bytes: as said; needed where `shape` is None.
+      most_bytes: counts where `shape` is None.
 
     Raises:
       ValueError, or whatever damage raises: see `opened`.
     """
     with _stream(archive, name) as stream:
-        found, fortran_order, kind = npy_format.read_array_header_1_0(stream)
+        claimed, fortran_order, kind = npy_format.read_array_header_1_0(stream)
         numbers = kind.kind in "fiu" and kind.itemsize <= _MAX_NUMBER_BYTES
-        if not numbers or dtype not in (None, kind) or shape not in (None, found):
-            raise ValueError(f"{name} is {kind} {found}, not {dtype or 'numbers'} {shape or ''}")
-        count = math.prod(found) * kind.itemsize
+        if not numbers or dtype not in (None, kind) or shape not in (None, claimed):
+            raise ValueError(f"{name} is {kind} {claimed}, not {dtype or 'numbers'} {shape or ''}")
+        count = math.prod(claimed) * kind.itemsize
         if shape is None and not 0 <= count <= most_bytes:
             raise ValueError(f"{name} claims {count} bytes, the limit is {most_bytes}")
         data = stream.read(count)
         if len(data) != count or stream.read(1):
             raise ValueError(f"{name} does not hold {count} bytes")
     # Volumes that come from NIfTI are stored with the first axis fastest.
-    return np.frombuffer(data, kind).reshape(found, order="F" if fortran_order else "C")
+    return np.frombuffer(data, kind).reshape(claimed, order="F" if fortran_order else "C")
 
 
 def read_shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
@@ -87,7 +104,7 @@ def read_shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
 
 
 @contextmanager
-def _stream(archive: zipfile.ZipFile, name: str) -> Iterator[zipfile.ZipExtFile]:
+def _stream(archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
     """An array's bytes, from its header on."""
     info = archive.getinfo(name + _ENDING)
     if info.compress_type not in _METHODS:

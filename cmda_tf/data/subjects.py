@@ -13,13 +13,9 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from cmda_tf import npz
 from cmda_tf.data.structures import MAX_CLASSES, Structures
-from cmda_tf.errors import DataError
-from cmda_tf.files import replacing
-from cmda_tf.npz import names, opened, read_array
 from cmda_tf.volumes.geometry import Geometry
-
-__all__ = ["Geometry", "Subject", "labels_to_raw", "load_subject", "save_subject"]
 
 STORE_FORMAT = 1
 MAX_SIZE = 512  # voxels per side of the prepared grid
@@ -69,14 +65,10 @@ def save_subject(path: str | Path, subject: Subject) -> None:
         "label_inside": subject.label_inside,
     }
     text = json.dumps(about, allow_nan=False).encode()
-    members = {"about": np.frombuffer(text, np.uint8), "image": subject.image.astype(np.float16)}
+    arrays = {"about": np.frombuffer(text, np.uint8), "image": subject.image.astype(np.float16)}
     if subject.label is not None:
-        members["label"] = subject.label.astype(np.uint8)
-    try:
-        with replacing(path) as temporary:
-            np.savez_compressed(temporary, **members)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
+        arrays["label"] = subject.label.astype(np.uint8)
+    npz.save(path, arrays, compressed=True)
 
 
 def load_subject(path: str | Path, with_label: bool = True, classes: int = MAX_CLASSES) -> Subject:
@@ -91,16 +83,16 @@ def load_subject(path: str | Path, with_label: bool = True, classes: int = MAX_C
       DataError: the file is missing, damaged or no such store. Sizes are checked against the
         header before anything is allocated.
     """
-    with opened(path, _FAILURE) as archive:
-        text = read_array(archive, "about", None, np.uint8, _MAX_ABOUT_BYTES)
+    with npz.opened(path, _FAILURE) as archive:
+        text = npz.read_array(archive, "about", None, np.uint8, _MAX_ABOUT_BYTES)
         about = json.loads(text.tobytes())
         grid = _checked_grid(about)
-        image = read_array(archive, "image", grid.shape_kji, np.float16).astype(np.float32)
+        image = npz.read_array(archive, "image", grid.shape_kji, np.float16).astype(np.float32)
         if not np.isfinite(image).all():
             raise ValueError("its image holds NaN or infinite values")
         label = None
-        if with_label and "label" in names(archive):
-            label = read_array(archive, "label", grid.shape_kji, np.uint8).copy()
+        if with_label and "label" in npz.names(archive):
+            label = npz.read_array(archive, "label", grid.shape_kji, np.uint8).copy()
             if label.max() >= classes:
                 raise ValueError(f"label {label.max()} is no class index below {classes}")
         return Subject(
@@ -129,7 +121,8 @@ def labels_to_raw(
       A label image with exactly the geometry of the subject's file (nearest neighbor);
       background wherever the prepared grid does not reach.
     """
-    values, background = np.asarray(label_kji, np.uint8), 0
+    values: np.ndarray = np.asarray(label_kji, np.uint8)
+    background = 0
     if structures is not None:
         background = structures.written_codes[0]
         values = np.array(structures.written_codes, np.uint16)[values]

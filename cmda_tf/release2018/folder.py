@@ -8,22 +8,23 @@ The test volumes of the release are flipped on axes 0 and 1 relative to the reco
 functions here undo that, so slice `[:, :, k]` of a volume lies as a record's `[H, W]` does.
 """
 
+import os
 import re
 import stat
 from pathlib import Path
 
 import numpy as np
 
+from cmda_tf import npz
 from cmda_tf.data.subjects import MAX_SIZE
 from cmda_tf.errors import DataError
-from cmda_tf.files import replacing
-from cmda_tf.npz import opened, read_array, read_shape
 
 MODALITIES = ("mr", "ct")
 RECORD_SPLITS = ("train", "val")
 RECORD_ENDINGS = (".tfrecords", ".tfrecord")
 VOLUME_ENDING = ".npz"
 _PREPARED = re.compile(r"\.[0-9a-f]{16}\.npz$")  # left by a cmda_tf.prepare that was stopped
+_FAILURE = "not a readable test volume"
 PULMONARY_ARTERY = 5  # labeled in some of the release's files, but no class of the paper
 
 
@@ -41,7 +42,7 @@ def find_records(folder: str | Path) -> dict[str, dict[str, list[Path]]]:
       folder: to be searched. Its own name plays no part.
 
     Returns:
-      Paths by modality and split, sorted: `found["ct"]["train"]`. Only what is there is a key.
+      Sorted paths by modality and split, such as "ct" and "train". Only what is there is a key.
 
     Raises:
       DataError: there is no such folder or nothing in it, or a file's modality or split is
@@ -50,7 +51,7 @@ def find_records(folder: str | Path) -> dict[str, dict[str, list[Path]]]:
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of records")
-    found: dict[str, dict[str, list[Path]]] = {}
+    paths: dict[str, dict[str, list[Path]]] = {}
     for path in sorted(folder.rglob("*")):
         if path.name.startswith(".") or path.is_dir():
             continue
@@ -62,13 +63,13 @@ def find_records(folder: str | Path) -> dict[str, dict[str, list[Path]]]:
         else:
             continue
         modality = _word_of(path, parent, MODALITIES, "modality")
-        found.setdefault(modality, {}).setdefault(split, []).append(path)
-    if not found:
+        paths.setdefault(modality, {}).setdefault(split, []).append(path)
+    if not paths:
         raise DataError(
             f"{folder}: expected files such as ct_train_tfs/ct_train_slice0.tfrecords or "
             "ct_1003.npz, found none"
         )
-    return found
+    return paths
 
 
 def read_test_volume(
@@ -88,11 +89,10 @@ def read_test_volume(
       DataError: the file is missing, damaged or no such volume, or its image holds NaN or its
         label what is no class. Sizes are checked against the headers before the data are read.
     """
-    path = Path(path)
     file_size(path)
-    with opened(path, "not a readable test volume") as archive:
-        image = read_array(archive, "arr_0", (size,) * 3)
-        label = class_indices(read_array(archive, "arr_1", (size,) * 3), classes)
+    with npz.opened(path, _FAILURE) as archive:
+        image = npz.read_array(archive, "arr_0", (size,) * 3)
+        label = class_indices(npz.read_array(archive, "arr_1", (size,) * 3), classes)
     with np.errstate(over="ignore"):
         image = image.astype(np.float32)
     if not np.isfinite(image).all():
@@ -106,10 +106,9 @@ def test_volume_size(path: str | Path) -> int:
     Raises:
       DataError: the file is missing, damaged or no such volume.
     """
-    path = Path(path)
     file_size(path)
-    with opened(path, "not a readable test volume") as archive:
-        size = read_shape(archive, "arr_0")[0]
+    with npz.opened(path, _FAILURE) as archive:
+        size = npz.read_shape(archive, "arr_0")[0]
         if not 0 < size <= MAX_SIZE:
             raise ValueError(f"{size} voxels per side")
     return size
@@ -131,12 +130,7 @@ def write_test_volume(path: str | Path, image: np.ndarray, label: np.ndarray) ->
         raise DataError(f"{path}: image {image.shape} and label {label.shape} are no two cubes")
     if not (np.isfinite(image).all() and np.isfinite(label).all()):
         raise DataError(f"{path}: will not write NaN or infinite values")
-    try:
-        # Through an open file, since NumPy would add its ending to a path that has another.
-        with replacing(path) as temporary, open(temporary, "wb") as stream:
-            np.savez_compressed(stream, arr_0=_flipped(image), arr_1=_flipped(label))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
+    npz.save(path, {"arr_0": _flipped(image), "arr_1": _flipped(label)}, compressed=True)
 
 
 def class_indices(values: np.ndarray, classes: int) -> np.ndarray:
@@ -162,19 +156,20 @@ def class_indices(values: np.ndarray, classes: int) -> np.ndarray:
     return label
 
 
-def file_size(path: Path) -> int:
+def file_size(path: str | Path) -> int:
     """Bytes of a regular file; a pipe would be waited for without end.
 
     Raises:
       DataError: there is none.
     """
     try:
-        found = path.stat()
+        status = os.stat(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from error
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise DataError(f"{path}: not a file")
-    return found.st_size
+    return status.st_size
+
 
 
 def _word_of(path: Path, parent: str, words: tuple[str, ...], kind: str) -> str:

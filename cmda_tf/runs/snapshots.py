@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from cmda_tf import npz
 from cmda_tf.errors import DataError
-from cmda_tf.files import replacing
 from cmda_tf.runs.run import SNAPSHOTS
 from cmda_tf.runs.weights import get_weights, load_weights
 
@@ -50,7 +50,7 @@ class Snapshot:
 
 
 def snapshot_writer(
-    run_folder: Path, dam: tf.keras.Model, every: int, total: int
+    run_folder: Path, dam: tf.keras.Model, interval: int, total: int
 ) -> Callable[[int, dict[str, Any]], None]:
     """A function that the training calls after each joint update to keep what is to be kept.
 
@@ -60,7 +60,7 @@ def snapshot_writer(
     Args:
       run_folder: of the run.
       dam: whose weights to keep.
-      every: joint updates between snapshots; updates 0 and `total` are kept in any case.
+      interval: joint updates between snapshots; updates 0 and `total` are kept in any case.
       total: the last joint update.
 
     Returns:
@@ -68,11 +68,11 @@ def snapshot_writer(
     """
 
     def keep(update: int, metrics: dict[str, Any]) -> None:
-        if update % every and update != total:
+        if update % interval and update != total:
             return
-        kept = {_METRIC + name: np.float64(value) for name, value in metrics.items()}
-        with replacing(run_folder / SNAPSHOTS / f"joint_{update:04d}.npz") as temporary:
-            np.savez(temporary, **get_weights(dam), **kept)
+        logged = {_METRIC + name: np.float64(value) for name, value in metrics.items()}
+        path = run_folder / SNAPSHOTS / f"joint_{update:04d}.npz"
+        npz.save(path, get_weights(dam) | logged)
 
     return keep
 
@@ -84,7 +84,7 @@ def find_snapshots(run_folder: Path) -> list[Snapshot]:
       DataError: there is none.
     """
     paths = (run_folder / SNAPSHOTS).glob("joint_*.npz")
-    found = [Snapshot(int(path.stem.split("_")[1]), path) for path in paths]
-    if not found:
+    snapshots = [Snapshot(int(path.stem.split("_")[1]), path) for path in paths]
+    if not snapshots:
         raise DataError(f"{run_folder / SNAPSHOTS}: no snapshots; train this run anew to have them")
-    return sorted(found, key=lambda snapshot: snapshot.update)
+    return sorted(snapshots, key=lambda snapshot: snapshot.update)

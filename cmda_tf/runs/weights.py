@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from cmda_tf import npz
 from cmda_tf.errors import DataError
-from cmda_tf.files import replacing
-from cmda_tf.npz import names, opened, read_array
 
 
 def named_variables(model: tf.keras.Model) -> dict[str, Any]:
@@ -47,9 +46,7 @@ def set_weights(model: tf.keras.Model, weights: dict[str, np.ndarray], origin: s
 
 def save_weights(path: str | Path, *models: tf.keras.Model) -> None:
     """Writes the weights of the models to one `.npz`; shared layers are written once."""
-    merged = {name: array for model in models for name, array in get_weights(model).items()}
-    with replacing(path) as temporary:
-        np.savez(temporary, **merged)
+    npz.save(path, {name: a for model in models for name, a in get_weights(model).items()})
 
 
 def digest(weights: dict[str, np.ndarray]) -> str:
@@ -67,9 +64,9 @@ def load_weights(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
       DataError: it is missing or damaged.
     """
-    with opened(path, "expected a weights file of cmda_tf") as archive:
+    with npz.opened(path, "expected a weights file of cmda_tf") as archive:
         held = Path(path).stat().st_size
         claimed = sum(info.file_size for info in archive.infolist())
         if claimed > held:  # nothing is packed in a file of ours
             raise ValueError(f"it claims {claimed} bytes of weights, and holds {held}")
-        return {name: read_array(archive, name, most_bytes=held) for name in names(archive)}
+        return {n: npz.read_array(archive, n, most_bytes=held) for n in npz.names(archive)}

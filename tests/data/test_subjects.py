@@ -151,7 +151,7 @@ def test_a_failed_write_leaves_the_old_store(tmp_path, subject, monkeypatch):
     before = path.read_bytes()
 
     def full(file, **_):
-        file.write_bytes(b"half")
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", full)

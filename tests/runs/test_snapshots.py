@@ -57,8 +57,8 @@ def test_failed_write_leaves_no_snapshot(tmp_path, dam, monkeypatch):
     keep = snapshot_writer(tmp_path, dam, 1, 3)
     keep(0, {})
 
-    def half(path, **arrays):
-        path.write_bytes(b"half")
+    def half(file, **arrays):
+        file.write(b"half")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(np, "savez", half)
