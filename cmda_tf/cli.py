@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 from absl import app, flags, logging
 
@@ -55,8 +55,8 @@ def run(
     """
     define_flags(*settings, *(phases or {}).values(), Debugging)
     if phases:
-        legal = ", ".join(phases)
-        flags.DEFINE_string("phase", None, f"One of: {legal}.", module_name=sys.argv[0])
+        text = f"One of: {', '.join(phases)}."
+        flags.DEFINE_string("phase", None, text, module_name=sys.argv[0])
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a bare locale prints "?" where it has no character
             stream.reconfigure(errors="replace")
@@ -89,20 +89,31 @@ def chosen_phase(
     Raises:
       UsageError: no such phase, or one of the words is a flag of another phase.
     """
-    phase = flag_values["phase"].value
+    phase = flag_values["phase"].value or "none"
     if phase not in phases:
-        legal = ", ".join(phases)
-        raise UsageError(f"--phase: expected one of {legal}; found {phase or 'none'}")
-    own = {name for name, _ in leaves(phases[phase])}
-    for name in map(_flag_name, words):
-        others = [p for p, cls in phases.items() if name in dict(leaves(cls))]
-        if others and name not in own:
-            near = difflib.get_close_matches(str(name), own, 1)
+        raise UsageError(f"--phase: expected one of {', '.join(phases)}; found {phase}")
+    legal = {name: [f for f, _ in leaves(cls)] for name, cls in phases.items()}
+    for flag in filter(None, map(_flag_name, words)):
+        others = [name for name, names in legal.items() if flag in names]
+        if others and flag not in legal[phase]:
+            near = difflib.get_close_matches(flag, legal[phase], 1)
             hint = f"; did you mean --{near[0]}?" if near else ""
             raise UsageError(
-                f"--{name}: a flag of --phase={', '.join(others)}, not of --phase={phase}{hint}"
+                f"--{flag}: a flag of --phase={', '.join(others)}, not of --phase={phase}{hint}"
             )
     return from_flags(phases[phase], flag_values)
+
+
+def required(settings: Settings, *names: str) -> list[str]:
+    """The values of settings for folders that have no default.
+
+    Raises:
+      UsageError: one of them is not given.
+    """
+    for name in names:
+        if not getattr(settings, name):
+            raise UsageError(f"{name}: a folder is required")
+    return [getattr(settings, name) for name in names]
 
 
 def read_flagfiles(words: Sequence[str], within: tuple[Path, ...] = ()) -> list[str]:
@@ -199,6 +210,6 @@ def one_line(error: Exception) -> str:
     return text
 
 
-def _fail(message: str, code: int) -> Any:
+def _fail(message: str, code: int) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
     sys.exit(code)

@@ -25,17 +25,16 @@ def main(settings: ConvertSettings) -> None:
     """Converts one folder."""
     if (settings.prepared is None) == (settings.release is None):
         raise UsageError("expected either --prepared=DIR or --release=DIR")
-    if settings.out is None:
-        raise UsageError("out: expected a folder, found none")
+    (out,) = cli.required(settings, "out")
     from cmda_tf.data.prepared import read_prepared
     from cmda_tf.release2018.conversion import from_release, to_release
     from cmda_tf.release2018.dataset import open_release
 
-    if settings.prepared is not None:
-        to_release(read_prepared(settings.prepared), settings.out)
+    if settings.release is None:
+        to_release(read_prepared(*cli.required(settings, "prepared")), out)
     else:
-        from_release(open_release(settings.release), settings.out)
-    print(f"written to {settings.out}")
+        from_release(open_release(settings.release), out)
+    print(f"written to {out}")
 
 
 if __name__ == "__main__":

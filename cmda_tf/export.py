@@ -30,17 +30,14 @@ class ExportSettings(Settings):
 
 def main(settings: ExportSettings) -> None:
     """Exports a run."""
-    for name in ("model", "out"):
-        if getattr(settings, name) is None:
-            raise UsageError(f"{name}: a folder is required")
-    out = Path(settings.out)
+    model, out = map(Path, cli.required(settings, "model", "out"))
     if out.exists():
         raise UsageError(f"out: {out} is there already; expected a new folder")
     from cmda_tf.inference.exported import write_onnx, write_saved_model
     from cmda_tf.inference.trained import load_run
 
     write = {"saved_model": write_saved_model, "onnx": write_onnx}[settings.format]
-    write(load_run(settings.model), out)
+    write(load_run(model), out)
     print(f"{settings.format}: {out}")
 
 

@@ -34,9 +34,7 @@ class InitSettings(Settings):
 
 def main(settings: InitSettings) -> None:
     """Looks, prints, writes."""
-    if not settings.raw:
-        raise UsageError("raw: a folder is required")
-    raw, out = Path(settings.raw), Path(settings.out)
+    raw, out = map(Path, (*cli.required(settings, "raw"), settings.out))
     report = out.with_name(f"{out.stem}_report.csv")
     for path in (out, report):
         if path.exists() and not settings.overwrite:

@@ -71,14 +71,14 @@ def _predict(model, path: str, prefix: Path, center, settings: PredictSettings) 
     from cmda_tf.volumes.reading import read_volume
 
     image = read_volume(path)
-    found = model.predict(image, settings.role, center, settings.keep_largest, name=path)
+    segmentation = model.predict(image, settings.role, center, settings.keep_largest, name=path)
     maps = (settings.probabilities, settings.entropy, exact_ending(path))
-    label = write_segmentation(found, prefix, *maps)
+    label = write_segmentation(segmentation, prefix, *maps)
     if settings.overlay:
-        write_overlay(prefix.with_name(f"{prefix.name}_overlay.png"), image, found)
-    volumes = found.volumes_mm3()
-    shown = ", ".join(f"{name} {mm3 / 1000:.1f} ml" for name, mm3 in volumes.items())
-    print(f"{path}: {label} ({shown})", flush=True)
+        write_overlay(prefix.with_name(f"{prefix.name}_overlay.png"), image, segmentation)
+    volumes = segmentation.volumes_mm3()
+    in_ml = ", ".join(f"{name} {mm3 / 1000:.1f} ml" for name, mm3 in volumes.items())
+    print(f"{path}: {label} ({in_ml})", flush=True)
     return volumes
 
 

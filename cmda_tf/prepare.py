@@ -11,7 +11,6 @@ from cmda_tf import cli
 from cmda_tf.data.dataset import Dataset
 from cmda_tf.data.description import read_description
 from cmda_tf.data.preparation import PreparationSettings, prepare
-from cmda_tf.errors import UsageError
 from cmda_tf.settings import Settings, part, setting
 
 # Nearest-neighbor sampling alone changes a structure's volume by some per cent at 3.5 mm.
@@ -32,13 +31,9 @@ class PrepareSettings(Settings):
 
 def main(settings: PrepareSettings) -> None:
     """Prepares the raw folder and says what is there now."""
-    for name in ("raw", "prepared"):
-        if not getattr(settings, name):
-            raise UsageError(f"{name}: a folder is required")
-    description = settings.dataset and read_description(settings.dataset)
-    dataset = prepare(
-        settings.raw, settings.prepared, description=description, **vars(settings.preparation)
-    )
+    raw, prepared = cli.required(settings, "raw", "prepared")
+    description = read_description(settings.dataset) if settings.dataset else None
+    dataset = prepare(raw, prepared, description=description, **vars(settings.preparation))
     for line in [*_counts(dataset), *_warnings(dataset)]:
         print(line)
 

@@ -20,7 +20,7 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from absl import flags
@@ -28,6 +28,8 @@ from absl import flags
 from cmda_tf.errors import UsageError
 
 SettingsType = TypeVar("SettingsType", bound="Settings")
+_DEFINE: dict[Any, Any] = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer}
+_DEFINE |= {float: flags.DEFINE_float, str: flags.DEFINE_string}  # any other is a tuple
 
 
 def setting(
@@ -84,15 +86,12 @@ class Settings:
 
     def changed(self: SettingsType, **values: Any) -> SettingsType:
         """A copy with other values, named as flags; UsageError for a name that is none."""
-        known = dict(leaves(type(self)))
-        for name in values:
-            if name not in known:
-                raise UsageError(f"unknown setting {name!r}; known: {', '.join(sorted(known))}")
+        _check_names(values, [name for name, _ in leaves(type(self))])
         changes: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             if cls := field.metadata.get("part"):
-                own = {k: v for k, v in values.items() if k in dict(leaves(cls))}
-                changes[field.name] = getattr(self, field.name).changed(**own)
+                of_part = {name: values[name] for name, _ in leaves(cls) if name in values}
+                changes[field.name] = getattr(self, field.name).changed(**of_part)
             elif field.name in values:
                 changes[field.name] = values[field.name]
         return dataclasses.replace(self, **changes)
@@ -111,13 +110,11 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values, parts as dicts, in the order of declaration."""
-        values = {}
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, Settings):
-                value = value.to_dict()
-            values[field.name] = list(value) if isinstance(value, tuple) else value
-        return values
+
+        def listed(items: list[tuple[str, Any]]) -> dict[str, Any]:
+            return {name: list(v) if isinstance(v, tuple) else v for name, v in items}
+
+        return dataclasses.asdict(self, dict_factory=listed)
 
     def to_flags(self) -> list[str]:
         """The command-line flags that give these settings; those at their default are left out."""
@@ -142,21 +139,17 @@ class Settings:
         Raises:
           UsageError: an unknown name, or a value of another type.
         """
-        kinds = typing.get_type_hints(cls)
         fields = {field.name: field for field in dataclasses.fields(cls)}
-        if unknown := sorted(set(values) - set(fields)):
-            raise UsageError(f"unknown setting {unknown[0]!r}; known: {', '.join(sorted(fields))}")
+        _check_names(values, fields)
         converted: dict[str, Any] = {}
         for name, value in values.items():
             if inner := fields[name].metadata.get("part"):
                 if not isinstance(value, Mapping):
                     raise UsageError(f"{name}: expected settings by name, found {value!r:.80}")
                 converted[name] = inner.from_dict(value)
-                continue
-            value = tuple(value) if isinstance(value, list) else value
-            if not _is_a(value, kinds[name]):
-                raise UsageError(f"{name}: expected {_name_of(kinds[name])}, found {value!r:.80}")
-            converted[name] = value
+            else:
+                converted[name] = tuple(value) if isinstance(value, list) else value
+                check_type(name, converted[name], fields[name].type)
         return cls(**converted)
 
 
@@ -171,49 +164,26 @@ def leaves(cls: type[Settings]) -> Iterator[tuple[str, dataclasses.Field]]:
 
 def define_flags(*classes: type[Settings], flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines one absl flag for each setting; one that several classes share gets one flag."""
-    for cls in classes:
-        kinds = typing.get_type_hints(cls)
-        for field in dataclasses.fields(cls):
-            if inner := field.metadata.get("part"):
-                define_flags(inner, flag_values=flag_values)
-            elif field.name not in flag_values:
-                _define(field, kinds[field.name], flag_values)
+    # --help lists the flags of the main module, which absl calls by the program's path.
+    place: dict[str, Any] = {"flag_values": flag_values, "module_name": sys.argv[0]}
+    for name, field in (leaf for cls in classes for leaf in leaves(cls)):
+        if name in flag_values:
+            continue
+        default: Any = field.default
+        kind, rules = _without_none(field.type), field.metadata
+        text, choices = rules["help"], rules["choices"]
+        if choices and kind is str:
+            text += f" One of: {', '.join(map(str, choices))}."
+        if typing.get_origin(kind) is tuple:
+            default = None if default is None else list(map(str, default))
+        _DEFINE.get(kind, flags.DEFINE_list)(name, default, text, **place)
 
 
 def from_flags(
     cls: type[SettingsType], flag_values: flags.FlagValues = flags.FLAGS
 ) -> SettingsType:
     """The settings that the parsed command line asks for."""
-    kinds = typing.get_type_hints(cls)
-    values: dict[str, Any] = {}
-    for field in dataclasses.fields(cls):
-        if inner := field.metadata.get("part"):
-            values[field.name] = from_flags(inner, flag_values)
-        else:
-            value = flag_values[field.name].value
-            values[field.name] = _converted(field.name, kinds[field.name], value)
-    return cls(**values)
-
-
-def _define(field: dataclasses.Field, kind: Any, flag_values: flags.FlagValues) -> None:
-    name, default, text = field.name, field.default, field.metadata["help"]
-    choices = field.metadata["choices"]
-    kind = _without_none(kind)
-    # --help lists the flags of the main module, which absl calls by the program's path.
-    place: dict[str, Any] = {"flag_values": flag_values, "module_name": sys.argv[0]}
-    if choices and kind is str:
-        text += f" One of: {', '.join(map(str, choices))}."
-    if typing.get_origin(kind) is tuple:
-        default = None if default is None else list(map(str, typing.cast(tuple, default)))
-        flags.DEFINE_list(name, default, text, **place)
-    else:
-        define: Any = {
-            bool: flags.DEFINE_bool,
-            int: flags.DEFINE_integer,
-            float: flags.DEFINE_float,
-            str: flags.DEFINE_string,
-        }[kind]
-        define(name, default, text, **place)
+    return cls.of(**{n: _converted(n, f.type, flag_values[n].value) for n, f in leaves(cls)})
 
 
 def _converted(name: str, kind: Any, value: Any) -> Any:
@@ -248,9 +218,17 @@ def _is_a(value: Any, kind: Any) -> bool:
     return type(value) is kind or (kind is float and type(value) is int)
 
 
-def _name_of(kind: Any) -> str:
-    """An annotation as messages call it: `int`, `str | None`, `tuple[int, ...]`."""
-    return kind.__name__ if type(kind) is type else str(kind)
+def check_type(name: str, value: Any, kind: Any) -> None:
+    """Raises UsageError unless a value, which `name` calls, is of an annotation's type."""
+    if not _is_a(value, kind):
+        expected = kind.__name__ if type(kind) is type else kind
+        raise UsageError(f"{name}: expected {expected}, found {value!r:.80}")
+
+
+def _check_names(names: Iterable[str], legal: Collection[str]) -> None:
+    """Raises UsageError for the first of the names that is no setting."""
+    if unknown := sorted(set(names) - set(legal)):
+        raise UsageError(f"unknown setting {unknown[0]!r}; known: {', '.join(sorted(legal))}")
 
 
 def _check(field: dataclasses.Field, value: Any) -> None:
