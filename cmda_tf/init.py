@@ -13,6 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cmda_tf import cli
+from cmda_tf.data.layout import raw_folder
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.files import write_json, write_text
 from cmda_tf.settings import Settings, setting
@@ -61,9 +62,7 @@ def main(settings: InitSettings) -> None:
 
 def _look(raw: Path) -> list[Volume]:
     """All volumes of the folder."""
-    if not raw.is_dir():
-        raise DataError(f"{raw}: no such folder of raw volumes")
-    names = find_volumes(raw)
+    names = find_volumes(raw_folder(raw))
     if not names:
         raise DataError(
             f"{raw}: no volumes; expected files that end in {', '.join(ENDINGS)}, or folders of "

@@ -19,24 +19,16 @@ def sampling_groups(stack: SliceStack, balanced: bool) -> list[np.ndarray]:
     """
     groups = [stack.usable]
     if balanced:
-        flat = stack.labels.reshape(len(stack.labels), -1)
+        flat = stack.truth.reshape(len(stack.truth), -1)
         groups += [np.flatnonzero((flat == c).any(axis=1)) for c in range(1, stack.classes)]
     return [g for g in groups if len(g)]
 
 
 def draw(groups: list[np.ndarray], positions: tf.Tensor, seed: int) -> tf.Tensor:
-    """The slices at the given positions of the endless sample sequence.
+    """The slices `[n]` at positions `[n]` of the endless sample sequence, both int64.
 
     Position p draws from group p mod G; within a group the slices come in epochs, each a
     random permutation of its own.
-
-    Args:
-      groups: as from `sampling_groups`.
-      positions: `[n]` int64.
-      seed: of the permutations.
-
-    Returns:
-      `[n]` int64 slice indices.
     """
     sizes = np.array([len(g) for g in groups], np.int64)
     starts = tf.constant(np.cumsum(sizes) - sizes)
@@ -70,7 +62,7 @@ def batches(
       stack: slices to draw from.
       batch: global batch size; a shard gets `batch / count` samples of each batch.
       seed: of the sampling.
-      start, stop: range of batch numbers; a resumed run passes its step as `start`.
+      start, stop: a resumed run passes its step as `start`.
       balanced: see `sampling_groups`; needs labels.
       shard: (index, count) of this worker.
 

@@ -95,21 +95,16 @@ class Dataset(abc.ABC):
         return LABEL if LABEL in centers else None if None in centers else VOLUME
 
     def slices(self, modality: str, split: str, with_labels: bool) -> SliceStack:
-        """The slices of a modality's split.
+        """The slices of a modality's split ("train" or "test").
 
         Args:
-          modality: such as `mr`.
-          split: `train` or `test`.
+          modality, split: of the subjects.
           with_labels: False never reads a label; True skips subjects that have none.
 
         Raises:
           DataError: there is no such subject, or a file is missing or damaged.
         """
-        entries = [e for e in self.select(modality, split) if e.labeled or not with_labels]
-        if not entries:
-            kind = "labeled " if with_labels else ""
-            raise DataError(f"{self.folder}: no {kind}{split} subject of modality {modality!r}")
-        return self._stack(entries, with_labels)
+        return self._stack(self._some(modality, split, with_labels), with_labels)
 
     def target_slices(self, modality: str) -> SliceStack:
         """The training slices of a modality that is adapted to, without labels.
@@ -136,10 +131,15 @@ class Dataset(abc.ABC):
         Raises:
           DataError: there is none, or a file is missing or damaged.
         """
-        entries = [e for e in self.select(modality, "test") if e.labeled]
+        return [self.test_subject(entry) for entry in self._some(modality, "test", labeled=True)]
+
+    def _some(self, modality: str, split: str, labeled: bool) -> list[Entry]:
+        """At least one entry of a modality's split; of the labeled ones, if asked for."""
+        entries = [e for e in self.select(modality, split) if e.labeled or not labeled]
         if not entries:
-            raise DataError(f"{self.folder}: no labeled test subject of modality {modality!r}")
-        return [self.test_subject(entry) for entry in entries]
+            kind = "labeled " if labeled else ""
+            raise DataError(f"{self.folder}: no {kind}{split} subject of modality {modality!r}")
+        return entries
 
     @abc.abstractmethod
     def test_subject(self, entry: Entry) -> Subject:

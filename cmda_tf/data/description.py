@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cmda_tf.data.layout import RawSubject
+from cmda_tf.data.layout import RawSubject, raw_folder
 from cmda_tf.data.prepared import MODALITY_NAME
 from cmda_tf.data.structures import Structures
 from cmda_tf.errors import DataError
@@ -60,10 +60,10 @@ class ModalityFiles:
             if pattern is None:
                 continue
             parts = str(pattern).removesuffix("/").split("/")
-            if "{id}" not in str(pattern) or any(p in ("", ".", "..") for p in parts):
+            if "{id}" not in str(pattern) or not {"", ".", ".."}.isdisjoint(parts):
+                wrong = f"{pattern!r:.80}"
                 raise ValueError(
-                    f"{self.name}: expected a relative path with {{id}} as {kind}, "
-                    f"not {pattern!r:.80}"
+                    f"{self.name}: expected a relative path with {{id}} as {kind}, not {wrong}"
                 )
             if pattern.count("*") > MAX_STARS:
                 raise ValueError(f"{self.name}: expected at most {MAX_STARS} * as {kind}")
@@ -91,11 +91,10 @@ class DatasetDescription:
                 raise ValueError(f"modality {name}: unknown entry {unknown[0]!r}")
             test = entry.get("test", [])
             if not isinstance(test, list):
-                raise ValueError(
-                    f"modality {name}: expected a list of names as test, not {test!r:.80}"
-                )
-            test = tuple(map(str, test))
-            modalities.append(ModalityFiles(name, entry["image"], entry.get("label"), test))
+                wrong = f"{test!r:.80}"
+                raise ValueError(f"modality {name}: expected a list of names as test, not {wrong}")
+            names = tuple(map(str, test))
+            modalities.append(ModalityFiles(name, entry["image"], entry.get("label"), names))
         if not modalities:
             raise ValueError("expected at least one modality")
         return cls(Structures.from_dict(values), tuple(modalities))
@@ -122,13 +121,9 @@ def find_described(raw: str | Path, description: DatasetDescription) -> list[Raw
       DataError: the folder is missing, a modality has no image, two images or labels have one
         name, or a subject to hold out is not there.
     """
-    raw = Path(raw)
-    if not raw.is_dir():
-        raise DataError(f"{raw}: no such folder of raw volumes")
+    raw = raw_folder(raw)
     names = sorted(walk(raw))
-    return [
-        source for modality in description.modalities for source in subjects(raw, modality, names)
-    ]
+    return [s for modality in description.modalities for s in subjects(raw, modality, names)]
 
 
 def held_out(description: DatasetDescription) -> tuple[str, ...]:
@@ -161,16 +156,16 @@ def _named(
     """The paths of a modality's images or labels by the subject's name."""
     # Of `{id}.nii.gz` and `{id}_label.nii.gz` the second also fits the first.
     longer = pattern_regex(other) if other and len(other) > len(pattern) else None
-    regex, found = pattern_regex(pattern), {}
+    regex, paths = pattern_regex(pattern), dict[str, Path]()
     for name in names:
         match = regex.fullmatch(name)
         if not match or (longer and longer.fullmatch(name)):
             continue
-        if (id := match["id"]) in found:
-            first = found[id].relative_to(raw).as_posix()
+        if (id := match["id"]) in paths:
+            first = paths[id].relative_to(raw).as_posix()
             raise DataError(f"{raw / name}: {first} is subject {id!r} of {modality.name} as well")
-        found[id] = raw / name
-    return found
+        paths[id] = raw / name
+    return paths
 
 
 def _subject_id(modality: str, name: str) -> str:
@@ -184,15 +179,8 @@ def pattern_regex(pattern: str) -> re.Pattern:
     Args:
       pattern: with at least one `{id}`, the group `id` of a match.
     """
-    parts = re.split(r"(\{id\}|\*)", pattern)
-    found, named = [], False
-    for part in parts:
-        if part == "{id}":
-            found.append("(?P=id)" if named else f"(?P<id>{_ID})")
-            named = True
-        else:
-            found.append("[^/]*" if part == "*" else re.escape(part))
-    return re.compile("".join(found), re.ASCII)
+    regex = re.escape(pattern).replace(r"\*", "[^/]*").replace(r"\{id\}", f"(?P<id>{_ID})", 1)
+    return re.compile(regex.replace(r"\{id\}", "(?P=id)"), re.ASCII)
 
 
 def walk(raw: Path) -> Iterator[str]:

@@ -49,11 +49,15 @@ class RawSubject:
     label: Path | None = None
 
 
-def find_sources(raw: str | Path) -> list[RawSubject]:
-    """Finds all subjects of a raw folder.
+def raw_folder(raw: str | Path) -> Path:
+    """A folder of raw volumes; DataError if there is none."""
+    if not Path(raw).is_dir():
+        raise DataError(f"{raw}: no such folder of raw volumes")
+    return Path(raw)
 
-    Args:
-      raw: folder that holds at least one of `FOLDERS`, or has it up to two folders deeper.
+
+def find_sources(raw: str | Path) -> list[RawSubject]:
+    """All subjects of a folder with at least one of `FOLDERS` in it, up to two folders deeper.
 
     Returns:
       Subjects in the order of `FOLDERS`, then by id.
@@ -62,9 +66,7 @@ def find_sources(raw: str | Path) -> list[RawSubject]:
       DataError: the folder is missing, one of its subfolders holds no image or is there twice,
         a label has no image, or a file is there both packed and unpacked.
     """
-    raw = Path(raw)
-    if not raw.is_dir():
-        raise DataError(f"{raw}: no such folder of raw volumes")
+    raw = raw_folder(raw)
     folders = list(filter(None, (_find_folder(raw, name) for name in FOLDERS)))
     if not folders:
         raise DataError(
@@ -83,20 +85,15 @@ def split_subjects(sources: Sequence[RawSubject], test_ids: Sequence[str] = ()) 
     n labeled subjects in the order of their ids. All others, unlabeled ones included, are
     for training.
 
-    Args:
-      sources: all subjects.
-      test_ids: subject ids such as "ct_train_1003".
-
     Returns:
-      "train" or "test" for each id.
+      "train" or "test" for each id, such as "ct_train_1003".
 
     Raises:
       UsageError: `test_ids` names a subject that is not there.
     """
-    known = {s.id for s in sources}
-    if unknown := sorted(set(test_ids) - known):
-        raise UsageError(f"test_ids: no subject {unknown[0]!r} among the raw volumes")
     held_out = set(test_ids)
+    if unknown := sorted(held_out - {s.id for s in sources}):
+        raise UsageError(f"test_ids: no subject {unknown[0]!r} among the raw volumes")
     for modality in dict.fromkeys(s.modality for s in sources):
         members = [s for s in sources if s.modality == modality]
         if not any(s.id in held_out for s in members):
@@ -121,13 +118,13 @@ def _find_folder(raw: Path, name: str) -> Path | None:
     """
     empty = []
     for depth in range(3):
-        found = sorted(p for p in raw.glob("*/" * depth + name) if p.is_dir())
-        full = [p for p in found if any(_is_volume(inner) for inner in p.iterdir())]
+        folders = sorted(p for p in raw.glob("*/" * depth + name) if p.is_dir())
+        full = [p for p in folders if any(_is_volume(inner) for inner in p.iterdir())]
         if len(full) > 1:
             raise DataError(f"{full[1]}: {full[0]} holds volumes too; keep one of them")
         if full:
             return full[0]
-        empty += found
+        empty += folders
     return empty[0] if empty else None
 
 

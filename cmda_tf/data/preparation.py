@@ -85,10 +85,7 @@ def prepare(
       raw: folder in the MM-WHS layout (`cmda_tf.data.layout`), or as `description` describes.
       prepared: folder for the stores and the manifest; stores of subjects that are no longer
         in `raw` are removed from it.
-      size: voxels per side of the prepared grid.
-      spacing_mm: its isotropic spacing.
-      center_on_labels: modalities whose labeled subjects are centered on their structures. Leave
-        the target modality out: its labels are for evaluation only and must not move its images.
+      size, spacing_mm, center_on_labels: see `PreparationSettings`.
       test_ids: subjects to hold out, see `layout.split_subjects`.
       workers: processes; 1 works in this process. A full-size CT takes about 1.5 GB in each.
       description: description of the raw folder; None for the heart in the MM-WHS layout.
@@ -157,10 +154,8 @@ def prepare_subject(job: Job) -> Entry:
       DataError: a raw file is not what it should be, or the store cannot be written.
     """
     source = job.source
-    sha256 = {
-        "image": _sha256(source.image),
-        "label": _sha256(source.label) if source.label else None,
-    }
+    files = {"image": source.image, "label": source.label}
+    sha256 = {kind: _sha256(path) if path else None for kind, path in files.items()}
     centered_on = LABEL if job.center_on_label and source.label else VOLUME
     decides = [PREPROCESSING_VERSION, STORE_FORMAT, sha256, job.size, job.spacing_mm, centered_on]
     decides.append(sorted(job.structures.code_to_class.items()))

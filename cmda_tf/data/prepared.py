@@ -46,10 +46,10 @@ class PreparedDataset(Dataset):
         """
         path = self.path(entry)
         subject = load_subject(path, with_label, self.structures.classes)
-        found = (subject.id, subject.modality, subject.grid.size_ijk)
+        actual = (subject.id, subject.modality, subject.grid.size_ijk)
         expected = (entry.id, entry.modality, (self.size,) * 3)
-        if found != expected:
-            raise DataError(f"{path}: expected {expected}, as {MANIFEST_NAME} says, found {found}")
+        if actual != expected:
+            raise DataError(f"{path}: expected {expected}, as {MANIFEST_NAME} says, found {actual}")
         if with_label and entry.labeled and subject.label is None:
             raise DataError(f"{path}: expected a label, as {MANIFEST_NAME} says, found none")
         return subject

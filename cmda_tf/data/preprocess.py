@@ -56,8 +56,8 @@ def preprocess(
       DataError: the image is constant within the grid once its histogram is cut.
     """
     if center_mm is None:
-        on_label = center_on_label and classes is not None
-        center_mm = label_center_mm(classes) if on_label else volume_center_mm(image)
+        centered_on = classes if center_on_label else None
+        center_mm = volume_center_mm(image) if centered_on is None else label_center_mm(centered_on)
     grid = prepared_grid(center_mm, size, spacing_mm)
     sampled = grid.resample(anti_alias(image, spacing_mm), sitk.sitkLinear, math.nan)
     normalized, cut = normalize(sitk.GetArrayFromImage(sampled), id)
@@ -92,9 +92,7 @@ def anti_alias(image: sitk.Image, spacing_mm: float) -> sitk.Image:
     function matching: beyond aliasing in image resampling", MICCAI 2015). Axes as coarse as
     the target or coarser stay untouched; borders replicate.
 
-    Args:
-      image: float32.
-      spacing_mm: isotropic spacing the image will be sampled at.
+    The image is float32; `spacing_mm` is the isotropic spacing that it will be sampled at.
     """
     raw_mm = image.GetSpacing()
     sigmas_mm = [math.sqrt(max(0, spacing_mm**2 - r**2) / (8 * math.log(2))) for r in raw_mm]
@@ -112,12 +110,8 @@ def anti_alias(image: sitk.Image, spacing_mm: float) -> sitk.Image:
 def normalize(volume_kji: np.ndarray, name: str) -> tuple[np.ndarray, float]:
     """Cuts the top 2 % of the histogram, then zero mean and unit standard deviation.
 
-    All three statistics are taken over the field of view; the padding beyond it gets the
-    smallest normalized value within it.
-
-    Args:
-      volume_kji: float32 [K, J, I], NaN outside the field of view.
-      name: what to call the image in messages.
+    All three statistics are taken over the field of view; the padding beyond it, NaN in the float32
+    [K, J, I], gets the smallest normalized value within it.
 
     Returns:
       The normalized volume, float32, and the intensity at which it was cut.

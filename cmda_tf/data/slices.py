@@ -38,6 +38,13 @@ class SliceStack:
     subject: np.ndarray
 
     @property
+    def truth(self) -> np.ndarray:
+        """The labels; ValueError where there are none."""
+        if self.labels is None:
+            raise ValueError("expected a stack of slices with labels, found one without")
+        return self.labels
+
+    @property
     def size(self) -> int:
         """Height and width of a slice."""
         return self.images.shape[1]
@@ -55,11 +62,8 @@ class SliceStack:
 def neighbor_triples(first: np.ndarray, last: np.ndarray) -> np.ndarray:
     """The one rule of what a network sees: a slice between its two neighbors, borders replicated.
 
-    Args:
-      first, last: `[N]` indices of the first and last slice of each slice's subject.
-
-    Returns:
-      `[N, 3]` indices of the slice below, the slice itself and the slice above.
+    From `[N]` indices of the first and last slice of each slice's subject `[N, 3]` of the slice
+    below, the slice itself and the slice above.
     """
     index = np.arange(len(first))
     return np.stack([np.maximum(index - 1, first), index, np.minimum(index + 1, last)], axis=-1)
@@ -76,13 +80,7 @@ def as_channels(images: np.ndarray, triples: np.ndarray) -> np.ndarray:
 
 
 def stack_subjects(subjects: Sequence[Subject], classes: int, with_labels: bool) -> SliceStack:
-    """The slices of prepared subjects.
-
-    Args:
-      subjects: at least one; all with labels where these are asked for.
-      classes: their number, the background included.
-      with_labels: whether the stack has labels.
-    """
+    """The slices of at least one prepared subject; with labels, which all must have, or without."""
     images = np.concatenate([s.image.astype(np.float16) for s in subjects])
     labels = np.concatenate([s.label for s in subjects]) if with_labels else None
     counts = np.array([len(s.image) for s in subjects])

@@ -49,7 +49,7 @@ class Structures:
     columns: tuple[str, ...] = ()
 
     def __post_init__(self):
-        names = [s.name for s in self.members]
+        names: list[Any] = [s.name for s in self.members]
         if not 1 <= len(names) < MAX_CLASSES:
             raise ValueError(f"expected 1 to {MAX_CLASSES - 1} structures, found {len(names)}")
         for index, member in enumerate(self.members, 1):
@@ -59,7 +59,7 @@ class Structures:
                 raise ValueError(
                     f"{member.name}: expected a color #rrggbb, not {member.color!r:.80}"
                 )
-        codes = [c for s in self.members for c in s.codes] + list(self.background_codes)
+        codes: list[Any] = [c for s in self.members for c in s.codes] + [*self.background_codes]
         if outside := [c for c in codes if not 0 <= c <= MAX_CODE]:
             raise ValueError(f"expected label codes 0..{MAX_CODE}, found {outside[0]}")
         for kind, values in (("name", names), ("label code", codes)):
@@ -96,8 +96,8 @@ class Structures:
     @cached_property
     def code_to_class(self) -> dict[int, int]:
         """Class index of every known label code."""
-        known = dict.fromkeys(self.background_codes, 0)
-        return known | {code: s.index for s in self.members for code in s.codes}
+        of_structures = {code: s.index for s in self.members for code in s.codes}
+        return dict.fromkeys(self.background_codes, 0) | of_structures
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
