@@ -6,13 +6,9 @@ import tensorflow as tf
 
 
 def prediction_entropy(logits: tf.Tensor) -> tf.Tensor:
-    """Mean entropy of the softmax over pixels, as a share of its largest possible value.
+    """Mean entropy over pixels of the softmax of `[B, H, W, C]` float32 logits.
 
-    Args:
-      logits: `[B, H, W, C]` float32.
-
-    Returns:
-      A scalar in 0..1.
+    As a share of its largest possible value: a scalar in 0..1.
     """
     log_p = tf.nn.log_softmax(logits)
     entropy = -tf.reduce_sum(tf.exp(log_p) * log_p, axis=-1)

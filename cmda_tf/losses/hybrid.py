@@ -8,10 +8,7 @@ _EPSILON = 1e-7
 
 
 def hybrid_loss(
-    logits: tf.Tensor,
-    labels: tf.Tensor,
-    terms: SegmentationLoss,
-    mask: tf.Tensor | None = None,
+    logits: tf.Tensor, labels: tf.Tensor, terms: SegmentationLoss, mask: tf.Tensor | None = None
 ) -> dict[str, tf.Tensor]:
     """Class-weighted cross-entropy minus lambda times the soft Dice.
 
@@ -37,10 +34,7 @@ def hybrid_loss(
 
 
 def weighted_cross_entropy(
-    logits: tf.Tensor,
-    truth: tf.Tensor,
-    mask: tf.Tensor | None,
-    class_weights: bool,
+    logits: tf.Tensor, truth: tf.Tensor, mask: tf.Tensor | None, class_weights: bool
 ) -> tf.Tensor:
     """First term of Eq. 1, with w_c = 1 - the share of class c in the batch; mean over pixels.
 
@@ -64,12 +58,8 @@ def weighted_cross_entropy(
 def soft_dice(probabilities: tf.Tensor, truth: tf.Tensor) -> tf.Tensor:
     """Second term of Eq. 1 with squared denominators, averaged over classes.
 
-    Each class is summed over the whole batch, so that a class missing from one slice does not
-    count as missed there.
-
-    Args:
-      probabilities: `[B, H, W, C]`, softmax outputs.
-      truth: `[B, H, W, C]` one-hot.
+    Of softmax outputs and one-hot truth, both `[B, H, W, C]`. Each class is summed over the whole
+    batch, so that a class missing from one slice does not count as missed there.
     """
     axes = [0, 1, 2]
     overlap = 2.0 * tf.reduce_sum(probabilities * truth, axes)

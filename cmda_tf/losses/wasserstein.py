@@ -13,21 +13,14 @@ _POWER_ITERATIONS = 10
 
 
 def dam_loss(target_scores: tf.Tensor) -> tf.Tensor:
-    """Eq. 5: minus the mean critic score of target features.
-
-    Args:
-      target_scores: `[B, 1]`.
-    """
+    """Eq. 5: minus the mean of the critic's scores `[B, 1]` of target features."""
     return -tf.reduce_mean(target_scores)
 
 
 def critic_loss(target_scores: tf.Tensor, source_scores: tf.Tensor) -> tf.Tensor:
-    """Eq. 6: mean score of target features minus mean score of source features.
+    """Eq. 6: mean score of target features minus mean score of source features, `[B, 1]` each.
 
     Its negative is the critic's estimate of the Wasserstein distance, up to a factor.
-
-    Args:
-      target_scores, source_scores: `[B, 1]`.
     """
     return tf.reduce_mean(target_scores) - tf.reduce_mean(source_scores)
 
@@ -50,12 +43,8 @@ def clip_weights(variables: Iterable[Any], bound: float) -> None:
 def bound_spectral_norms(variables: Iterable[Any], seed: tf.Tensor) -> None:
     """Divides each kernel, seen as the matrix [inputs, outputs], by its norm where above 1.
 
-    The norm is a few power iterations' estimate, from a new start at each update: an update
-    changes a kernel little, so what one estimate misses the next ones find.
-
-    Args:
-      variables: kernels.
-      seed: `[2]`, of the starts.
+    The norm is a few power iterations' estimate, from a new start (by the seed `[2]`) at each
+    update: an update changes a kernel little, so what one estimate misses the next ones find.
     """
     for variable in variables:
         kernel = tf.convert_to_tensor(variable)

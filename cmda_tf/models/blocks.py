@@ -99,9 +99,8 @@ def activate(x, layers, name):
 
 def conv_norm_act(x, layers, name, filters, **kwargs):
     """Convolution, normalization, activation."""
-    return activate(
-        normalize(convolution(x, layers, name, filters, **kwargs), layers, name), layers, name
-    )
+    x = convolution(x, layers, name, filters, **kwargs)
+    return activate(normalize(x, layers, name), layers, name)
 
 
 def residual_block(x, layers, name, filters, dilation=1):
@@ -117,31 +116,25 @@ def residual_block(x, layers, name, filters, dilation=1):
 def apply_unit(x, layers: LayerFactory, unit: Unit):
     """Applies one row of the topology table to `x`."""
     config = layers.config
-    if unit.kind == "conv":
-        x = convolution(x, layers, unit.name, config.scaled(unit.width))
-    elif unit.kind == "residual":
-        x = residual_block(x, layers, unit.name, config.scaled(unit.width), unit.dilation)
-    elif unit.kind == "conv_norm_act":
-        x = conv_norm_act(x, layers, unit.name, config.scaled(unit.width))
-    elif unit.kind == "upsample":
+    if unit.kind == "upsample":
         filters = UPSAMPLING**2 * 8 * config.classes
         x = convolution(x, layers, unit.name, filters, symmetric=True)
         x = layers(f"{unit.name}_shuffle", PixelShuffle, UPSAMPLING)(x)
-    else:
+    elif unit.kind == "output":
         x = convolution(x, layers, unit.name, config.classes, size=5, symmetric=True)
         # Losses and softmax want full precision whatever the policy of the layers below.
         x = layers("logits", tf.keras.layers.Activation, "linear", dtype="float32")(x)
+    else:
+        blocks: dict[str, Callable] = {"conv": convolution, "residual": residual_block}
+        block = blocks.get(unit.kind, conv_norm_act)
+        x = block(x, layers, unit.name, config.scaled(unit.width), dilation=unit.dilation)
     if unit.pool:
         x = layers(f"{unit.name}_pool", tf.keras.layers.MaxPooling2D)(x)
     return x
 
 
 def apply_units(x, layers: LayerFactory, units: tuple[Unit, ...]) -> dict[int, tf.Tensor]:
-    """Applies units in order.
-
-    Returns:
-      Each unit's output by the index of its last convolution layer.
-    """
+    """Applies units in order; gives each one's output by the index of its last convolution."""
     features = {}
     for unit in units:
         x = features[unit.last_layer] = apply_unit(x, layers, unit)

@@ -13,13 +13,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from cmda_tf.models.blocks import (
-    LayerFactory,
-    apply_units,
-    conv_norm_act,
-    convolution,
-    residual_block,
-)
+from cmda_tf.models import blocks
+from cmda_tf.models.blocks import LayerFactory, apply_units
 from cmda_tf.models.layers import ArgmaxMask, PixelShuffle
 from cmda_tf.models.segmenter import DAM_PREFIX, image_input
 from cmda_tf.models.settings import ModelConfig
@@ -71,12 +66,10 @@ class FeaturePaths:
         return Features(self._scaled(tapped), logits)
 
     def target_features(self, images: tf.Tensor, training: bool) -> Features:
-        """Features of target images.
+        """Features of target images `[B, size, size, 3]`.
 
-        Args:
-          images: `[B, size, size, 3]`.
-          training: whether the DAM normalizes with the batch's own statistics. The layers
-            above it are frozen and always in inference mode.
+        In training the DAM normalizes with the batch's own statistics; the layers above it are
+        frozen and always in inference mode.
         """
         at_depth, lower = self.lower(images, training=training)
         upper, logits = self.upper(at_depth, training=False)
@@ -129,9 +122,8 @@ def build_feature_paths(
     tapped = _critic_input(features, low, config, mask=False) if low else features[depth]
     lower = tf.keras.Model(image, [features[depth], tapped], name="dam_features")
 
-    at_depth = tf.keras.Input(
-        features[depth].shape[1:], name="at_depth", dtype=features[depth].dtype
-    )
+    shape, dtype = features[depth].shape[1:], features[depth].dtype
+    at_depth = tf.keras.Input(shape, name="at_depth", dtype=dtype)
     features = apply_units(at_depth, frozen, units_between(depth + 1, NUM_LAYERS))
     tapped = _critic_input(features, high, config, mask=True)
     upper = tf.keras.Model(at_depth, [tapped, features[NUM_LAYERS]], name="upper_features")
@@ -181,11 +173,11 @@ def build_critic(
     x = features
     first_width = config.scaled(CRITIC_WIDTHS[0])
     if channels > first_width:  # a shortcut can only grow
-        x = convolution(x, layers, "entry", first_width)
+        x = blocks.convolution(x, layers, "entry", first_width)
     for index, (width, stride) in enumerate(zip(CRITIC_WIDTHS, critic_strides(config.size)), 1):
-        x = residual_block(x, layers, f"block{index}", config.scaled(width))
-        x = conv_norm_act(x, layers, f"down{index}", config.scaled(width), stride=stride)
-    x = conv_norm_act(x, layers, "down6", config.scaled(CRITIC_WIDTHS[-1]), stride=2)
+        x = blocks.residual_block(x, layers, f"block{index}", config.scaled(width))
+        x = blocks.conv_norm_act(x, layers, f"down{index}", config.scaled(width), stride=stride)
+    x = blocks.conv_norm_act(x, layers, "down6", config.scaled(CRITIC_WIDTHS[-1]), stride=2)
     x = layers("flatten", tf.keras.layers.Flatten)(x)
     x = layers("features32", tf.keras.layers.Activation, "linear", dtype="float32")(x)
     glorot = layers.initializer("score")
@@ -202,8 +194,7 @@ def critic_strides(size: int) -> tuple[int, ...]:
     """
     left = max(1, size // 4)  # what the five strides may divide by; the sixth is 2
     strides = []
-    for wanted in CRITIC_STRIDES:
-        stride = min(wanted, left)
-        strides.append(stride)
-        left //= stride
+    for largest in CRITIC_STRIDES:
+        strides.append(min(largest, left))
+        left //= strides[-1]
     return tuple(strides)

@@ -37,10 +37,8 @@ def build_dam(config: ModelConfig, depth: int, segmenter: tf.keras.Model) -> tf.
       A model from the image to the feature map of layer `depth`. Its layers are called as the
       segmenter's with the prefix `dam_`.
     """
-    image = image_input(config)
-    features = apply_units(
-        image, LayerFactory(config, DAM_PREFIX), units_between(1, check_depth(depth))
-    )
+    image, units = image_input(config), units_between(1, check_depth(depth))
+    features = apply_units(image, LayerFactory(config, DAM_PREFIX), units)
     dam = tf.keras.Model(image, features[depth], name="dam")
     for layer in dam.layers:
         if layer.weights:
@@ -84,12 +82,8 @@ def all_features(
 ) -> dict[int, tf.Tensor]:
     """Feature maps of a path of Fig. 2 by layer index, sharing all layers with their models.
 
-    Args:
-      image: symbolic input.
-      config: of the networks.
-      segmenter: its layers above `depth` are used; without a DAM all of them.
-      dam: gives the layers 1..depth of the target path; None for the source path.
-      depth: of the DAM.
+    The layers 1..depth of the symbolic image's path are the DAM's, those above the segmenter's;
+    without a DAM all are the segmenter's, as on the source path.
     """
     features = {}
     if dam is not None:

@@ -20,8 +20,8 @@ class Unit:
       stage: the stage it belongs to, such as `rm3`.
       kind: `conv` (bare 3x3), `residual`, `conv_norm_act`, `upsample` (3x3 to 64 times the
         width, pixel shuffle by 8) or `output` (5x5).
-      width: channels of its output, before the width multiplier; None for one channel per class
-        (`output`) and 8 per class (`upsample`).
+      width: channels of its output, before the width multiplier; 0 where the classes decide: one
+        channel for each (`output`), 8 for each (`upsample`).
       last_layer: index of its last convolution layer.
       dilation: of its 3x3 convolutions.
       pool: whether a 2x2 max-pooling follows.
@@ -31,7 +31,7 @@ class Unit:
     name: str
     stage: str
     kind: str
-    width: int | None
+    width: int
     last_layer: int
     dilation: int = 1
     pool: bool = False
@@ -59,8 +59,8 @@ TOPOLOGY: tuple[Unit, ...] = (
     *_residual_stage("rm7", 512, 26, dilation=2),
     Unit("conv8", "conv8", "conv_norm_act", 512, 30),
     Unit("conv9", "conv9", "conv_norm_act", 512, 31),
-    Unit("conv10", "conv10", "upsample", None, 32, stride=1),
-    Unit("output", "output", "output", None, 33, stride=1),
+    Unit("conv10", "conv10", "upsample", 0, 32, stride=1),
+    Unit("output", "output", "output", 0, 33, stride=1),
 )
 
 NUM_LAYERS = TOPOLOGY[-1].last_layer
