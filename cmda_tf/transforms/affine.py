@@ -36,14 +36,8 @@ def augment_affine(
     return images, labels
 
 
-def random_affine(
-    seed: tf.Tensor,
-    count: tf.Tensor,
-    height: tf.Tensor,
-    width: tf.Tensor,
-    ranges: AffineAugmentation,
-) -> tf.Tensor:
-    """Random affine maps about the image center.
+def random_affine(seed, count, height, width, ranges: AffineAugmentation) -> tf.Tensor:
+    """Random affine maps about the center of images `[count, height, width, C]`.
 
     Returns:
       `[count, 8]` float32 projective maps from output to input pixels, as
@@ -85,9 +79,8 @@ def transform_addons(images: tf.Tensor, maps: tf.Tensor, interpolation: str) -> 
 
 def _addons_available() -> bool:
     """Whether tensorflow-addons can be imported: beside Keras 2 alone, it breaks on Keras 3."""
-    if not keras.__version__.startswith("2."):
-        return False
-    return importlib.util.find_spec("tensorflow_addons") is not None
+    keras_2 = keras.__version__.startswith("2.")
+    return keras_2 and importlib.util.find_spec("tensorflow_addons") is not None
 
 
 transform = transform_addons if _addons_available() else transform_core

@@ -75,13 +75,8 @@ def random_network(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Each image through a shallow convolutional network of its own, with random weights.
 
     Layers of `NETWORK_WIDTHS` channels; half of their kernels see 3x3 pixels, half of them one.
-
-    Args:
-      images: `[B, H, W, C]`, C slices that share a network.
-      seed: `[2]`.
-
-    Returns:
-      `[B, H, W, C]` with the mean and the standard deviation of each image.
+    The C slices of an image share its network. Each image of the result `[B, H, W, C]` has the mean
+    and the standard deviation that it had.
     """
     fold_in, count = tf.random.experimental.stateless_fold_in, tf.shape(images)[0]
     x = tf.transpose(images, [0, 3, 1, 2])[..., tf.newaxis]  # slices beside the batch
@@ -98,19 +93,14 @@ def random_network(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def own_convolution(x: tf.Tensor, kernels: tf.Tensor, shifts: tf.Tensor) -> tf.Tensor:
     """A 3x3 convolution with kernels of each image's own; the borders are mirrored.
 
-    Args:
-      x: `[B, C, H, W, I]`.
-      kernels: `[B, 9, I, O]`, row by row.
-      shifts: `[B, O]`.
-
-    Returns:
-      `[B, C, H, W, O]`.
+    Of x `[B, C, H, W, I]` with kernels `[B, 9, I, O]`, row by row, and shifts `[B, O]`; gives
+    `[B, C, H, W, O]`.
     """
     height, width = tf.shape(x)[2], tf.shape(x)[3]
     padded = tf.pad(x, [[0, 0], [0, 0], [1, 1], [1, 1], [0, 0]], mode="SYMMETRIC")
     places = [padded[:, :, i : i + height, j : j + width] for i in range(3) for j in range(3)]
-    found = tf.einsum("bchwki,bkio->bchwo", tf.stack(places, axis=4), kernels)
-    return found + shifts[:, tf.newaxis, tf.newaxis, tf.newaxis]
+    sums = tf.einsum("bchwki,bkio->bchwo", tf.stack(places, axis=4), kernels)
+    return sums + shifts[:, tf.newaxis, tf.newaxis, tf.newaxis]
 
 
 def random_increments(
@@ -129,11 +119,8 @@ def monotone_curve(x: tf.Tensor, increments: tf.Tensor) -> tf.Tensor:
 
     A Bernstein polynomial whose coefficients increase is itself increasing; its slope lies
     between `degree` times the smallest and the largest increment. Equal increments give the
-    identity.
-
-    Args:
-      x: `[B, H, W, C]` in 0..1.
-      increments: `[B, degree]`, positive with sum 1: a curve for each image.
+    identity. x is `[B, H, W, C]` in 0..1, the increments `[B, degree]` are positive with sum 1: a
+    curve for each image.
     """
     sums = tf.cumsum(tf.pad(increments, [[0, 0], [1, 0]]), axis=1)
     level = [c[:, tf.newaxis, tf.newaxis, tf.newaxis] for c in tf.unstack(sums, axis=1)]
@@ -165,9 +152,7 @@ def _cosines(length: tf.Tensor) -> tf.Tensor:
 def blurred(images: tf.Tensor, sigmas: tf.Tensor) -> tf.Tensor:
     """Gaussian blur in the plane, a width for each image; weights at the borders sum to 1.
 
-    Args:
-      images: `[B, H, W, C]`.
-      sigmas: `[B]` standard deviations in pixels; 0 leaves an image as it is.
+    Of images `[B, H, W, C]` by standard deviations `[B]` in pixels; 0 leaves an image as it is.
     """
     rows, columns = (_gaussians(sigmas, tf.shape(images)[axis]) for axis in (1, 2))
     return tf.einsum("bxj,byjc->byxc", columns, tf.einsum("byi,bijc->byjc", rows, images))
