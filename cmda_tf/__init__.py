@@ -6,7 +6,7 @@ Adversarial Loss", IJCAI 2018.
 
     model = cmda_tf.load_run("runs/adapt_d13")
     model.predict("patient1.nii.gz").volumes_mm3()
-    cmda_tf.train(cmda_tf.AdaptPhase.of(depth=21, runs="runs"))
+    cmda_tf.run_phase(cmda_tf.AdaptPhase.of(depth=21, runs="runs"))
 
 Importing the package is cheap: what a name needs, TensorFlow for most, is loaded when it is used.
 """
@@ -21,11 +21,10 @@ _HOMES = {
     "inference.trained": ("TrainedModel", "load_run"),
     "datasets": ("DataSettings", "open_data", "open_dataset"),
     "data.dataset": ("Dataset",),
-    "data.preparation": ("prepare",),
     "runs.run": ("Run", "find_runs", "open_run"),
     "training.phases": (
         *("SourcePhase", "FinetunePhase", "AdabnPhase", "AdaptPhase", "SelftrainPhase"),
-        "train",
+        "run_phase",
     ),
     "errors": ("CmdaError", "DataError", "UsageError"),
 }

@@ -93,7 +93,7 @@ def chosen_phase(
     if phase not in phases:
         raise UsageError(f"--phase: expected one of {', '.join(phases)}; found {phase}")
     legal = {name: [f for f, _ in leaves(cls)] for name, cls in phases.items()}
-    for flag in filter(None, map(_flag_name, words)):
+    for flag in filter(None, (_flag_name(word, flag_values) for word in words)):
         others = [name for name, names in legal.items() if flag in names]
         if others and flag not in legal[phase]:
             near = difflib.get_close_matches(flag, legal[phase], 1)
@@ -148,11 +148,11 @@ def packaged(path: str | Path) -> Path:
     return next((place for place in places if place.exists()), Path(path))
 
 
-def _flag_name(word: str) -> str | None:
+def _flag_name(word: str, flag_values: flags.FlagValues = flags.FLAGS) -> str | None:
     """The flag that a word sets, `resume` for `--noresume`; None if it is none."""
     match = re.match(r"--?(\w+)", word)
     name = match[1] if match else None
-    if name and name not in flags.FLAGS and name.startswith("no"):
+    if name and name not in flag_values and name.startswith("no"):
         return name[2:]
     return name
 

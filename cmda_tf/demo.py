@@ -6,51 +6,50 @@ noDA, AdaBN and UDA, and draws Figure 3. Each part is what the commands it print
 finished already is not done again.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cmda_tf import cli
-from cmda_tf.evaluate import EvaluateSettings, evaluate
-from cmda_tf.old_settings import AdaptSettings, SourceSettings
-from cmda_tf.settings import Options, setting
-from cmda_tf.train import train
+from cmda_tf.evaluation.settings import EvaluateSettings
+from cmda_tf.settings import Settings, setting
+from cmda_tf.training.phases import AdabnPhase, AdaptPhase, SourcePhase, run_phase
 
 
 @dataclass(frozen=True)
-class DemoSettings(Options):
-    """The demo's own flag; all flags of `cmda_tf.train` work as well."""
+class DemoSettings(Settings):
+    """The demo's own flag; all flags of the phases that it runs work as well."""
 
     report_only: bool = setting(False, "Do not train; evaluate the runs that are there.")
 
 
-def main(demo: DemoSettings, source: SourceSettings, adaptation: AdaptSettings) -> None:
+def main(demo: DemoSettings, source: SourcePhase, adabn: AdabnPhase, adapt: AdaptPhase) -> None:
     """Trains, adapts, evaluates and says what was shown."""
-    runs, depth = source.runs, adaptation.depth
+    runs, depth = source.run.runs, f" --depth={adapt.dam.depth}"
     if not demo.report_only:
-        for phase, settings, flags in (
-            ("source", source, ""),
-            ("adabn", adaptation, f" --depth={depth}"),
-            ("adapt", adaptation, f" --depth={depth}"),
-        ):
-            print(f"\n$ python -m cmda_tf.train --phase={phase}{flags} --runs={runs}", flush=True)
-            train(phase, settings)
+        for phase, flags in ((source, ""), (adabn, depth), (adapt, depth)):
+            command = f"python -m cmda_tf.train --phase={phase.name}{flags} --runs={runs}"
+            print(f"\n$ {command}", flush=True)
+            run_phase(phase)
+    from cmda_tf.evaluation.evaluate import evaluate
+
     print(f"\n$ python -m cmda_tf.evaluate --runs={runs}", flush=True)
     report = evaluate(EvaluateSettings(runs=runs))
     print("\n" + report.to_text())
-    print(_conclusion(report.rows, adaptation))
+    print(_conclusion(report.rows, source, adabn, adapt))
 
 
-def _conclusion(rows: dict, settings: AdaptSettings) -> str:
+def _conclusion(
+    rows: Mapping[str, Any], start: SourcePhase, adabn: AdabnPhase, adapt: AdaptPhase
+) -> str:
     """Three sentences from the measured rows, and what to type next."""
-    from cmda_tf.evaluation.rows import segmenter_title
-
-    runs, depth = settings.runs, settings.depth
-    source, target = settings.source.upper(), settings.target.upper()
-    own = segmenter_title(settings.source)
-    dice = {title: row.mean_dice for title, row in rows.items()}
-    adapted, baseline = dice[f"UDA d={depth}"], dice[f"AdaBN d={depth}"]
+    runs, depth = adapt.run.runs, adapt.dam.depth
+    source, target = adapt.data.source.upper(), adapt.data.target.upper()
+    names = [phase.folder.name for phase in (start, adabn, adapt)]
+    own, baseline, adapted = (rows[name].mean_dice for name in names)
     return (
-        f"A segmenter trained on {source} phantoms reaches {dice[own]:.1f} mean Dice on unseen "
-        f"{source} and {dice['noDA']:.1f} on {target}.\n"
+        f"A segmenter trained on {source} phantoms reaches {own:.1f} mean Dice on unseen "
+        f"{source} and {rows[f'{names[0]}/noDA'].mean_dice:.1f} on {target}.\n"
         f"Without one {target} label, re-estimated BatchNorm statistics (AdaBN) bring it to "
         f"{baseline:.1f} and the adversarially trained DAM (d = {depth}) to {adapted:.1f}: "
         f"{adapted - baseline:+.1f} points are the adversarial training's own.\n"
@@ -64,4 +63,4 @@ def _conclusion(rows: dict, settings: AdaptSettings) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main, DemoSettings, SourceSettings, AdaptSettings)
+    cli.run(main, DemoSettings, SourcePhase, AdabnPhase, AdaptPhase)

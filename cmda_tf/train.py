@@ -12,12 +12,12 @@ Without further flags the phantom is used, made on first use, and results go to 
 """
 
 from cmda_tf import cli
-from cmda_tf.training.phases import PHASES, Phase, train
+from cmda_tf.training.phases import PHASES, Phase, run_phase
 
 
 def main(settings: Phase) -> None:
     """Runs one phase."""
-    run = train(settings)
+    run = run_phase(settings)
     print(f"{settings.name}: finished, {run.folder}")
 
 

@@ -48,6 +48,13 @@ class Subject:
     intensity_cut: float | None = None
     label_inside: float | None = None
 
+    @property
+    def truth(self) -> np.ndarray:
+        """The label; ValueError where there is none or it was not asked for."""
+        if self.label is None:
+            raise ValueError(f"{self.id}: has no label, or it was not read")
+        return self.label
+
 
 def save_subject(path: str | Path, subject: Subject) -> None:
     """Writes a subject's store (`.npz`); the file appears only when it is complete.

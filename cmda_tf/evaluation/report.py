@@ -4,8 +4,6 @@ A cell is `mean±std` over the test subjects; `N/A` where no subject has a value
 where only some have one. The same report always gives the same bytes.
 """
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from typing import Any
 from cmda_tf.evaluation.oracle_gap import OracleGap
 from cmda_tf.evaluation.scores import Row, Statistic
 from cmda_tf.files import write_json, write_text
+from cmda_tf.tables import to_csv, to_markdown, to_text
 
 DICE, ASD, MEAN_DICE = "Dice [%]", "ASD [voxel]", "mean Dice [%]"
 NOT_AVAILABLE = "N/A"
@@ -25,11 +24,11 @@ class Report:
     """Measured rows and what is known about the run that made them.
 
     Attributes:
-      rows: by method, in the order of the table.
+      rows: by id, in the order of the table; each tells its title.
       meta: JSON-ready facts (settings, seeds, machine), copied to `results.json`.
-      published: published rows; one whose name is among `rows` is printed below it.
+      published: published rows by id; one whose id is among `rows` is printed below it.
       cited: published rows of other methods, printed first; `-` where they have no value.
-      selection: for rows whose model was chosen among snapshots, how good that choice was.
+      selection: by id of rows whose model was chosen among snapshots, how good that choice was.
       notes: sentences below the table.
       details: more JSON-ready values for `results.json`.
       counted: what means and counts are of, `subjects` or `seeds`.
@@ -53,80 +52,77 @@ class Report:
         """The table with aligned columns, for a terminal."""
         heads = [["", *(c for name in self.columns for c in (name, "")), ""]]
         heads += [["Methods", *[DICE, ASD] * len(self.columns), MEAN_DICE]]
-        lines = heads + list(self._cells())
-        widths = [max(map(len, column)) for column in zip(*lines)]
-        text = ["  ".join(c.ljust(w) for c, w in zip(line, widths)).rstrip() for line in lines]
-        text.insert(len(heads), "-" * (sum(widths) + 2 * (len(widths) - 1)))
-        return "\n".join([*text, *self._lines_below()]) + "\n"
+        table = to_text([*heads, *self._cells()], heads=len(heads))
+        return "\n".join([table, *self._lines_below()]) + "\n"
 
     def to_markdown(self) -> str:
         """The table in Markdown."""
         measures = [f"{name} {m}" for name in self.columns for m in (DICE, ASD)]
-        lines = [["Methods", *measures, MEAN_DICE], ["---", *["---:"] * (len(measures) + 1)]]
-        lines += ([c.replace("|", r"\|") for c in line] for line in self._cells())
         notes = "".join(f"\n{line}\n" for line in self._lines_below())
-        return "".join(f"| {' | '.join(line)} |\n" for line in lines) + notes
+        return to_markdown(["Methods", *measures, MEAN_DICE], self._cells()) + notes
 
     def to_csv(self) -> str:
         """One line for each row and structure, at full precision."""
         columns = [f"{m}_{x}" for m in ("dice", "asd") for x in ("mean", "std", self.counted)]
-        lines = [["row", "structure", *columns, self.counted]]
-        for method, row in self.rows.items():
-            for name in row.dice:
-                dice, asd = _numbers(row.dice[name]), _numbers(row.asd[name])
-                known = row.dice[name] or row.asd[name]
+        lines = []
+        for row in self.rows.values():
+            for name, dice in row.dice.items():
+                known = dice or row.asd[name]
                 total = known.total if known else len(row.subjects)
-                lines.append([method, name, *dice, *asd, total])
-        return _csv(lines)
+                numbers = [*_numbers(dice), *_numbers(row.asd[name]), total]
+                lines.append([row.title, name, *numbers])
+        return to_csv(["row", "structure", *columns, self.counted], lines)
 
     def to_subjects_csv(self) -> str:
         """One line for each row, subject and structure, at full precision."""
-        lines = [["row", "subject", "structure", "dice_percent", "asd_voxel"]]
-        for method, row in self.rows.items():
+        lines = []
+        for row in self.rows.values():
             for subject, scores in row.subjects.items():
-                for name in scores:
-                    values = scores[name].dice_percent, scores[name].asd_voxel
-                    shown = [NOT_AVAILABLE if math.isnan(v) else v for v in values]
-                    lines.append([method, subject, name, *shown])
-        return _csv(lines)
+                for name, score in scores.items():
+                    values = score.dice_percent, score.asd_voxel
+                    cells = [NOT_AVAILABLE if math.isnan(v) else v for v in values]
+                    lines.append([row.title, subject, name, *cells])
+        return to_csv(["row", "subject", "structure", "dice_percent", "asd_voxel"], lines)
 
     def to_results(self) -> dict[str, Any]:
         """Rows, `meta` and `selection` as JSON-ready values; None for what is not available."""
         return {
             "rows": {
-                method: {name: self._result(row, name) for name in row.dice}
-                for method, row in self.rows.items()
+                id: {
+                    "title": row.title,
+                    **row.facts,
+                    **({"subjects": list(row.subjects)} if row.subjects else {}),
+                    "structures": {name: self._result(row, name) for name in row.dice},
+                }
+                for id, row in self.rows.items()
             },
             "meta": dict(self.meta),
-            "selection": {title: h.to_result() for title, h in self.selection.items()},
+            "selection": {id: gap.to_result() for id, gap in self.selection.items()},
             **self.details,
         }
 
     def _result(self, row: Row, name: str) -> dict[str, float | int | None]:
         """One structure's entry in `results.json`."""
-        dice, asd = row.dice[name], row.asd[name]
-        return {
-            "dice_mean": dice and dice.mean,
-            "dice_std": dice and dice.std,
-            f"dice_{self.counted}": dice.count if dice else 0,
-            "asd_mean": asd and asd.mean,
-            "asd_std": asd and asd.std,
-            f"asd_{self.counted}": asd.count if asd else 0,
-        }
+        values: dict[str, float | int | None] = {}
+        for measure, cell in (("dice", row.dice[name]), ("asd", row.asd[name])):
+            values[f"{measure}_mean"] = None if cell is None else cell.mean
+            values[f"{measure}_std"] = None if cell is None else cell.std
+            values[f"{measure}_{self.counted}"] = cell.count if cell else 0
+        return values
 
     def _lines_below(self) -> list[str]:
         """The notes, and a line for each choice among snapshots."""
-        choices = [f"{title}: {oracle_gap}" for title, oracle_gap in self.selection.items()]
+        choices = [f"{self.rows[id].title}: {gap}" for id, gap in self.selection.items()]
         return [*self.notes, *choices]
 
     def _cells(self) -> Iterator[list[str]]:
         """The lines of the table below its head."""
-        for method, row in self.cited.items():
-            yield _line(f"{method} (paper)", row, missing="-")
-        for method, row in self.rows.items():
-            yield _line(method, row)
-            if method in self.published:
-                yield _line(f"{method} (paper)", self.published[method])
+        for row in self.cited.values():
+            yield _line(f"{row.title} (paper)", row, missing="-")
+        for id, row in self.rows.items():
+            yield _line(row.title, row)
+            if id in self.published:
+                yield _line(f"{row.title} (paper)", self.published[id])
 
 
 def write_report(report: Report, folder: str | Path) -> None:
@@ -168,9 +164,3 @@ def _numbers(statistic: Statistic | None) -> list[float | int | str]:
     if statistic is None:
         return [NOT_AVAILABLE, NOT_AVAILABLE, 0]
     return [statistic.mean, statistic.std, statistic.count]
-
-
-def _csv(lines: list[list[Any]]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(lines)
-    return out.getvalue()

@@ -7,8 +7,9 @@ the means run over the subjects that have one, and their number is kept.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -51,17 +52,26 @@ class Row:
     Attributes:
       dice, asd: by structure name, in per cent and voxels.
       subjects: the scores behind them by subject id; empty for published rows.
+      title: what people call the method.
+      facts: JSON-ready, what is known of the run behind it (`TableRow.facts`).
     """
 
     dice: Mapping[str, Statistic | None]
     asd: Mapping[str, Statistic | None]
-    subjects: Mapping[str, SubjectScores]
+    subjects: Mapping[str, SubjectScores] = field(default_factory=dict)
+    title: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def mean_dice(self) -> float | None:
         """Mean of the structures' mean Dice [%], over those that have one."""
-        means = [s.mean for s in self.dice.values() if s is not None]
-        return sum(means) / len(means) if means else None
+        return mean_over_structures(None if s is None else s.mean for s in self.dice.values())
+
+
+def mean_over_structures(means: Iterable[float | None]) -> float | None:
+    """The mean Dice of every table: of the structures' means, over those that have one."""
+    known = [mean for mean in means if mean is not None]
+    return sum(known) / len(known) if known else None
 
 
 def score_subject(
@@ -84,12 +94,18 @@ def score_subject(
     return {s.name: _score(*(m == s.index for m in maps)) for s in structures.in_columns}
 
 
-def summarize(subjects: Sequence[SubjectScores], ids: Sequence[str] | None = None) -> Row:
+def summarize(
+    subjects: Sequence[SubjectScores],
+    ids: Sequence[str] | None = None,
+    title: str = "",
+    facts: Mapping[str, Any] | None = None,
+) -> Row:
     """Means and standard deviations over subjects.
 
     Args:
       subjects: one result of `score_subject` for each subject.
       ids: the subjects' ids; "1", "2", ... if not given.
+      title, facts: of the row.
 
     Returns:
       The row.
@@ -101,9 +117,11 @@ def summarize(subjects: Sequence[SubjectScores], ids: Sequence[str] | None = Non
     if not subjects or len(set(ids)) != len(subjects):
         raise ValueError(f"expected one distinct id per subject, found {len(subjects)}, {ids}")
     return Row(
-        dice={n: _statistic([s[n].dice_percent for s in subjects]) for n in subjects[0]},
-        asd={n: _statistic([s[n].asd_voxel for s in subjects]) for n in subjects[0]},
+        dice={n: statistic([s[n].dice_percent for s in subjects]) for n in subjects[0]},
+        asd={n: statistic([s[n].asd_voxel for s in subjects]) for n in subjects[0]},
         subjects=dict(zip(ids, subjects)),
+        title=title,
+        facts=facts or {},
     )
 
 
@@ -123,7 +141,7 @@ def _checked(label_kji: np.ndarray, classes: int) -> np.ndarray:
     return label_kji
 
 
-def _statistic(values: Sequence[float]) -> Statistic | None:
+def statistic(values: Sequence[float]) -> Statistic | None:
     """The statistic of the values that are not nan; None if there are none."""
     known = [v for v in values if not math.isnan(v)]
     if not known:

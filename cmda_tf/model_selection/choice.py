@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from cmda_tf import tables
 from cmda_tf.data.dataset import Dataset
 from cmda_tf.errors import DataError
 from cmda_tf.files import locked, read_json, write_json
@@ -33,6 +34,23 @@ class Selection:
     def values(self, criterion: str) -> dict[int, float | None]:
         """A criterion's values by joint update."""
         return {s.update: s.criteria.get(criterion) for s in self.snapshots}
+
+    def to_text(self) -> str:
+        """A table: a line for each snapshot, a column for each criterion, `*` at its choice."""
+        chosen = {name: best(self.values(name)) for name in CRITERIA}
+        lines = [["snapshot", *CRITERIA]]
+        for snapshot in self.snapshots:
+            values = [(name, snapshot.criteria[name]) for name in CRITERIA]
+            lines.append(
+                [f"joint_{snapshot.update:04d}"]
+                + [
+                    ("N/A" if value is None else f"{value:.4g}")
+                    + ("*" if chosen[name] == snapshot.update else " ")
+                    for name, value in values
+                ]
+            )
+        end = f"final: joint_{self.chosen:04d}, by {self.criterion} (* highest value)"
+        return f"{tables.to_text(lines, right=True)}\n{end}\n"
 
 
 def select(criterion: str, snapshots: list[Scored] | tuple[Scored, ...]) -> Selection:

@@ -1,20 +1,35 @@
 """What a plan will cost: arithmetic counted from the networks, time and memory guessed from it."""
 
+import shlex
 import statistics
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from cmda_tf.models.blocks import ModelConfig
+from cmda_tf.datasets import DataSettings, open_dataset
 from cmda_tf.models.critic import build_critic, build_feature_paths
 from cmda_tf.models.segmenter import build_dam, build_segmenter
+from cmda_tf.models.settings import ModelConfig
+from cmda_tf.phantom.recipe import SIZE
 from cmda_tf.reproduction.jobs import available_cores
 from cmda_tf.reproduction.plan import Step
+from cmda_tf.training.phases import (
+    AdabnPhase,
+    AdaptPhase,
+    FinetunePhase,
+    Phase,
+    SelftrainPhase,
+    SourcePhase,
+)
+from cmda_tf.training.settings import LoopSettings, SourceSchedule
 
+PAPER_SIZE = 256
 BACKWARD = 2  # a backward pass costs about twice the forward pass
-SUBJECTS = 16  # for training, a modality: the field's split, and the phantom's
+SUBJECTS = 16  # for training, of each modality: the field's split, and the phantom's
 _FLOAT, _VOXEL = 4, 3  # bytes: of a number; of a voxel's image and label
 _PROCESS = 0.6 * 2**30  # bytes of TensorFlow 2.21 and what it has read, before the first update
 
@@ -33,50 +48,69 @@ class Cost:
     memory: float
 
 
-def estimate(step: Step, size: int) -> Cost:
-    """Counts what a step of the plan computes, on slices of `size` pixels.
+def slice_size(settings: DataSettings) -> int:
+    """Height and width of slices: of the prepared data; of the phantom; else the paper's."""
+    if settings.prepared is None:
+        return SIZE
+    if Path(settings.prepared).is_dir():
+        return open_dataset(settings.prepared).size
+    return PAPER_SIZE
+
+
+def estimate(settings: Phase, size: int) -> Cost:
+    """Counts what a phase computes, on slices of `size` pixels.
 
     Evaluation, statistics and the choice of a snapshot are left out: they cost little beside it.
     """
-    updates = _estimate(step, size)
-    modalities = 1 if step.phase in ("source", "finetune", "adabn") else 2
+    updates = _estimate(settings, size)
+    modalities = 1 if isinstance(settings, (SourcePhase, FinetunePhase, AdabnPhase)) else 2
     images = modalities * SUBJECTS * size**3 * _VOXEL
     return Cost(updates.flop, updates.memory + images + _PROCESS)
 
 
-def _estimate(step: Step, size: int) -> Cost:
+def _estimate(settings: Phase, size: int) -> Cost:
     """Of the updates alone."""
-    settings = step.settings
-    config = ModelConfig(size=size, width=settings.width)
+    config = ModelConfig(size=size, width=settings.network.width)
     segmenter = build_segmenter(config)
     forward = forward_flop(segmenter)
-    if step.phase in ("source", "finetune"):
-        updates = settings.steps if step.phase == "source" else settings.finetune_steps
-        flop = updates * settings.batch * forward * (1 + BACKWARD)
-        return Cost(flop, _memory([segmenter], [segmenter], settings.batch))
-    if step.phase == "adabn":
-        return Cost(0.0, _memory([segmenter], [], settings.batch))
-    dam = build_dam(config, settings.depth, segmenter)
-    if step.phase == "selftrain":  # the teacher only predicts
-        learned = 2 if settings.source_weight else 1  # batches: pseudo labels, the source's own
+    if isinstance(settings, (SourcePhase, FinetunePhase)):
+        schedule, batch = settings.schedule, settings.loop.batch
+        steps = schedule.steps if isinstance(schedule, SourceSchedule) else schedule.finetune_steps
+        flop = steps * batch * forward * (1 + BACKWARD)
+        return Cost(flop, _memory([segmenter], [segmenter], batch))
+    if isinstance(settings, SelftrainPhase):  # the teacher only predicts
+        dam, batch = build_dam(config, settings.dam.depth, segmenter), settings.loop.batch
+        teaching = settings.self_training
+        learned = 2 if teaching.source_weight else 1  # batches: pseudo labels, the source's own
         passes = 1 + learned * (1 + BACKWARD)
-        flop = settings.selftrain_steps * settings.batch * forward * passes
-        return Cost(flop, _memory([segmenter, dam, dam], [dam], settings.batch))
-    paths = build_feature_paths(config, settings.depth, settings.taps, segmenter, dam)
+        flop = teaching.selftrain_steps * batch * forward * passes
+        return Cost(flop, _memory([segmenter, dam, dam], [dam], batch))
+    if isinstance(settings, AdaptPhase):
+        return _adversarial(settings, config, segmenter, forward)
+    return Cost(0.0, _memory([segmenter], [], LoopSettings.batch))
+
+
+def _adversarial(
+    settings: AdaptPhase, config: ModelConfig, segmenter: tf.keras.Model, forward: float
+) -> Cost:
+    """Of critic and DAM updates."""
+    dam = build_dam(config, settings.dam.depth, segmenter)
+    taps = settings.critic.taps
+    paths = build_feature_paths(config, settings.dam.depth, taps, segmenter, dam)
     critics = [build_critic(config, paths.channels)]
-    if settings.mask_critic_weight:  # it rests in the warm-up
+    if settings.critic.mask_critic_weight:  # it rests in the warm-up
         critics.append(build_critic(config, config.classes, prefix="mask_"))
     judges = [forward_flop(critic) for critic in critics]
-    # A critic sees both modalities; its own backward pass is all there is. The DAM's goes through
+    # A critic sees both roles; its own backward pass is all there is. The DAM's goes through
     # critics, frozen layers and DAM once.
     warmup_update, critic_update = (
         2 * forward + 2 * judge * (1 + BACKWARD) for judge in (judges[0], sum(judges))
     )
     dam_update = (forward + sum(judges)) * (1 + BACKWARD)
-    joint = settings.critic_updates * critic_update + dam_update
-    flop = settings.warmup_updates * warmup_update + settings.joint_updates * joint
-    memory = _memory([segmenter, dam, *critics], [dam, *critics], settings.batch)
-    return Cost(settings.batch * flop, memory)
+    schedule, batch = settings.adversarial, settings.loop.batch
+    joint = schedule.critic_updates * critic_update + dam_update
+    flop = schedule.warmup_updates * warmup_update + schedule.joint_updates * joint
+    return Cost(batch * flop, _memory([segmenter, dam, *critics], [dam, *critics], batch))
 
 
 def forward_flop(model: tf.keras.Model) -> float:
@@ -119,3 +153,40 @@ def _memory(models: list, trained: list, batch: int) -> float:
     slots = 3 * sum(int(np.prod(w.shape)) for m in trained for w in m.trainable_weights)
     kept = batch * sum(int(np.prod(x.output.shape[1:])) for m in models for x in m.layers)
     return float(_FLOAT * (weights + slots + kept))
+
+
+def describe_plan(plans: Mapping[int, Sequence[Step]], workers: int, threads: int) -> list[str]:
+    """One line per run with its estimated time and memory, and one for all of them.
+
+    Args:
+      plans: the steps of each seed.
+      workers, threads: runs at a time, and threads of each.
+    """
+    speed, total, costs, memory, lines = measured_throughput(), 0.0, {}, [], []
+    for step in (step for plan in plans.values() for step in plan):
+        size = slice_size(step.settings.data)
+        if step.row not in costs:
+            costs[step.row] = estimate(step.settings, size)
+        cost = costs[step.row]
+        seconds = 0.0 if step.finished else cost.flop / speed
+        total += seconds
+        memory += [] if step.finished else [cost.memory]
+        lines.append(
+            f"{'finished' if step.finished else _duration(seconds):>10s}"
+            f"  {cost.memory / 2**30:5.1f} GiB  "
+            + shlex.join(["python", "-m", "cmda_tf.train", *step.arguments])
+        )
+    most = sum(sorted(memory)[-workers:])
+    total /= side_by_side(workers, threads)
+    lines.append(
+        f"{_duration(total):>10s}  {most / 2**30:5.1f} GiB  in all, "
+        f"--workers={workers} at a time, on {size}x{size} slices, at the {speed / 1e9:.0f} GFLOP/s "
+        "measured here in a 3x3 convolution; evaluation comes on top"
+    )
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.0f} days"

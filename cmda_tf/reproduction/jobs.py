@@ -43,8 +43,8 @@ class Job:
 class JobFailed(CmdaError):
     """A job failed and has told why. Its exit code is passed on."""
 
-    def __init__(self, job: Job, exit_code: int, told: str):
-        super().__init__(f"this command failed (exit code {exit_code}): {job.command}{told}")
+    def __init__(self, job: Job, exit_code: int, reason: str):
+        super().__init__(f"this command failed (exit code {exit_code}): {job.command}{reason}")
         self.exit_code = exit_code if exit_code > 0 else 1
 
 
@@ -66,7 +66,8 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> None:
       JobFailed: a job's exit code was not 0.
       ValueError: two jobs have one name, or jobs wait for each other.
     """
-    waiting, running = list(jobs), {}
+    waiting = list(jobs)
+    running: dict[Job, tuple[subprocess.Popen, float]] = {}
     if len({job.name for job in jobs}) < len(jobs):
         raise ValueError(f"expected one name a job: {[job.name for job in jobs]}")
     try:

@@ -4,30 +4,20 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from absl import flags
 
+from cmda_tf.cli import chosen_phase, read_flagfiles
+from cmda_tf.datasets import open_dataset
 from cmda_tf.errors import DataError, UsageError
-from cmda_tf.evaluate import EvaluateSettings
+from cmda_tf.evaluation.settings import EvaluateSettings
 from cmda_tf.files import read_json
-from cmda_tf.old_settings import PhaseSettings
-from cmda_tf.release2018.dataset import checksum, open_dataset
 from cmda_tf.reproduction.jobs import Job
-from cmda_tf.runs.naming import (
-    FREE,
-    PHANTOM_SIZE,
-    PHANTOM_SPACING_MM,
-    PHANTOM_SUBJECTS,
-    PHASES,
-    WEIGHTS,
-    origin_name,
-    phantom_folders,
-    read_record,
-    run_name,
-)
-from cmda_tf.settings import define_flags, from_flags
-from cmda_tf.train import PhaseChoice
+from cmda_tf.runs.record import RunRecord, read_record
+from cmda_tf.runs.run import WEIGHTS, is_finished
+from cmda_tf.settings import define_flags
+from cmda_tf.training.phases import PHASES, AdabnPhase, AdaptPhase, Phase
 
 RESULTS = "results.json"  # of a seed's report
 
@@ -48,32 +38,41 @@ class Step:
 
     Attributes:
       row: name of its flagfile.
-      phase: of `cmda_tf.train`.
-      settings: of the phase.
-      name: of the run's folder.
-      origin: name of the run it starts from, if any.
+      settings: of the run's phase.
     """
 
     row: str
-    phase: str
-    settings: PhaseSettings
-    name: str
-    origin: str | None
+    settings: Phase
+
+    @property
+    def name(self) -> str:
+        """Name of the run's folder."""
+        return self.folder.name
+
+    @property
+    def init_from(self) -> str | None:
+        """Name of the run it starts from, if any."""
+        return self.settings.init_from
 
     @property
     def arguments(self) -> list[str]:
         """The arguments of `python -m cmda_tf.train` that make this run."""
-        return [f"--phase={self.phase}", *self.settings.to_flags()]
+        return [f"--phase={self.settings.name}", *self.settings.to_flags()]
 
     @property
-    def weights(self) -> Path:
-        """The file that a run writes last."""
-        return Path(self.settings.runs) / self.name / WEIGHTS
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.settings.folder
 
     @property
     def finished(self) -> bool:
         """Whether the run is there already."""
-        return self.weights.is_file()
+        return is_finished(self.folder)
+
+    @property
+    def made(self) -> float:
+        """When the finished run was made: modification time of the file that is written last."""
+        return (self.folder / WEIGHTS).stat().st_mtime
 
 
 def make_plan(
@@ -92,79 +91,71 @@ def make_plan(
       UsageError: a row's flags are illegal, two rows make the same run, or rows wait for each
         other.
     """
-    steps = [_step(row, [*base, f"--flagfile={_flagfile(folder, row)}"]) for row in rows]
+    steps = [_step(row, base, [f"--flagfile={_flagfile(folder, row)}"]) for row in rows]
     present = {step.name for step in steps}
     for depth in depths:
-        for phase, kind in (("adabn", "adabn"), ("adapt", "uda")):
+        for phase, kind in ((AdabnPhase.name, "adabn"), (AdaptPhase.name, "uda")):
             if f"{phase}_d{depth}" not in present:
-                more = [*base, f"--phase={phase}", f"--depth={depth}"]
-                steps.append(_step(f"{kind}_d{depth}", more))
-    titles = [step.settings.title for step in steps if step.settings.title]
-    for kind, found in (("run", [step.name for step in steps]), ("title", titles)):
-        if twice := sorted({name for name in found if found.count(name) > 1}):
-            raise UsageError(f"--rows: more than one row makes the {kind} {twice[0]!r}")
+                words = [f"--phase={phase}", f"--depth={depth}"]
+                steps.append(_step(f"{kind}_d{depth}", base, words))
+    titles = [step.settings.run.title for step in steps if step.settings.run.title]
+    for what, names in (("run", [step.name for step in steps]), ("title", titles)):
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise UsageError(f"rows: more than one row makes the {what} {twice[0]!r}")
     return _ordered(steps)
 
 
 def with_seed(step: Step, seed: int, runs: Path) -> Step:
     """The same step for one seed: of training, and of the phantom where that is used."""
-    changes = {"seed": seed, "runs": str(runs)}
-    if step.settings.prepared is None:
+    changes: dict[str, Any] = {"seed": seed, "runs": str(runs)}
+    if step.settings.data.phantom is not None:
         changes["phantom_seed"] = seed
-    return dataclasses.replace(step, settings=dataclasses.replace(step.settings, **changes))
+    return dataclasses.replace(step, settings=step.settings.changed(**changes))
 
 
 def check_finished(steps: Sequence[Step]) -> None:
-    """Refuses finished runs of other flags, data or origin, and those whose origin has changed.
+    """Refuses finished runs of other flags, data or start, and those whose start has changed.
 
     Raises:
       UsageError: naming the run and the first setting that differs.
     """
     by_name = {step.name: step for step in steps}
     for step in filter(lambda step: step.finished, steps):
-        folder, origin = step.weights.parent, by_name.get(step.origin)
-        before, now = _before(read_record(folder)), _recorded(step)
-        for name in ("phase", *sorted(now.keys() - FREE | {"title", "origin"})):
+        before, now = _before(step, read_record(step.folder)), _recorded(step)
+        for name in ("phase", *sorted(now)):
             if before.get(name) != now[name]:
                 raise UsageError(
-                    f"{folder} was made with {name}={before.get(name)!r}, now it is "
-                    f"{now[name]!r}; remove it, or choose another --out"
+                    f"{step.folder} was made with {name}={before.get(name)!r}, now it is "
+                    f"{now[name]!r}; remove it, or choose another folder for the study"
                 )
-        if origin and not origin.finished:
+        init = by_name.get(str(step.init_from))
+        if init and not init.finished:
             raise UsageError(
-                f"{folder} started from a {origin.name} that is not there any more; remove it"
+                f"{step.folder} started from a {init.name} that is not there any more; remove it"
             )
-        if origin and origin.weights.stat().st_mtime > _made(step):
-            raise UsageError(f"{folder} started from an older {origin.name}; remove it")
+        if init and init.made > step.made:
+            raise UsageError(f"{step.folder} started from an older {init.name}; remove it")
 
 
-def _before(record: dict[str, Any]) -> dict[str, Any]:
-    """Of a run's record what `_recorded` says of a step."""
-    inputs = record["inputs"]
-    origin = Path(inputs.get("origin_folder") or "").name or None  # wherever the runs lie
-    facts = {"origin": origin, "prepared_sha256": inputs.get("prepared_sha256")}
-    return {"phase": record["phase"], **record["settings"], **facts}
-
-
-def _data(step: Step) -> str | None:
-    """The checksum of the data a step would be trained on; None if they are not there yet."""
-    prepared = step.settings.prepared or phantom_folders(step.settings)[1]
-    return checksum(open_dataset(prepared)) if Path(prepared).is_dir() else None
+def _before(step: Step, record: RunRecord) -> dict[str, Any]:
+    """Of a finished run's record what `_recorded` says of a step."""
+    values: dict[str, Any] = {"phase": record.phase}
+    if record.phase == step.settings.name:  # else no other setting matters
+        values |= type(step.settings).from_dict(record.settings).deciding()
+    init = record.inputs.init_from and Path(record.inputs.init_from).name  # wherever runs lie
+    facts = {"title": record.title, "init_from": init}
+    return {**values, **facts, "prepared_sha256": record.inputs.prepared_sha256}
 
 
 def _recorded(step: Step) -> dict[str, Any]:
-    """Phase, settings, origin and data as the run writes them down."""
-    values = {"phase": step.phase, **step.settings.to_dict(), "origin": step.origin}
-    if (data := _data(step)) is not None:
-        values["prepared_sha256"] = data
-    if step.phase == "finetune":
-        rate = values["finetune_learning_rate"]
-        values |= {"steps": values["finetune_steps"], "learning_rate": rate}
+    """Phase, settings, start and data of a step; without the data if it is not there yet."""
+    settings, data = step.settings, step.settings.data
+    values: dict[str, Any] = {"phase": settings.name, **settings.deciding()}
+    values |= {"title": settings.run.title, "init_from": step.init_from}
+    prepared = data.phantom.prepared if data.phantom else Path(data.prepared or "")
+    if prepared.is_dir():
+        values["prepared_sha256"] = open_dataset(prepared).checksum()
     return values
-
-
-def _made(step: Step) -> float:
-    return step.weights.stat().st_mtime
 
 
 def seed_jobs(steps: Sequence[Step], folder: Path) -> list[Job]:
@@ -181,13 +172,12 @@ def seed_jobs(steps: Sequence[Step], folder: Path) -> list[Job]:
         return Job(f"{folder.name}/{name}", module, tuple(arguments), frozenset(own), log)
 
     jobs, missing = [], [step for step in steps if not step.finished]
-    if missing and missing[0].settings.prepared is None:
+    if missing and (phantom := missing[0].settings.data.phantom):
         # Jobs of their own: two trainings that start at once would both make it.
-        make, prepare = _phantom_flags(missing[0].settings)
-        jobs.append(job("phantom", "cmda_tf.phantom", make, ()))
-        jobs.append(job("prepare", "cmda_tf.prepare", prepare, ["phantom"]))
+        jobs.append(job("phantom", "cmda_tf.phantom", phantom.write_flags, ()))
+        jobs.append(job("prepare", "cmda_tf.prepare", phantom.prepare_flags, ["phantom"]))
     for step in missing:
-        needs = ["prepare", *([f"run {step.origin}"] if step.origin else [])]
+        needs = ["prepare", *([f"run {step.init_from}"] if step.init_from else [])]
         jobs.append(job(f"run {step.name}", "cmda_tf.train", step.arguments, needs))
     if not _reported(steps, folder):
         names = [step.name for step in steps]
@@ -195,7 +185,7 @@ def seed_jobs(steps: Sequence[Step], folder: Path) -> list[Job]:
             runs=str(folder),
             only=tuple(names),
             published=True,
-            threads=steps[0].settings.threads,
+            threads=steps[0].settings.compute.threads,
         )
         needs = [f"run {name}" for name in names]
         jobs.append(job("report", "cmda_tf.evaluate", settings.to_flags(), needs))
@@ -219,20 +209,11 @@ def _reported(steps: Sequence[Step], folder: Path) -> bool:
         return False
     results = read_json(report)
     try:
-        reported = {run["run"] for run in results["meta"]["runs"].values()}
+        reported = {row["run"] for row in results["rows"].values()}
     except (AttributeError, LookupError, TypeError) as error:
         raise DataError(f"{report}: expected the results of a seed ({error!r})") from error
-    newer = all(_made(step) < report.stat().st_mtime for step in steps)
+    newer = all(step.made < report.stat().st_mtime for step in steps)
     return newer and {step.name for step in steps} == reported
-
-
-def _phantom_flags(settings: PhaseSettings) -> tuple[list[str], list[str]]:
-    """Flags of the commands that make and prepare the phantom; both keep what is there."""
-    raw, prepared = phantom_folders(settings)
-    make = [f"--out={raw}", f"--subjects={PHANTOM_SUBJECTS}", f"--seed={settings.phantom_seed}"]
-    grid = [f"--size={PHANTOM_SIZE}", f"--spacing_mm={PHANTOM_SPACING_MM}"]
-    center = f"--center_on_labels={settings.source}"
-    return make, [f"--raw={raw}", f"--prepared={prepared}", *grid, center]
 
 
 def _flagfile(folder: str | Path, row: str) -> Path:
@@ -243,20 +224,18 @@ def _flagfile(folder: str | Path, row: str) -> Path:
     return path
 
 
-def _step(row: str, arguments: list[str]) -> Step:
-    """Reads a row's flags as `cmda_tf.train` would."""
+def _step(row: str, base: Sequence[str], words: Sequence[str]) -> Step:
+    """Reads a row's flags as `cmda_tf.train` would; its own are to be those of its phase."""
     values = flags.FlagValues()
-    define_flags(PhaseChoice, *PHASES.values(), flag_values=values)
+    define_flags(*PHASES.values(), flag_values=values)
+    flags.DEFINE_string("phase", None, "", flag_values=values)
     try:
-        values(["row", *arguments])
-        phase = from_flags(PhaseChoice, values).phase
-        if phase is None:
-            raise UsageError("expected a --phase, found none")
-        settings = from_flags(PHASES[phase], values)
+        own = read_flagfiles(words)
+        values(["row", *read_flagfiles(base), *own])
+        settings = cast(Phase, chosen_phase(PHASES, own, values))
     except (flags.Error, UsageError) as error:
         raise UsageError(f"row {row}: {str(error).splitlines()[0]}") from error
-    name = settings.name or run_name(phase, settings)
-    return Step(row, phase, settings, name, origin_name(phase, settings))
+    return Step(row, settings)
 
 
 def _ordered(steps: list[Step]) -> list[Step]:
@@ -264,9 +243,9 @@ def _ordered(steps: list[Step]) -> list[Step]:
     ordered, waiting = [], list(steps)
     while waiting:
         pending = {step.name for step in waiting}
-        ready = next((s for s in waiting if s.origin not in pending), None)
+        ready = next((s for s in waiting if s.init_from not in pending), None)
         if ready is None:
-            raise UsageError(f"--rows: {waiting[0].row} waits for itself")
+            raise UsageError(f"rows: {waiting[0].row} waits for itself")
         ordered.append(ready)
         waiting.remove(ready)
     return ordered

@@ -22,7 +22,6 @@ from cmda_tf.files import replacing, write_text
 from cmda_tf.reproduction.jobs import available_cores
 from cmda_tf.reproduction.plan import Step
 from cmda_tf.reproduction.seeds import across, combine, depth_curves, gains, regrets
-from cmda_tf.runs.naming import FREE
 from cmda_tf.visualization.canvas import save
 from cmda_tf.visualization.depths import draw_depths
 
@@ -66,40 +65,39 @@ def write_seeds_report(
       The report, of which the table is to be printed.
     """
     meta = _meta(command, results, steps)
-    found = gains(results)
+    worth = gains(results)
     notes = [f"Mean ± {meta['std']}. Seeds: {', '.join(map(str, results))}."]
-    details = {"gains": [vars(gain) for gain in found], "by_seed": results}
-    rows, used = combine(results), steps[0].settings
+    details = {"gains": [vars(gain) for gain in worth], "by_seed": results}
+    rows, roles = combine(results), steps[0].settings.data
     columns = tuple(next(iter(rows.values())).dice)
-    table_1, cited = published_rows(used.source, used.target, columns), cited_rows(columns)
+    table_1, cited = published_rows(roles.source, roles.target, columns), cited_rows(columns)
     if cited:
         notes.append(PAPER_ROWS)
-    notes += [*map(str, found), *regrets(results)]
+    notes += [*map(str, worth), *regrets(results), *meta["warnings"]]
     counted = "seeds" if len(results) > 1 else "subjects"
-    facts = {"notes": notes, "details": details, "counted": counted}
-    report = Report(rows, meta, table_1, cited, **facts)
+    report = Report(rows, meta, table_1, cited, notes=notes, details=details, counted=counted)
     write_report(report, out)
-    shown = {}
+    figures = {}
     if curves := depth_curves(results):
         save(draw_depths(curves, across(results)), out / "depths")
-        shown["depths"] = "Adaptation depth d against mean Dice; a small mark per seed."
+        figures["depths"] = "Adaptation depth d against mean Dice; a small mark per seed."
     seed, folder = next(iter(folders.items()))
     for name in _copy_figures(folder, out):
-        shown[name] = f"{FIGURES[name]} Seed {seed}."
-    write_text(out / "report.md", _to_markdown(report, shown, steps))
+        figures[name] = f"{FIGURES[name]} Seed {seed}."
+    write_text(out / "report.md", _to_markdown(report, figures, steps))
     return report
 
 
 def _copy_figures(folder: Path, out: Path) -> list[str]:
     """Copies those of `FIGURES` that a seed's report has; returns their names."""
-    found = []
+    copied = []
     for name in FIGURES:
         files = [p for kind in ("png", "pdf") if (p := folder / f"{name}.{kind}").is_file()]
         for path in files:
             with replacing(out / path.name) as temporary:
                 shutil.copyfile(path, temporary)
-        found += [name] if files else []
-    return found
+        copied += [name] if files else []
+    return copied
 
 
 def _meta(
@@ -116,15 +114,18 @@ def _meta(
         "versions": {**first["versions"], "cmda_tf": __version__},
         "size": first["size"],
         "spacing_mm": first["spacing_mm"],
+        "warnings": list(
+            dict.fromkeys(w for result in results.values() for w in result["meta"]["warnings"])
+        ),
         "std": "population standard deviation over "
         + ("seeds of each seed's mean over test subjects" if len(results) > 1 else "test subjects"),
     }
 
 
 def _deciding(step: Step) -> dict[str, Any]:
-    """Phase and settings of a run but its seed and what is `FREE`, such as folders."""
-    decide = {k: v for k, v in step.settings.to_dict().items() if k not in FREE | {"seed"}}
-    return {"phase": step.phase, "origin": step.origin, **decide}
+    """Phase and settings of a run but its seed and what leaves results alone, such as folders."""
+    decide = {name: v for name, v in step.settings.deciding().items() if name != "seed"}
+    return {"phase": step.settings.name, "init_from": step.init_from, **decide}
 
 
 def machine() -> str:
@@ -140,11 +141,11 @@ def machine() -> str:
     )
 
 
-def _to_markdown(report: Report, shown: Mapping[str, str], steps: Sequence[Step]) -> str:
+def _to_markdown(report: Report, figures: Mapping[str, str], steps: Sequence[Step]) -> str:
     """`report.md`."""
     meta = report.meta
     versions = ", ".join(f"{name} {version}" for name, version in meta["versions"].items())
-    phantom = all(step.settings.prepared is None for step in steps)
+    phantom = all(step.settings.data.phantom is not None for step in steps)
     lines = [
         "# Table 1" + (" on the phantom" if phantom else ""),
         f"`{meta['command']}`",
@@ -152,7 +153,7 @@ def _to_markdown(report: Report, shown: Mapping[str, str], steps: Sequence[Step]
         f"{meta['spacing_mm']} mm.",
         *([ON_PHANTOM] if phantom else []),
         report.to_markdown().strip(),
-        *(f"![{caption}]({name}.png)\n\n{caption}" for name, caption in shown.items()),
+        *(f"![{caption}]({name}.png)\n\n{caption}" for name, caption in figures.items()),
         "## Commands",
         f"One line per run, of one seed; `--seed=S{' --phantom_seed=S' if phantom else ''} "
         "--runs=FOLDER` make another's. What is not said is the default "
@@ -173,16 +174,16 @@ def portable(command: Sequence[str]) -> str:
       command: its words; a path is a word or what follows a flag's `=`.
 
     Returns:
-      The words quoted for a shell. An absolute path is told from the working folder if it lies
+      The words quoted for a shell. An absolute path is given from the working folder if it lies
       there, else by its last name alone.
     """
 
-    def told(word: str) -> str:
+    def without_folder(word: str) -> str:
         flag, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
         path, here = Path(value), Path.cwd()
         if not path.is_absolute():
             return word
-        shown = path.relative_to(here) if path.is_relative_to(here) else path.name
-        return f"{flag}{equals}{shown}"
+        local = path.relative_to(here) if path.is_relative_to(here) else path.name
+        return f"{flag}{equals}{local}"
 
-    return shlex.join(map(told, command))
+    return shlex.join(map(without_folder, command))

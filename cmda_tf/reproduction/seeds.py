@@ -1,63 +1,56 @@
-"""One report from the reports of several seeds: means over seeds, gaps, shares of the way."""
+"""One report from the reports of several seeds: means over seeds, gaps, shares of the way.
 
-import re
-from collections.abc import Mapping
+Rows are told apart by their ids and by what `results.json` says of their runs, never by titles.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from cmda_tf.evaluation.rows import ADAPTED
-from cmda_tf.evaluation.scores import Row, Statistic
+from cmda_tf.evaluation.scores import Row, Statistic, mean_over_structures
+
+Result = Mapping[str, Any]  # the content of a seed's results.json
+_OF_ONE_RUN = ("title", "structures", "seed", "subjects")  # what rows over seeds do not share
 
 
-def combine(results: Mapping[int, Mapping[str, Any]]) -> dict[str, Row]:
+def combine(results: Mapping[int, Result]) -> dict[str, Row]:
     """Rows over seeds.
 
     Args:
       results: `results.json` of each seed's report.
 
     Returns:
-      Row by title, in the order of the first seed's report. A statistic's mean is that of the
+      Row by id, in the order of the first seed's report. A statistic's mean is that of the
       seeds' means, its std their population standard deviation, its count that of the seeds;
       subjects' spread is not in it. Of one seed alone: its own statistics over subjects.
     """
-    titles = list(dict.fromkeys(t for r in results.values() for t in r["rows"]))
-    rows = {t: [r["rows"][t] for r in results.values() if t in r["rows"]] for t in titles}
-    if len(results) > 1:
-        return {title: _row(of_title, len(results)) for title, of_title in rows.items()}
-    runs = next(iter(results.values()))["meta"]["runs"]
-    return {title: _one_row(row, len(runs[title]["subjects"])) for title, (row,) in rows.items()}
-
-
-def _one_row(row: Mapping[str, Any], subjects: int) -> Row:
-    """A row of the only seed, as its own report has it."""
-
-    def read(name: str, measure: str) -> Statistic | None:
-        if row[name][f"{measure}_mean"] is None:
-            return None
-        count = row[name].get(f"{measure}_subjects", subjects)
-        return Statistic(row[name][f"{measure}_mean"], row[name][f"{measure}_std"], count, subjects)
-
-    return Row(
-        dice={name: read(name, "dice") for name in row},
-        asd={name: read(name, "asd") for name in row},
-        subjects={},
-    )
+    ids = dict.fromkeys(id for result in results.values() for id in result["rows"])
+    rows = {id: [r["rows"][id] for r in results.values() if id in r["rows"]] for id in ids}
+    return {id: _row(of_id, len(results)) for id, of_id in rows.items()}
 
 
 def _row(rows: list[Mapping[str, Any]], seeds: int) -> Row:
-    def over_seeds(name: str, measure: str) -> Statistic | None:
-        cells = [row[name] for row in rows if row[name][f"{measure}_mean"] is not None]
-        if not cells:
+    def combined(name: str, measure: str) -> Statistic | None:
+        cells = [row["structures"][name] for row in rows]
+        known = [cell for cell in cells if cell[f"{measure}_mean"] is not None]
+        if not known:
             return None
-        means = [cell[f"{measure}_mean"] for cell in cells]
-        return Statistic(float(np.mean(means)), float(np.std(means)), len(means), seeds)
+        means = [cell[f"{measure}_mean"] for cell in known]
+        if seeds > 1:
+            return Statistic(float(np.mean(means)), float(np.std(means)), len(means), seeds)
+        total = len(rows[0]["subjects"])
+        count = known[0].get(f"{measure}_subjects", total)
+        return Statistic(means[0], known[0][f"{measure}_std"], count, total)
 
+    names = rows[0]["structures"]
     return Row(
-        dice={name: over_seeds(name, "dice") for name in rows[0]},
-        asd={name: over_seeds(name, "asd") for name in rows[0]},
-        subjects={},
+        dice={name: combined(name, "dice") for name in names},
+        asd={name: combined(name, "asd") for name in names},
+        title=rows[0]["title"],
+        facts={name: value for name, value in rows[0].items() if name not in _OF_ONE_RUN},
     )
 
 
@@ -72,7 +65,7 @@ class Gain:
       share: of the way from noDA to `full`, 1 being all.
       above_own_adabn: its distance from AdaBN at the same depth, from its own source model.
       above_own_start: its distance from its own source model without adaptation.
-      full: row of the segmenter fine-tuned on target labels.
+      full: title of the segmenter fine-tuned on target labels.
     """
 
     title: str
@@ -91,115 +84,117 @@ class Gain:
             spread = f" ({min(known):{form}} to {max(known):{form}})" if len(known) > 1 else ""
             return f"{np.mean(known):{form}}{spread}"
 
-        told = (
+        sentence = (
             f"{self.title}: {show(self.above_adabn, '+.1f')} points above AdaBN at its depth, "
             f"{show(self.share, '.0%')} of the way from noDA to {self.full}"
         )
         if self.above_own_adabn == self.above_adabn:
-            return told
+            return sentence
         return (
-            f"{told}; {show(self.above_own_start, '+.1f')} above its own source model without "
+            f"{sentence}; {show(self.above_own_start, '+.1f')} above its own source model without "
             f"adaptation, {show(self.above_own_adabn, '+.1f')} above AdaBN from that"
         )
 
 
-def gains(results: Mapping[int, Mapping[str, Any]]) -> list[Gain]:
-    """The gains of all rows that adapt with a depth, in the order of the first seed's report.
+def gains(results: Mapping[int, Result]) -> list[Gain]:
+    """The gains of all adapted rows but AdaBN's, in the order of the first seed's report.
 
     Args:
-      results: `results.json` of each seed's report; its `meta.runs` tells phase, depth, run and
-        origin of each row.
+      results: `results.json` of each seed's report.
     """
-    titles = dict.fromkeys(
-        title
+    titles = {
+        id: row["title"]
         for result in results.values()
-        for title, run in result["meta"]["runs"].items()
-        if run["depth"] is not None and run["phase"] != "adabn"
-    )
-    full = _full(results)
-    found = {title: [_gain(title, full, r) for r in results.values()] for title in titles}
-    return [Gain(title, *map(list, zip(*values)), full) for title, values in found.items()]
+        for id, row in result["rows"].items()
+        if row["kind"] in ADAPTED and row["kind"] != "adabn"
+    }
+    full = _full_title(results)
+    values = {id: [_gain(id, result["rows"]) for result in results.values()] for id in titles}
+    names = ("dice", "above_adabn", "share", "above_own_adabn", "above_own_start")
+    columns = {id: dict(zip(names, map(list, zip(*of_id)))) for id, of_id in values.items()}
+    return [Gain(title=titles[id], full=full, **columns[id]) for id in titles]
 
 
-def _full(results: Mapping[int, Mapping[str, Any]]) -> str:
-    """The usual row of the segmenter fine-tuned on target labels: Seg-CT-STL, or of what modality."""
-    titles = [title for result in results.values() for title in result["rows"]]
-    return next((t for t in titles if re.fullmatch(r"Seg-\w+-STL", t)), Gain.full)
-
-
-def _gain(title: str, full: str, result: Mapping[str, Any]) -> tuple[float | None, ...]:
-    """One row's gain in one seed's result, as the fields of `Gain`."""
-    dice = {name: mean_dice(row) for name, row in result["rows"].items()}
-    runs, own = result["meta"]["runs"], dice.get(title)
-    if own is None:
+def _gain(id: str, rows: Mapping[str, Any]) -> tuple[float | None, ...]:
+    """One row's gain in one seed's report, as the fields of `Gain`."""
+    if id not in rows or (own := mean_dice(rows[id])) is None:
         return (None,) * 5
+
+    def first(kind: str, **facts: Any) -> float | None:
+        return next((mean_dice(row) for row in _select(rows, kind, **facts)), None)
 
     def above(baseline: float | None) -> float | None:
         return None if baseline is None else own - baseline
 
-    depth, start = runs[title]["depth"], _source_model(title, runs)
-    own_start, own_adabn = None, None
-    for name, run in runs.items():
-        if run["run"] == start and name.startswith("noDA"):
-            own_start = dice[name]
-        if (run["phase"], run["depth"], _source_model(name, runs)) == ("adabn", depth, start):
-            own_adabn = dice[name]
-    low, high = dice.get("noDA"), dice.get(full)
-    known = low is not None and high is not None and high > low
-    share = (own - low) / (high - low) if known else None
-    return own, above(dice.get(f"AdaBN d={depth}")), share, above(own_adabn), above(own_start)
+    depth, start = rows[id]["depth"], _source_model(rows[id], rows)
+    adabn = [r for r in _select(rows, "adabn", depth=depth) if _source_model(r, rows) == start]
+    low, high = first("noDA", usual=True), first("finetuned", usual=True)
+    return (
+        own,
+        above(first("adabn", depth=depth, usual=True)),
+        None if low is None or high is None or high <= low else (own - low) / (high - low),
+        above(mean_dice(adabn[-1]) if adabn else None),
+        above(first("noDA", run=start)),
+    )
 
 
-def _source_model(title: str, runs: Mapping[str, Mapping[str, Any]]) -> str:
+def _select(rows: Mapping[str, Any], kind: str, **facts: Any) -> Iterator[Mapping[str, Any]]:
+    """The rows of a kind of which these facts hold, in their order."""
+    wanted = {"kind": kind, **facts}
+    return (row for row in rows.values() if all(row[k] == v for k, v in wanted.items()))
+
+
+def _source_model(row: Mapping[str, Any], rows: Mapping[str, Any]) -> str:
     """The run of the source model that a row's run comes from, however many runs lie between."""
-    by_run = {run["run"]: run for run in runs.values()}
-    run = runs[title]
-    while run.get("origin") in by_run:
-        run = by_run[run["origin"]]
-    return run.get("origin") or run["run"]
+    by_run = {other["run"]: other for other in rows.values()}
+    while row["init_from"] in by_run:
+        row = by_run[row["init_from"]]
+    return row["init_from"] or row["run"]
 
 
-def regrets(results: Mapping[int, Mapping[str, Any]]) -> list[str]:
+def _full_title(results: Mapping[int, Result]) -> str:
+    """The title of the usual segmenter fine-tuned on target labels: Seg-CT-STL, or of MRI."""
+    rows = [r for result in results.values() for r in _select(result["rows"], "finetuned")]
+    return next((row["title"] for row in rows if row["usual"]), Gain.full)
+
+
+def regrets(results: Mapping[int, Result]) -> list[str]:
     """A sentence for each row chosen among snapshots: how far from the best one, over seeds."""
-    found: dict[tuple[str, str], list[float]] = {}
+    by_row: dict[tuple[str, str], list[float]] = {}
     for result in results.values():
-        for title, choice in result.get("selection", {}).items():
-            found.setdefault((title, choice["criterion"]), []).append(choice["regret"])
+        for id, choice in result.get("selection", {}).items():
+            key = result["rows"][id]["title"], choice["criterion"]
+            by_row.setdefault(key, []).append(choice["regret"])
     return [
         f"{title}: the snapshot chosen by `{criterion}` is {np.mean(values):.1f} "
         f"({min(values):.1f} to {max(values):.1f}) Dice below the best one, measured on test "
         "labels after the fact"
-        for (title, criterion), values in found.items()
+        for (title, criterion), values in by_row.items()
     ]
 
 
-def mean_dice(row: Mapping[str, Mapping[str, float | None]]) -> float | None:
+def mean_dice(row: Mapping[str, Any]) -> float | None:
     """Mean Dice [%] over a row's structures that have one; None if none has."""
-    known = [v["dice_mean"] for v in row.values() if v["dice_mean"] is not None]
-    return float(np.mean(known)) if known else None
+    return mean_over_structures(cell["dice_mean"] for cell in row["structures"].values())
 
 
-def depth_curves(results: Mapping[int, Mapping[str, Any]]) -> dict[str, dict[int, list[float]]]:
-    """Method to depth to the mean Dice [%] of each seed, of the runs that have the usual name.
-
-    Methods are called as usual, whatever titles their rows have.
-    """
+def depth_curves(results: Mapping[int, Result]) -> dict[str, dict[int, list[float]]]:
+    """Method to depth to the mean Dice [%] of each seed, of the runs that have the usual name."""
     curves: dict[str, dict[int, list[float]]] = {}
     for result in results.values():
-        for title, run in result["meta"]["runs"].items():
-            dice, depth = mean_dice(result["rows"][title]), run["depth"]
-            usual = depth is not None and run["run"] == f"{run['phase']}_d{depth}"
-            if usual and dice is not None:
-                by_depth = curves.setdefault(ADAPTED[run["phase"]], {})
-                by_depth.setdefault(depth, []).append(dice)
+        for row in result["rows"].values():
+            dice = mean_dice(row)
+            if row["kind"] in ADAPTED and row["usual"] and dice is not None:
+                by_depth = curves.setdefault(ADAPTED[row["kind"]], {})
+                by_depth.setdefault(row["depth"], []).append(dice)
     return curves
 
 
-def across(results: Mapping[int, Mapping[str, Any]]) -> dict[str, float]:
-    """Mean Dice [%] over seeds of the rows without a depth that bound the curves."""
-    found = {}
-    for title in ("noDA", _full(results)):
-        dice = [mean_dice(r["rows"][title]) for r in results.values() if title in r["rows"]]
-        if known := [d for d in dice if d is not None]:
-            found[title] = float(np.mean(known))
-    return found
+def across(results: Mapping[int, Result]) -> dict[str, float]:
+    """Mean Dice [%] over seeds, by title, of the rows without a depth that bound the curves."""
+    lines = {}
+    for kind in ("noDA", "finetuned"):
+        rows = [r for x in results.values() for r in _select(x["rows"], kind, usual=True)]
+        if known := [dice for row in rows if (dice := mean_dice(row)) is not None]:
+            lines[rows[0]["title"]] = float(np.mean(known))
+    return lines

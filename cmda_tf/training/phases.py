@@ -175,7 +175,7 @@ PHASES: dict[str, type[Phase]] = {
 }
 
 
-def train(settings: Phase) -> Any:
+def run_phase(settings: Phase) -> Any:
     """Runs a phase on the data that its settings name.
 
     Returns:
@@ -184,10 +184,10 @@ def train(settings: Phase) -> Any:
     # Imported here: TensorFlow takes seconds, and a wrong flag should be told at once.
     from cmda_tf.datasets import open_data
     from cmda_tf.files import locked
+    from cmda_tf.threads import limit_threads
     from cmda_tf.training.adabn import adapt_statistics
     from cmda_tf.training.adversarial import adapt
     from cmda_tf.training.self_training import selftrain
-    from cmda_tf.training.setup import limit_threads
     from cmda_tf.training.supervised import train_segmenter
 
     functions: dict[type[Phase], Any] = {

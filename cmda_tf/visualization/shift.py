@@ -1,11 +1,6 @@
-"""Figure 1: the domain shift, the same structures in two modalities and their histograms.
-
-Subjects are anything with `id`, `image` [K, J, I] float (zero mean, unit deviation) and
-`label` [K, J, I] integer classes, such as `cmda_tf.data.subjects.Subject`.
-"""
+"""Figure 1: the domain shift, the same structures in two modalities and their histograms."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from cmda_tf.data.structures import Structures
+from cmda_tf.data.subjects import Subject
 from cmda_tf.visualization.canvas import Canvas
 from cmda_tf.visualization.palette import legend_handles
 from cmda_tf.visualization.segmentation import best_slice, show_slice
@@ -20,15 +16,7 @@ from cmda_tf.visualization.segmentation import best_slice, show_slice
 BINS = 60
 
 
-class LabeledVolume(Protocol):
-    """What the figure reads of a subject."""
-
-    id: str
-    image: np.ndarray
-    label: np.ndarray
-
-
-def figure1(subjects: Mapping[str, Sequence[LabeledVolume]], structures: Structures) -> Canvas:
+def figure1(subjects: Mapping[str, Sequence[Subject]], structures: Structures) -> Canvas:
     """Draws the first subject of each modality and the histograms over all of them.
 
     Args:
@@ -64,17 +52,17 @@ def figure1(subjects: Mapping[str, Sequence[LabeledVolume]], structures: Structu
     return figure
 
 
-def intensities(subjects: Sequence[LabeledVolume], index: int) -> np.ndarray:
+def intensities(subjects: Sequence[Subject], index: int) -> np.ndarray:
     """All intensities inside a structure, by its class index; float32 [N], over all subjects."""
-    return np.concatenate([s.image[s.label == index].astype(np.float32) for s in subjects])
+    return np.concatenate([s.image[s.truth == index].astype(np.float32) for s in subjects])
 
 
-def _draw_slice(panel: Axes, subject: LabeledVolume, structures: Structures) -> None:
-    k = best_slice(subject.label)
+def _draw_slice(panel: Axes, subject: Subject, structures: Structures) -> None:
+    k = best_slice(subject.truth)
     show_slice(panel, subject.image, k)
     # From the last column: in the heart that is the myocardium, which shares outlines.
     for item in reversed(structures.in_columns):
-        mask_ji = subject.label[k] == item.index
+        mask_ji = subject.truth[k] == item.index
         if mask_ji.any():
             # Just inside the voxels' edge (0.5), so that neighbors' outlines stand apart.
             panel.contour(mask_ji, [0.75], colors=item.color, linewidths=1.3)
@@ -82,7 +70,7 @@ def _draw_slice(panel: Axes, subject: LabeledVolume, structures: Structures) -> 
 
 def _draw_histograms(
     panels: Sequence[Axes],
-    subjects: Mapping[str, Sequence[LabeledVolume]],
+    subjects: Mapping[str, Sequence[Subject]],
     structures: Structures,
 ) -> None:
     """One panel per structure; all share their bins, so that they can be compared."""

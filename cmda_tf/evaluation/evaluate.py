@@ -1,0 +1,95 @@
+"""Table 1 and the figures from the finished runs of a folder, all on one data set."""
+
+import datetime
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from cmda_tf import __version__
+from cmda_tf.data.dataset import Dataset
+from cmda_tf.datasets import open_dataset
+from cmda_tf.errors import DataError, UsageError
+from cmda_tf.evaluation.figures import draw_segmentations, draw_shift
+from cmda_tf.evaluation.oracle_gap import measure_oracle_gap
+from cmda_tf.evaluation.paper import cited_rows, published_rows
+from cmda_tf.evaluation.report import Report, write_report
+from cmda_tf.evaluation.rows import ADAPTED, TableRow, find_rows, measure
+from cmda_tf.evaluation.settings import EvaluateSettings
+from cmda_tf.model_selection.choice import has_snapshots
+from cmda_tf.runs.record import crop_warning
+from cmda_tf.threads import limit_threads
+from cmda_tf.visualization.palette import in_palette
+
+
+def evaluate(settings: EvaluateSettings) -> Report:
+    """Measures every row that the finished runs make and writes the report.
+
+    Raises:
+      DataError: there is no finished run, or data it needs is missing.
+      UsageError: the runs were trained on different data.
+    """
+    limit_threads(settings.threads)
+    out = Path(settings.out or settings.runs)
+    table = find_rows(Path(settings.runs), settings.only)
+    dataset = _one_dataset(table, settings.prepared)
+    source, target = table[0].run.record.source, table[0].run.record.target
+    rows, maps, selection = {}, {}, {}
+    for row in table:
+        rows[row.id], maps[row.id] = measure(row, dataset, out / "predictions")
+        if row.kind in ADAPTED and settings.measure_snapshots and has_snapshots(row.run):
+            selection[row.id] = measure_oracle_gap(row.run, dataset)
+    colored = in_palette(dataset.structures, settings.palette)
+    draw_shift(out, dataset, (source, target), colored)
+    if on_target := [row for row in table if row.modality == target]:
+        draw_segmentations(out, dataset, on_target, maps, colored)
+    columns, show = colored.columns, settings.published
+    published = published_rows(source, target, columns) if show else {}
+    notes, cited = _crop_notes(table), cited_rows(columns) if show else {}
+    report = Report(rows, _meta(dataset, notes), published, cited, selection, notes)
+    write_report(report, out)  # last: who finds it finds all
+    return report
+
+
+def _one_dataset(table: Sequence[TableRow], prepared: str | None) -> Dataset:
+    """The data that all rows are measured on: that which is named, or what all were trained on."""
+    first = table[0].run
+    for run in (row.run for row in table):
+        inputs = run.record.inputs
+        if prepared is None and inputs.prepared_sha256 != first.record.inputs.prepared_sha256:
+            raise UsageError(
+                f"only: {first.folder} was trained on {first.record.inputs.prepared_folder}, "
+                f"{run.folder} on other data, {inputs.prepared_folder}; expected runs of one data "
+                "set, or one that is named as prepared to measure all on"
+            )
+    dataset = open_dataset(prepared or first.record.inputs.prepared_folder)
+    for run in (row.run for row in table):
+        model, structures = run.record.model, run.record.inputs.structures
+        if model.size != dataset.size or structures != dataset.structures:
+            raise DataError(
+                f"{dataset.folder}: expected volumes of {model.size} voxels per side with the "
+                f"structures that {run.folder} was trained on, found others"
+            )
+    return dataset
+
+
+def _crop_notes(table: Sequence[TableRow]) -> list[str]:
+    """A sentence for each modality that was adapted to although labels may have cropped it."""
+    inputs = [row.run.record.inputs for row in table if row.kind in ADAPTED]
+    notes = [crop_warning(i.modality, i.crop) for i in inputs]
+    return list(dict.fromkeys(note for note in notes if note))
+
+
+def _meta(dataset: Dataset, warnings: Sequence[str]) -> dict[str, Any]:
+    """Where and when the numbers were made."""
+    return {
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{platform.machine()} {platform.system()}, Python {platform.python_version()}",
+        "versions": {"cmda_tf": __version__, "tensorflow": tf.__version__},
+        "size": dataset.size,
+        "spacing_mm": dataset.spacing_mm,
+        "warnings": list(warnings),
+        "std": "population standard deviation over test subjects",
+    }
