@@ -29,18 +29,11 @@ from cmda_tf.release2018.records import read_records, write_records
 MIN_SLICES = 3  # of a subject; fewer mean that the records are not in slice order
 
 
-def to_release(dataset: PreparedDataset, out: str | Path) -> Path:
-    """Writes prepared subjects as records and test volumes.
+def to_release(dataset: PreparedDataset, out: str | Path) -> None:
+    """Writes prepared subjects as records and test volumes into a new or empty folder.
 
     A training subject without label gets labels of zeros, as the form asks for some; test
     subjects without label are left out.
-
-    Args:
-      dataset: prepared data.
-      out: folder that does not exist or is empty.
-
-    Returns:
-      `out` as a Path.
 
     Raises:
       DataError: the data has other modalities or structures than the release, a store is
@@ -66,18 +59,10 @@ def to_release(dataset: PreparedDataset, out: str | Path) -> Path:
                 lists["test"].append(name)
         for split, names in lists.items():
             write_text(out / f"{modality}_{split}_list.txt", "".join(f"{name}\n" for name in names))
-    return out
 
 
 def from_release(dataset: Release2018, out: str | Path) -> PreparedDataset:
-    """Writes the subjects of a release as prepared data.
-
-    Args:
-      dataset: a release.
-      out: folder that does not exist or is empty.
-
-    Returns:
-      The new dataset.
+    """Writes the subjects of a release as prepared data into a new or empty folder.
 
     Raises:
       DataError: a file is damaged, training records are not in slice order (such a folder can be
@@ -88,14 +73,13 @@ def from_release(dataset: Release2018, out: str | Path) -> PreparedDataset:
         subjects = [(s, "train") for s in _training_subjects(dataset, modality)]
         subjects += [(dataset.test_subject(e), "test") for e in dataset.select(modality, "test")]
         for subject, split in tqdm(subjects, desc=modality, unit="subject", disable=None):
-            save_subject(out / f"{subject.id}.npz", subject)
-            name = f"{subject.id}.npz"
-            entries.append(Entry(subject.id, modality, split, name, labeled=True))
-    made = PreparedDataset(
-        out, dataset.size, dataset.spacing_mm, dataset.structures, tuple(entries)
-    )
-    write_manifest(made)
-    return made
+            entry = Entry(subject.id, modality, split, f"{subject.id}.npz", labeled=True)
+            save_subject(out / entry.file, subject)
+            entries.append(entry)
+    form = dataset.size, dataset.spacing_mm, dataset.structures
+    prepared = PreparedDataset(out, *form, tuple(entries))
+    write_manifest(prepared)
+    return prepared
 
 
 def _empty_folder(path: str | Path) -> Path:
@@ -134,8 +118,9 @@ def _training_subjects(dataset: Release2018, modality: str) -> Iterator[Subject]
                 "that no subjects can be put together; it can be trained on as it is"
             )
         image = images[rows, ..., 1].astype(np.float32)
+        label = None if labels is None else labels[rows]
         grid = unplaced_grid((dataset.size, dataset.size, len(rows)), dataset.spacing_mm)
-        yield Subject(f"{modality}_train_{number:04d}", modality, image, labels[rows], grid, grid)
+        yield Subject(f"{modality}_train_{number:04d}", modality, image, label, grid, grid)
 
 
 def _natural(entry: Entry) -> list[str | int]:

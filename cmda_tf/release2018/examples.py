@@ -8,6 +8,7 @@ the sample. Extra keys are ignored.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -86,7 +87,7 @@ def _array(
     return np.frombuffer(data, "<f4").reshape(shape)
 
 
-def _only_value(example: tf.train.Example, key: str, kind: str) -> int | bytes:
+def _only_value(example: tf.train.Example, key: str, kind: str) -> Any:
     """The single value, "int64" or "bytes", of a record's key."""
     if key not in example.features.feature:
         raise ValueError(f"key {key} is missing")

@@ -35,11 +35,8 @@ def find_records(folder: str | Path) -> dict[str, dict[str, list[Path]]]:
     signs than letters and digits (`ct_train_slice0`, `CT-1003`); where its name holds none, to
     the one in the name of its own folder within `folder`. Record files (`.tfrecords`,
     `.tfrecord`) tell their split, "train" or "val", in the same way; volumes (`.npz`) are of
-    the split "test". Other files, prepared subjects of our own among them, and names with a
-    leading dot are left out.
-
-    Args:
-      folder: to be searched. Its own name plays no part.
+    the split "test". Other files, prepared subjects of our own among them, names with a leading dot
+    and the name of `folder` itself play no part.
 
     Returns:
       Sorted paths by modality and split, such as "ct" and "train". Only what is there is a key.
@@ -169,7 +166,6 @@ def file_size(path: str | Path) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise DataError(f"{path}: not a file")
     return status.st_size
-
 
 
 def _word_of(path: Path, parent: str, words: tuple[str, ...], kind: str) -> str:

@@ -6,7 +6,7 @@ volumes in `folder`. Records do not tell their subject. Their numbers in message
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +16,14 @@ from cmda_tf.data.structures import MAX_CLASSES
 from cmda_tf.errors import DataError
 from cmda_tf.files import replacing
 from cmda_tf.release2018.examples import CHANNELS, decoded, encoded, is_triple
-from cmda_tf.release2018.folder import (
-    file_size,
-    find_records,
-    read_test_volume,
-    write_test_volume,
-)
-
-__all__ = ["find_records", "read_records", "read_test_volume", "write_records", "write_test_volume"]
+from cmda_tf.release2018.folder import file_size
 
 # A record is: length (uint64), its checksum (uint32), the data, their checksum (uint32).
 _HEADER_BYTES, _CHECKSUM_BYTES = 12, 4
 _MIN_RECORD_BYTES = 100  # the keys' names alone take more
 _MAX_RECORD_BYTES = 1 << 24  # two triples of 512x512 take 6 MB, extra keys perhaps as much
+
+Place = tuple[Path, int, int]  # of a record: its file, its number there, its length
 
 
 def read_records(
@@ -56,23 +51,18 @@ def read_records(
       DataError: a file is missing, damaged or holds no record; a record's checksums, dimensions
         or keys are wrong, its image holds NaN, or its label what is no class.
     """
-    paths = [Path(path) for path in paths]
-    places = [(path, *record) for path in paths for record in enumerate(_lengths(path), 1)]
+    places = [(path, *r) for path in map(Path, paths) for r in enumerate(_lengths(path), 1)]
     if not places:
         raise DataError("no record files to read")
-    images = labels = None
-    for row, ((path, number, _), data) in enumerate(zip(places, _records(paths, places))):
-        try:
-            image, label = decoded(data, classes, size, with_labels)
-        except ValueError as error:
-            raise DataError(f"{path}: record {number}: {error}") from error
-        if images is None:
+    for row, (place, data) in enumerate(zip(places, _records(paths, places))):
+        image, label = _sample(place, data, classes, size, with_labels)
+        if row == 0:
             size = len(image)
             _check_lengths(places, size, CHANNELS + with_labels)
             images = np.empty((len(places), *image.shape), np.float16)
             labels = np.empty((len(places), size, size), np.uint8) if with_labels else None
         images[row] = image
-        if labels is not None:
+        if labels is not None and label is not None:
             labels[row] = label
     return images, labels
 
@@ -83,15 +73,9 @@ def first_size(path: str | Path) -> int:
     Raises:
       DataError: the file is missing, damaged or holds no record.
     """
-    path = Path(path)
-    lengths = _lengths(path)
-    if not lengths:
-        raise DataError(f"{path}: holds no record")
-    data = next(_records([path], [(path, 1, lengths[0])]))
-    try:
-        return len(decoded(data, MAX_CLASSES, None, with_labels=False)[0])
-    except ValueError as error:
-        raise DataError(f"{path}: record 1: {error}") from error
+    place = (Path(path), 1, _lengths(Path(path))[0])
+    data = next(_records([path], [place]))
+    return len(_sample(place, data, MAX_CLASSES, None, with_labels=False)[0])
 
 
 def write_records(path: str | Path, images: np.ndarray, labels: np.ndarray) -> None:
@@ -120,13 +104,24 @@ def write_records(path: str | Path, images: np.ndarray, labels: np.ndarray) -> N
         raise DataError(f"{path}: cannot be written ({_reason(error)})") from error
 
 
+def _sample(
+    place: Place, data: bytes, classes: int, size: int | None, with_labels: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """A record's image and label; see `decoded`."""
+    try:
+        return decoded(data, classes, size, with_labels)
+    except ValueError as error:
+        raise DataError(f"{place[0]}: record {place[1]}: {error}") from error
+
+
 def _lengths(path: Path) -> list[int]:
     """Lengths of a file's records, all within the file and the limit; their data stay unread.
 
     TensorFlow allocates whatever length a record declares, and takes a file that ends within
     a record's header for complete.
     """
-    lengths, position, end = [], 0, file_size(path)
+    lengths: list[int] = []
+    position, end = 0, file_size(path)
     try:
         with open(path, "rb", buffering=0) as stream:
             while position < end:
@@ -166,7 +161,7 @@ def _masked_crc32c(data: bytes) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def _records(paths: list[Path], places: list[tuple[Path, int, int]]) -> Iterator[bytes]:
+def _records(paths: Iterable[str | Path], places: list[Place]) -> Iterator[bytes]:
     """The records' data; TensorFlow verifies their checksums."""
     stream = tf.data.TFRecordDataset([os.fsencode(p) for p in paths]).as_numpy_iterator()
     for path, number, length in places:
@@ -181,7 +176,7 @@ def _records(paths: list[Path], places: list[tuple[Path, int, int]]) -> Iterator
         yield data
 
 
-def _check_lengths(places: list[tuple[Path, int, int]], size: int, slices: int) -> None:
+def _check_lengths(places: list[Place], size: int, slices: int) -> None:
     """Refuses records too short to hold slices of this size, which the first record sets."""
     least = 4 * size * size * slices
     for path, number, length in places:

@@ -10,13 +10,8 @@ import pytest
 import tensorflow as tf
 
 from cmda_tf.errors import DataError
-from cmda_tf.release2018.records import (
-    find_records,
-    read_records,
-    read_test_volume,
-    write_records,
-    write_test_volume,
-)
+from cmda_tf.release2018.folder import find_records, read_test_volume, write_test_volume
+from cmda_tf.release2018.records import read_records, write_records
 
 SIZE = 8
 
