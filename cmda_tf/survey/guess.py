@@ -1,5 +1,6 @@
 """A first description (`cmda_tf.data.description`) of a folder, from what `volumes` saw in it."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
@@ -34,7 +35,8 @@ def is_mmwhs(raw: Path, volumes: Sequence[Volume]) -> bool:
         find_sources(raw)
     except DataError:
         return False
-    return {code for v in _labels(volumes) for code in v.codes} <= HEART.code_to_class.keys()
+    labels = [v for v in volumes if v.kind == "label"]
+    return _codes(labels) <= HEART.code_to_class.keys()
 
 
 def describe(
@@ -48,14 +50,13 @@ def describe(
       colors: gives that many different colors, `#rrggbb`.
 
     Returns:
-      The description's JSON values, and a sentence for each thing that it leaves out or that
-      needs a look.
+      The description's JSON values, and a sentence for each thing that needs a look.
 
     Raises:
       DataError: there is no image or no label map, all labels are empty, or they have too many
         codes.
     """
-    images, labels = [v for v in volumes if v.kind == "image"], _labels(volumes)
+    images, labels = ([v for v in volumes if v.kind == kind] for kind in ("image", "label"))
     if not images:
         raise DataError(f"{raw}: no description can be guessed: no volume there is an image")
     if not labels:
@@ -67,52 +68,52 @@ def describe(
     # What cannot be read has no say in how files are called.
     names = [n for n in sorted(walk(raw)) if n in by_name or n.endswith("/")]
     names = [n for n in names if n not in {v.name for v in volumes if v.kind == "unreadable"}]
-    modalities, notes, found = {}, [], []
+    modalities: dict[str, dict[str, str]] = {}
+    notes: list[str] = []
+    described: list[RawSubject] = []
     folders = _modality_folders(images)
     for name, members in _by_modality(images, folders).items():
-        own = _labels_of(name, members, labels, folders)
-        modality, sources = _choose(raw, name, members, own, names)
-        if modality is not None:
-            modalities[name] = {"image": modality.image}
-            modalities[name] |= {"label": modality.label} if modality.label else {}
-            found += sources
+        of_modality = _labels_of(name, members, labels, folders)
+        if choice := _choose(raw, name, members, of_modality, names):
+            files, sources = choice
+            modalities[name] = {"image": files.image}
+            modalities[name] |= {"label": files.label} if files.label else {}
+            described += sources
             notes += _gaps_of(name, sources)
-    notes += _left_out(raw, images + labels, found)
-    notes += _off_grid(raw, found, by_name)
+    notes += _left_out(raw, images + labels, described) + _off_grid(raw, described, by_name)
     if len(modalities) == 1:
-        notes.append(
-            f"only one modality found, {next(iter(modalities))}: adaptation needs a source and a "
-            "target"
-        )
-    used = [by_name[_name(raw, s.label)] for s in found if s.label]
+        only = next(iter(modalities))
+        notes.append(f"only one modality found, {only}: adaptation needs a source and a target")
+    used = [by_name[_name(raw, s.label)] for s in described if s.label]
     return {"structures": _structures(raw, used, colors), "modalities": modalities}, notes
 
 
-def _labels(volumes: Sequence[Volume]) -> list[Volume]:
-    return [v for v in volumes if v.kind == "label"]
+def _codes(labels: Sequence[Volume]) -> set[int]:
+    return {code for volume in labels for code in volume.codes or ()}
 
 
 def _by_modality(images: Sequence[Volume], folders: Collection[str]) -> dict[str, list[Volume]]:
     """The images by their modalities."""
-    found: dict[str, list[Volume]] = {}
+    by_modality: dict[str, list[Volume]] = {}
     for image in images:
-        found.setdefault(_modality_of(image.name, folders) or ONE_MODALITY, []).append(image)
-    return found
+        name = _modality_of(image.name, folders) or ONE_MODALITY
+        by_modality.setdefault(name, []).append(image)
+    return by_modality
 
 
 def _modality_folders(images: Sequence[Volume]) -> set[str]:
     """The first folders that seem to be a modality each: few, of several images that name none."""
     unnamed = [v.name.split("/") for v in images if not _modality_words(v.name)]
-    counts = Counter(parts[0] for parts in unnamed if len(parts) > 1)
-    counts = {k: n for k, n in counts.items() if not ROLE_WORDS.issuperset(words(k))}
+    firsts = [parts[0] for parts in unnamed if len(parts) > 1]
+    counts = Counter(name for name in firsts if not ROLE_WORDS.issuperset(words(name)))
     several = len(counts) <= MAX_FOLDERS and min(counts.values(), default=0) > 1
     return set(counts) if several else set()
 
 
 def _modality_of(name: str, folders: Collection[str]) -> str:
     """The modality that a path names, or else that of its first folder; "" for none."""
-    if known := _modality_words(name):
-        return "_".join(known)
+    if named := _modality_words(name):
+        return "_".join(named)
     first = name.split("/")[0]
     if first not in folders:
         return ""
@@ -130,41 +131,35 @@ def _labels_of(
     """The labels of a modality's own name; without such, those that name no other one and lie on
     the grid of one of its images."""
     modalities = [(v, _modality_of(v.name, folders)) for v in labels]
-    if own := [v for v, modality in modalities if modality == name]:
-        return own
+    if of_name := [v for v, modality in modalities if modality == name]:
+        return of_name
     general = [v for v, modality in modalities if not modality or f"_{modality}_" in f"_{name}_"]
     return [v for v in general if any(same_grid(v, image) for image in images)]
 
 
 def _choose(
-    raw: Path,
-    name: str,
-    images: Sequence[Volume],
-    labels: Sequence[Volume],
-    names: Sequence[str],
-) -> tuple[ModalityFiles | None, list[RawSubject]]:
+    raw: Path, name: str, images: Sequence[Volume], labels: Sequence[Volume], names: Sequence[str]
+) -> tuple[ModalityFiles, list[RawSubject]] | None:
     """The first pair of patterns that finds all of a modality's files and no others.
 
-    Without such, the pair that finds most; (None, []) if every pair finds a wrong file.
+    Without such, the pair that finds most; None if every pair finds a wrong file.
     """
-    wanted = {v.name for v in images}, {v.name for v in labels}
-    best, best_count = (None, []), 0
-    label_patterns = candidates(sorted(wanted[1])) if labels else []
-    for image_pattern in candidates(sorted(wanted[0])):
-        for label_pattern in (*label_patterns, None):
-            try:
-                modality = ModalityFiles(name, image_pattern, label_pattern)
-                sources = subjects(raw, modality, names)
-            except (DataError, ValueError):
-                continue
-            found = {_name(raw, s.image) for s in sources}
-            found_labels = {_name(raw, s.label) for s in sources if s.label}
-            count = len(found) + len(found_labels)
-            if not (found <= wanted[0] and found_labels <= wanted[1]) or count <= best_count:
-                continue
-            best, best_count = (modality, sources), count
+    image_names, label_names = ({v.name for v in volumes} for volumes in (images, labels))
+    best, best_count = None, 0
+    label_patterns = candidates(sorted(label_names)) if labels else []
+    for pair in itertools.product(candidates(sorted(image_names)), (*label_patterns, None)):
+        try:
+            files = ModalityFiles(name, *pair)
+            sources = subjects(raw, files, names)
+        except (DataError, ValueError):
+            continue
+        of_images = {_name(raw, s.image) for s in sources}
+        of_labels = {_name(raw, s.label) for s in sources if s.label}
+        count = len(of_images) + len(of_labels)
+        if of_images <= image_names and of_labels <= label_names and count > best_count:
+            best, best_count = (files, sources), count
             if count == len(images) + len(labels):
-                return best
+                break
     return best
 
 
@@ -172,7 +167,7 @@ def _structures(
     raw: Path, labels: Sequence[Volume], colors: Callable[[int], Sequence[str]]
 ) -> list[dict[str, Any]]:
     """One structure for each code but 0."""
-    codes = sorted({code for v in labels for code in v.codes} - {0})
+    codes = sorted(_codes(labels) - {0})
     if not 1 <= len(codes) < MAX_CLASSES:
         raise DataError(
             f"{raw}: no description can be guessed: expected 1 to {MAX_CLASSES - 1} label codes "
@@ -197,19 +192,19 @@ def _gaps_of(name: str, sources: Sequence[RawSubject]) -> list[str]:
     return [f"{name}: {missing} of {len(sources)} images have no label"] if missing else []
 
 
-def _left_out(raw: Path, volumes: Sequence[Volume], found: Sequence[RawSubject]) -> list[str]:
+def _left_out(raw: Path, volumes: Sequence[Volume], sources: Sequence[RawSubject]) -> list[str]:
     """A sentence for each readable volume that the description does not find."""
-    there = {_name(raw, path) for s in found for path in (s.image, s.label) if path}
+    described = {_name(raw, path) for s in sources for path in (s.image, s.label) if path}
     return [
         f"{v.name}: {v.kind}, left out: its name fits no pattern of the others"
         for v in volumes
-        if v.name not in there
+        if v.name not in described
     ]
 
 
-def _off_grid(raw: Path, found: Sequence[RawSubject], by_name: dict[str, Volume]) -> list[str]:
+def _off_grid(raw: Path, sources: Sequence[RawSubject], by_name: dict[str, Volume]) -> list[str]:
     """A sentence for each label that `cmda_tf.prepare` would refuse."""
-    pairs = [(_name(raw, s.image), _name(raw, s.label)) for s in found if s.label]
+    pairs = [(_name(raw, s.image), _name(raw, s.label)) for s in sources if s.label]
     return [
         f"{label}: not on the grid of {image}"
         for image, label in pairs

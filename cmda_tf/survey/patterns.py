@@ -19,15 +19,11 @@ MAX_RANKED = 1000  # that fit as many paths; hundreds only where nothing fits tw
 
 
 def candidates(paths: Sequence[str]) -> list[str]:
-    """Patterns that fit as many of the paths as possible, each with an id of its own.
+    """Patterns that fit as many of the relative paths as possible, each with an id of its own.
 
-    Args:
-      paths: relative, at least one.
-
-    Returns:
-      At most `MAX_CANDIDATES`, the most natural first: without `*`, with ids that are whole words
-      between other signs, begin and end with what differs between the paths, have numbers, and
-      are long. With `*` only if nothing else fits all paths.
+    At most `MAX_CANDIDATES`, the most natural first: without `*`, with ids that are whole words
+    between other signs, begin and end with what differs between the paths, have numbers, and
+    are long. With `*` only if nothing else fits all paths.
     """
     counts = Counter(p for path in paths for p in set(_with_id(path)))
     if max(counts.values(), default=0) < len(paths):
@@ -35,14 +31,14 @@ def candidates(paths: Sequence[str]) -> list[str]:
     for best in sorted(set(counts.values()), reverse=True):
         fitting = [pattern for pattern, count in counts.items() if count == best]
         ranks = {pattern: _rank(pattern, paths) for pattern in fitting[:MAX_RANKED]}
-        if found := sorted((rank, pattern) for pattern, rank in ranks.items() if rank is not None):
-            return [pattern for _, pattern in found[:MAX_CANDIDATES]]
+        if ranked := sorted((rank, pattern) for pattern, rank in ranks.items() if rank is not None):
+            return [pattern for _, pattern in ranked[:MAX_CANDIDATES]]
     return []
 
 
 def _with_id(path: str) -> Iterator[str]:
     """All patterns that arise from a path; where its id stands twice, `{id}` does."""
-    body = path[: _ENDING.search(path).start()]
+    body = path[: next(_ENDING.finditer(path)).start()]
     spans = [match.span() for match in _WORD.finditer(body)]
     for first, last in combinations_with_replacement(spans, 2):
         id = body[first[0] : last[1]]
@@ -63,9 +59,10 @@ def _with_star(path: str) -> Iterator[str]:
         for place, part in enumerate(parts):
             if not part or "{id}" in part:
                 continue
-            ending = "" if place < len(parts) - 1 else part[_ENDING.search(part).start() :]
-            found = list(_WORD.finditer(part.removesuffix(ending)))
-            for start in {0, found[-1].start()} if found else ():
+            last = place == len(parts) - 1
+            ending = part[next(_ENDING.finditer(part)).start() :] if last else ""
+            starts = [match.start() for match in _WORD.finditer(part.removesuffix(ending))]
+            for start in {0, starts[-1]} if starts else ():
                 starred = f"{part[:start]}*{ending}"
                 yield "/".join([*parts[:place], starred, *parts[place + 1 :]])
 

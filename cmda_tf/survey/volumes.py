@@ -72,15 +72,15 @@ class Volume:
 
     def row(self) -> dict[str, str]:
         """The volume as text, by `COLUMNS`; lengths and intensities to four digits."""
-        found = dict.fromkeys(COLUMNS, "") | {"file": self.name, "kind": self.kind}
+        row = dict.fromkeys(COLUMNS, "") | {"file": self.name, "kind": self.kind}
         if self.grid is None:
-            return found | {"error": self.error}
-        found["size"] = "x".join(map(str, self.grid.size_ijk))
-        found["spacing_mm"] = "x".join(f"{s:.4g}" for s in self.grid.spacing_mm)
-        found["orientation"] = self.orientation
-        if self.kind == "label":
-            return found | {"labels": " ".join(f"{c}:{n}" for c, n in self.codes.items())}
-        return found | {c: f"{v:.4g}" for c, v in zip(COLUMNS[5:10], self.intensities)}
+            return row | {"error": self.error}
+        row["size"] = "x".join(map(str, self.grid.size_ijk))
+        row["spacing_mm"] = "x".join(f"{s:.4g}" for s in self.grid.spacing_mm)
+        row["orientation"] = self.orientation
+        if self.kind == "label" and self.codes is not None:
+            return row | {"labels": " ".join(f"{c}:{n}" for c, n in self.codes.items())}
+        return row | {c: f"{v:.4g}" for c, v in zip(COLUMNS[5:10], self.intensities)}
 
 
 def find_volumes(raw: Path) -> list[str]:
@@ -91,11 +91,7 @@ def find_volumes(raw: Path) -> list[str]:
 
 
 def survey(raw: Path, names: Iterable[str]) -> Iterator[Volume]:
-    """Reads one volume after the other.
-
-    Args:
-      raw: the folder.
-      names: of `find_volumes`; a progress bar may be wrapped around them.
+    """Reads one volume of a folder after the other, by their names (`find_volumes`).
 
     Yields:
       What is there; `classify` decides about the kinds when all is known. Until then "label"
@@ -112,18 +108,16 @@ def survey(raw: Path, names: Iterable[str]) -> Iterator[Volume]:
 
 def classify(volumes: Sequence[Volume]) -> list[Volume]:
     """The same volumes; what has a label's values and lies on an image's grid is a label too."""
-    sure = [v for v in volumes if v.kind == "image" and v.codes is None]
-
-    def is_label(volume: Volume) -> bool:
-        unsure = volume.kind == "image" and volume.codes is not None
-        return unsure and any(same_grid(volume, image) for image in sure)
-
-    return [replace(v, kind="label") if is_label(v) else v for v in volumes]
+    images = [v for v in volumes if v.kind == "image"]
+    sure = [v for v in images if v.codes is None]
+    unsure = [v for v in images if v.codes is not None]
+    labels = {v.name for v in unsure if any(same_grid(v, image) for image in sure)}
+    return [replace(v, kind="label") if v.name in labels else v for v in volumes]
 
 
 def same_grid(a: Volume, b: Volume) -> bool:
     """Whether two readable volumes have the same voxels, as `volume.check_same_geometry` asks."""
-    if a.grid.size_ijk != b.grid.size_ijk:
+    if a.grid is None or b.grid is None or a.grid.size_ijk != b.grid.size_ijk:
         return False
     apart_mm = np.linalg.norm(a.grid.corners_mm - b.grid.corners_mm, axis=1).max()
     return apart_mm <= CORNER_TOLERANCE_VOXEL * min(a.grid.spacing_mm)
@@ -145,6 +139,7 @@ def to_csv(volumes: Sequence[Volume]) -> str:
 
 def to_text(volumes: Sequence[Volume]) -> str:
     """The report as an aligned table, without the unreadable files."""
+    lines: list[tuple[str, ...]]
     lines = [("file", "kind", "size", "spacing [mm]", "axes", "intensities or label:voxels")]
     for row in (v.row() for v in volumes if v.grid is not None):
         values = row["labels"].split() or [row[c] for c in COLUMNS[5:10]]
@@ -200,12 +195,12 @@ def _look(name: str, image: sitk.Image, named: bool) -> Volume:
 
 def _count_codes(voxels: np.ndarray, limit: int) -> dict[int, int] | None:
     """Voxels of each value, plane by plane; None where they are no label codes, or too many."""
-    found = Counter()
+    total: Counter[int] = Counter()
     for plane in voxels:
         if plane.min() < 0 or plane.max() > MAX_CODE or (plane != np.rint(plane)).any():
             return None
         counts = np.bincount(plane.astype(np.uint16).reshape(-1))
-        found.update({int(code): int(counts[code]) for code in np.flatnonzero(counts)})
-        if len(found) > limit:
+        total.update({int(code): int(counts[code]) for code in np.flatnonzero(counts)})
+        if len(total) > limit:
             return None
-    return dict(sorted(found.items()))
+    return dict(sorted(total.items()))
