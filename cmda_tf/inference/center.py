@@ -16,7 +16,7 @@ Look = Callable[[Sequence[float]], tuple[Geometry, np.ndarray]]
 def find_center_mm(
     image: sitk.Image, look: Look, window_mm: float, name: str = "image"
 ) -> tuple[float, ...]:
-    """The center of what the model finds.
+    """The center (LPS, mm) of what the model finds.
 
     Windows half overlap and cover the volume. The one with most foreground gives a first center,
     a second look from there the final one.
@@ -27,26 +27,23 @@ def find_center_mm(
       window_mm: width of a window.
       name: what to call the image in messages.
 
-    Returns:
-      A point (LPS, mm).
-
     Raises:
       DataError: nothing is found anywhere.
     """
-    best, found = 0, None
+    largest, first = 0, None
     for center in window_centers(image, window_mm):
         try:
             volume, middle = _foreground(*look(center))
         except DataError:  # nothing but one value in this window
             continue
-        if volume > best:
-            best, found = volume, middle
-    if found is None:
+        if volume > largest:
+            largest, first = volume, middle
+    if first is None:
         raise DataError(
             f"{name}: the model finds none of its structures; a point x, y, z says where they are"
         )
-    _, again = _foreground(*look(found))
-    return found if again is None else again
+    _, second = _foreground(*look(first))
+    return second or first
 
 
 def window_centers(image: sitk.Image, window_mm: float) -> list[tuple[float, ...]]:

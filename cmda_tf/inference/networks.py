@@ -4,14 +4,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from cmda_tf.models.segmenter import (
-    all_features,
-    build_dam,
-    build_router,
-    build_segmenter,
-    image_input,
-    path,
-)
+from cmda_tf.models import segmenter as models
+from cmda_tf.models.segmenter import build_dam, build_segmenter
 from cmda_tf.models.settings import ModelConfig
 from cmda_tf.runs.run import Run
 from cmda_tf.runs.weights import set_weights
@@ -37,7 +31,7 @@ class Networks:
 
     def router(self) -> tf.keras.Model:
         """Both paths as one model; only with a DAM."""
-        return build_router(self.config, self.depth, self.segmenter, self.dam)
+        return models.build_router(self.config, self.depth, self.segmenter, self.dam)
 
     def paths(self) -> dict[str, tf.keras.Model]:
         """Images `[B, size, size, 3]` to logits, by the role of the images' modality.
@@ -47,7 +41,7 @@ class Networks:
         if self.dam is None:
             return dict.fromkeys(ROLES, self.segmenter)
         router = self.router()
-        return {role: path(router, role) for role in ROLES}
+        return {role: models.path(router, role) for role in ROLES}
 
     def features(self, role: str, layer: int) -> tf.keras.Model:
         """Images to the feature maps `[B, h, w, C]` of a layer, for one role of images.
@@ -59,11 +53,10 @@ class Networks:
         Raises:
           KeyError: no unit ends with this layer.
         """
-        image = image_input(self.config)
+        image = models.image_input(self.config)
         parts = (None, 0) if role == "source" else (self.dam, self.depth)
-        return tf.keras.Model(
-            image, all_features(image, self.config, self.segmenter, *parts)[layer]
-        )
+        features = models.all_features(image, self.config, self.segmenter, *parts)
+        return tf.keras.Model(image, features[layer])
 
 
 def trained_segmenter(config: ModelConfig, run: Run) -> tf.keras.Model:
@@ -74,12 +67,7 @@ def trained_segmenter(config: ModelConfig, run: Run) -> tf.keras.Model:
 
 
 def load_networks(run: Run, config: ModelConfig | None = None) -> Networks:
-    """A finished run's networks.
-
-    Args:
-      run: of any phase.
-      config: the run's own but for its precision; None for the run's own.
-    """
+    """A finished run's networks; with a config that differs from its own in precision alone."""
     config = config or run.config
     segmenter = trained_segmenter(config, run)
     if (depth := run.record.depth) is None:

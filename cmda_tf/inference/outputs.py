@@ -23,7 +23,7 @@ def write_segmentation(
     entropy: bool,
     ending: str = ".nii.gz",
 ) -> Path:
-    """Writes `PREFIX_label.nii.gz` and, where asked for, the other maps.
+    """Writes `PREFIX_label.nii.gz`, whose path it returns, and where asked for the other maps.
 
     Args:
       segmentation: what to write.
@@ -31,9 +31,6 @@ def write_segmentation(
       probabilities: `PREFIX_probability_NAME.nii.gz` for each structure.
       entropy: `PREFIX_entropy.nii.gz`.
       ending: of all of them, as of `cmda_tf.volumes.formats`.
-
-    Returns:
-      The label map's path.
 
     Raises:
       DataError: a file cannot be written.
@@ -114,5 +111,5 @@ def _upright(image: sitk.Image) -> Geometry:
     axes = np.reshape(LIP_DIRECTION, (3, 3))
     local = raw.corners_mm @ axes  # along the new grid's axes
     low, high = local.min(axis=0), local.max(axis=0)
-    size = tuple(int(n) for n in np.floor((high - low) / spacing) + 1)
-    return Geometry(size, (spacing,) * 3, tuple((axes @ low).tolist()), LIP_DIRECTION)
+    i, j, k = (int(n) for n in np.floor((high - low) / spacing) + 1)
+    return Geometry((i, j, k), (spacing,) * 3, tuple((axes @ low).tolist()), LIP_DIRECTION)

@@ -34,13 +34,10 @@ def refresh_statistics(
     dam: tf.keras.Model,
     stack: SliceStack,
 ) -> None:
-    """Sets the moving mean and variance of the DAM's BatchNorm layers from target slices.
+    """Sets the moving mean and variance of the DAM's BatchNorm layers from unlabeled target slices.
 
-    Args:
-      config, depth: of the DAM.
-      segmenter: any model of the same topology; only its layers' shapes are used.
-      dam: changed in place; its trained weights stay as they are.
-      stack: unlabeled target slices.
+    The DAM is changed in place, its trained weights stay as they are. The segmenter is any model of
+    the same topology: only its layers' shapes are used.
     """
     make_refresh(config, depth, segmenter, stack)(dam)
 
@@ -63,8 +60,7 @@ def make_refresh(
 
     @tf.function
     def moments(images: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        inputs = probe(images, training=True)
-        inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+        inputs = tf.nest.flatten(probe(images, training=True))  # one is no list
         return [tf.nn.moments(tf.cast(x, tf.float32), axes=[0, 1, 2]) for x in inputs]
 
     def refresh(dam: tf.keras.Model) -> None:

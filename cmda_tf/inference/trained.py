@@ -91,30 +91,25 @@ class TrainedModel:
         return Predictor(self.networks[role], classes).on_volume(volume_kji)
 
     def features(self, role: str, layer: int) -> tf.keras.Model:
-        """Network inputs `[B, size, size, 3]` to the feature maps `[B, h, w, C]` of a layer.
-
-        Args:
-          role: of the images, `target` or `source`.
-          layer: index of a layer that ends a unit of the topology, such as 13, 21, 25, 31.
-
-        Raises:
-          KeyError: no unit ends with this layer.
-        """
+        """See `cmda_tf.inference.networks.Networks.features`."""
         return self._networks.features(role, layer)
 
     def probabilities(
-        self, image: sitk.Image, role: str, center_mm: Sequence[float], name: str = "image"
+        self, image: sitk.Image, role: str, center_mm: Sequence[float] | None, name: str = "image"
     ) -> tuple[Geometry, np.ndarray]:
-        """The grid that the model sees around a point, and what it predicts there.
+        """The grid that the model sees around a point, or around the middle of the image for None.
 
         Returns:
-          The grid, and probabilities `[K, J, I, classes]` float32.
+          The grid, and the probabilities there, `[K, J, I, classes]` float32.
         """
-        options = {"size": self.size, "spacing_mm": self.spacing_mm, "center_mm": center_mm}
-        subject = preprocess(name, role, image, **options)
+        subject = preprocess(
+            name, role, image, size=self.size, spacing_mm=self.spacing_mm, center_mm=center_mm
+        )
         return subject.grid, self._predictor(role).on_volume(subject.image)
 
-    def _center_mm(self, image, role, center, name) -> Sequence[float] | None:
+    def _center_mm(
+        self, image: sitk.Image, role: str, center: str | Sequence[float], name: str
+    ) -> Sequence[float] | None:
         """The point that `center` means; None for the middle of the image."""
         if not isinstance(center, str):
             point = tuple(float(x) for x in center)
