@@ -31,3 +31,7 @@ class UsageError(CmdaError):
     """A flag or argument is unknown, illegal or contradicts another (exit code 2)."""
 
     exit_code = 2
+
+
+# What taking apart JSON values raises that are not of the expected form.
+MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, UsageError)

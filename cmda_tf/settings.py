@@ -105,8 +105,8 @@ class Settings:
 
     def deciding(self) -> dict[str, Any]:
         """Those of `flat` that a run's result depends on."""
-        free = {name for name, field in leaves(type(self)) if field.metadata["free"]}
-        return {name: value for name, value in self.flat().items() if name not in free}
+        values = self.flat()
+        return {n: values[n] for n, field in leaves(type(self)) if not field.metadata["free"]}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values, parts as dicts, in the order of declaration."""
@@ -118,17 +118,16 @@ class Settings:
 
     def to_flags(self) -> list[str]:
         """The command-line flags that give these settings; those at their default are left out."""
-        arguments, values = [], self.flat()
-        for name, field in leaves(type(self)):
-            value = tuple(values[name]) if isinstance(values[name], list) else values[name]
-            if value == field.default:
+        arguments, defaults = [], type(self)().flat()
+        for name, value in self.flat().items():
+            if value == defaults[name]:
                 continue
             if value is None:  # no flag takes a value back to None
                 raise UsageError(f"{name}: None cannot be written as a flag")
             if isinstance(value, bool):
                 arguments.append(f"--{'' if value else 'no'}{name}")
             else:
-                text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+                text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
                 arguments.append(f"--{name}={text}")
         return arguments
 
@@ -143,13 +142,11 @@ class Settings:
         _check_names(values, fields)
         converted: dict[str, Any] = {}
         for name, value in values.items():
-            if inner := fields[name].metadata.get("part"):
-                if not isinstance(value, Mapping):
-                    raise UsageError(f"{name}: expected settings by name, found {value!r:.80}")
-                converted[name] = inner.from_dict(value)
-            else:
-                converted[name] = tuple(value) if isinstance(value, list) else value
-                check_type(name, converted[name], fields[name].type)
+            inner = fields[name].metadata.get("part")
+            if inner and isinstance(value, Mapping):
+                value = inner.from_dict(value)
+            converted[name] = tuple(value) if isinstance(value, list) else value
+        check_types(cls, converted)
         return cls(**converted)
 
 
@@ -212,17 +209,20 @@ def _is_a(value: Any, kind: Any) -> bool:
     if value is None:
         return kind is not _without_none(kind)
     kind = _without_none(kind)
-    if typing.get_origin(kind) is tuple:
-        item = typing.get_args(kind)[0]
-        return isinstance(value, tuple) and all(_is_a(v, item) for v in value)
+    if (origin := typing.get_origin(kind)) in (tuple, dict):
+        item = typing.get_args(kind)[0 if origin is tuple else 1]
+        items = value.values() if isinstance(value, dict) else value
+        return isinstance(value, origin) and all(_is_a(v, item) for v in items)
     return type(value) is kind or (kind is float and type(value) is int)
 
 
-def check_type(name: str, value: Any, kind: Any) -> None:
-    """Raises UsageError unless a value, which `name` calls, is of an annotation's type."""
-    if not _is_a(value, kind):
-        expected = kind.__name__ if type(kind) is type else kind
-        raise UsageError(f"{name}: expected {expected}, found {value!r:.80}")
+def check_types(cls: Any, values: Mapping[str, Any]) -> None:
+    """Raises UsageError for the first of the values of a dataclass' fields of another type."""
+    for field in dataclasses.fields(cls):
+        if field.name in values and not _is_a(values[field.name], field.type):
+            expected = field.type.__name__ if type(field.type) is type else field.type
+            value = f"{values[field.name]!r:.80}"
+            raise UsageError(f"{field.name}: expected {expected}, found {value}")
 
 
 def _check_names(names: Iterable[str], legal: Collection[str]) -> None:

@@ -28,7 +28,7 @@ from typing import Any
 from cmda_tf.data.layout import RawSubject, raw_folder
 from cmda_tf.data.prepared import MODALITY_NAME
 from cmda_tf.data.structures import Structures
-from cmda_tf.errors import DataError
+from cmda_tf.errors import MALFORMED, DataError
 from cmda_tf.files import read_json
 
 MAX_STARS = 3  # the time that a name takes which does not fit grows with its length to this power
@@ -109,7 +109,7 @@ def read_description(path: str | Path) -> DatasetDescription:
     values = read_json(path)
     try:
         return DatasetDescription.from_dict(values)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except MALFORMED as error:
         reason = f"no entry {error}" if isinstance(error, KeyError) else error
         raise DataError(f"{path}: not a description of a data set ({reason})") from error
 

@@ -15,8 +15,9 @@ from cmda_tf.data.dataset import LABEL, VOLUME, Dataset, Entry
 from cmda_tf.data.slices import SliceStack, stack_subjects
 from cmda_tf.data.structures import Structures
 from cmda_tf.data.subjects import MAX_SIZE, Subject, load_subject
-from cmda_tf.errors import DataError
+from cmda_tf.errors import MALFORMED, DataError
 from cmda_tf.files import read_json, write_json
+from cmda_tf.settings import check_types
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_FORMAT = 3
@@ -98,7 +99,7 @@ def read_prepared(folder: str | Path) -> PreparedDataset:
             raise ValueError(f"size {size!r:.20}, spacing {spacing_mm!r:.20}")
         structures = Structures.from_dict(values)
         return PreparedDataset(Path(folder), size, float(spacing_mm), structures, entries)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise DataError(f"{path}: not a readable manifest ({error})", made_by="prepare") from error
 
 
@@ -114,11 +115,10 @@ def _entry(values: dict[str, Any]) -> Entry:
     if (raw_mm := values["raw_spacing_mm"]) is not None:
         values = {**values, "raw_spacing_mm": tuple(raw_mm)}
     entry = Entry(**values)
+    check_types(Entry, vars(entry))
     for name in (entry.file, entry.id):  # predictions are named by the latter
         if Path(name).name != name:
             raise ValueError(f"{name!r} is no plain file name")
-    if not isinstance(entry.labeled, bool):
-        raise ValueError(f"{entry.id}: labeled {entry.labeled!r}, not true or false")
     if not re.fullmatch(MODALITY_NAME, entry.modality) or entry.split not in ("train", "test"):
         raise ValueError(f"{entry.id}: modality {entry.modality!r}, split {entry.split!r}")
     if entry.centered_on not in (LABEL, VOLUME):

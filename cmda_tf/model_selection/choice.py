@@ -2,11 +2,10 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 from cmda_tf import tables
 from cmda_tf.data.dataset import Dataset
-from cmda_tf.errors import DataError
+from cmda_tf.errors import MALFORMED, DataError
 from cmda_tf.files import locked, read_json, write_json
 from cmda_tf.model_selection.criteria import CRITERIA, best
 from cmda_tf.model_selection.scoring import Scored, score_snapshots
@@ -15,6 +14,7 @@ from cmda_tf.model_selection.snapshot_model import SnapshotModel, snapshot_model
 from cmda_tf.runs.record import write_record
 from cmda_tf.runs.run import SELECTION, SNAPSHOTS, WEIGHTS, Run
 from cmda_tf.runs.snapshots import find_snapshots
+from cmda_tf.settings import check_types
 
 
 @dataclass(frozen=True)
@@ -123,24 +123,16 @@ def read_selection(run: Run) -> Selection:
     path = run.folder / SELECTION
     record = read_json(path)
     try:
-        scored = tuple(map(_scored, record["snapshots"]))
+        scored = tuple(Scored(**values) for values in record["snapshots"])
+        for snapshot in scored:
+            check_types(Scored, vars(snapshot))
         criterion, chosen = record["criterion"], record["chosen"]
         updates = [snapshot.update for snapshot in scored]
         if criterion not in CRITERIA or type(chosen) is not int or chosen not in updates:
             raise ValueError("its choice is none of its criteria and snapshots")
         return Selection(criterion, chosen, scored)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise DataError(f"{path}: expected the selection of a run ({error})") from error
-
-
-def _scored(values: dict[str, Any]) -> Scored:
-    """A snapshot from its JSON values; ValueError where they are not numbers."""
-    scored = Scored(**values)
-    numbers = [scored.update, *scored.metrics.values()]
-    numbers += [value for value in scored.criteria.values() if value is not None]
-    if type(scored.update) is not int or not all(type(n) in (int, float) for n in numbers):
-        raise ValueError(f"snapshot {scored.update!r:.20}: a value is no number")
-    return scored
 
 
 def _load(run: Run, model: SnapshotModel, selection: Selection) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 from cmda_tf.data.dataset import LABEL, VOLUME
 from cmda_tf.data.structures import Structures
 from cmda_tf.datasets import DataSettings
-from cmda_tf.errors import DataError, UsageError
+from cmda_tf.errors import MALFORMED, DataError
 from cmda_tf.files import read_json, write_json
 from cmda_tf.models.settings import DamSettings, ModelConfig
 from cmda_tf.runs.settings import RunSettings
-from cmda_tf.settings import SettingsType
+from cmda_tf.settings import SettingsType, check_types
 
 SETTINGS = "settings.json"  # in a run's folder, written first
 RECORD_FORMAT = 2  # the first one had all settings in one flat dict
@@ -51,18 +51,13 @@ class Inputs:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Inputs":
-        """Inverse of `to_dict`; LookupError, TypeError or ValueError for anything else."""
+        """Inverse of `to_dict`; for anything else errors as of `RunRecord.from_dict`."""
         inputs = cls(**{**values, "structures": Structures.from_dict(values["structures"])})
-        for name in ("modality", "prepared_folder", "prepared_sha256"):
-            if not isinstance(getattr(inputs, name), str):
-                raise ValueError(f"{name}: expected str, found {getattr(inputs, name)!r:.80}")
-        for name in ("init_from", "init_sha256"):
-            if not isinstance(getattr(inputs, name), str | None):
-                raise ValueError(f"{name}: expected str, found {getattr(inputs, name)!r:.80}")
+        check_types(cls, vars(inputs))
         if inputs.crop not in (LABEL, VOLUME, None):
             raise ValueError(f"crop: expected {LABEL}, {VOLUME} or null, found {inputs.crop!r:.80}")
-        if type(inputs.spacing_mm) not in (int, float) or not inputs.spacing_mm > 0:
-            raise ValueError(f"spacing_mm: expected a length, found {inputs.spacing_mm!r:.80}")
+        if not inputs.spacing_mm > 0:
+            raise ValueError(f"spacing_mm: expected a length, found {inputs.spacing_mm}")
         return inputs
 
     def deciding(self) -> dict[str, Any]:
@@ -101,11 +96,7 @@ class RunRecord:
     versions: Mapping[str, str]
 
     def part(self, cls: type[SettingsType]) -> SettingsType:
-        """A part of the settings; its defaults where the phase has no such part.
-
-        Raises:
-          UsageError: what is there is no such part.
-        """
+        """A part of the settings, its defaults where there is none; UsageError for what is none."""
         return cls.from_dict(self.settings.get(cls.key, {}))
 
     @property
@@ -154,7 +145,7 @@ class RunRecord:
         """Inverse of `to_dict`.
 
         Raises:
-          LookupError, TypeError, ValueError, AttributeError, UsageError: the values are none.
+          Any of `cmda_tf.errors.MALFORMED`: the values are none.
         """
         if values.get("format") != RECORD_FORMAT:
             raise ValueError(
@@ -168,10 +159,8 @@ class RunRecord:
         expected = {"width": model.width, "dropout": model.dropout, "precision": model.precision}
         if settings["network"] != expected or settings["compute"]["seed"] != model.seed:
             raise ValueError("the model is not that of the settings")
-        if len(inputs.structures.members) != model.classes - 1:
-            raise ValueError(
-                f"expected {model.classes - 1} structures, found {len(inputs.structures.members)}"
-            )
+        if (count := len(inputs.structures.members)) != model.classes - 1:
+            raise ValueError(f"expected {model.classes - 1} structures, found {count}")
         return record
 
 
@@ -181,13 +170,9 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
 
 def read_record(folder: Path) -> RunRecord:
-    """Reads a run's record.
-
-    Raises:
-      DataError: it is missing, damaged, or of another version.
-    """
+    """Reads a run's record; DataError if it is missing, damaged, or of another version."""
     values = read_json(folder / SETTINGS)
     try:
         return RunRecord.from_dict(values)
-    except (AttributeError, LookupError, TypeError, ValueError, UsageError) as error:
+    except MALFORMED as error:
         raise DataError(f"{folder / SETTINGS}: not the settings of a run ({error})") from error

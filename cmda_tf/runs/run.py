@@ -109,20 +109,12 @@ def start_run(
 
 
 def open_run(folder: str | Path) -> Run:
-    """Opens an existing run.
-
-    Raises:
-      DataError: there is no run in this folder.
-    """
+    """Opens an existing run; DataError if there is none in this folder."""
     return Run(Path(folder), read_record(Path(folder)))
 
 
 def finished_run(folder: str | Path, phase: str = "source") -> Run:
-    """Opens a run that something else builds on.
-
-    Args:
-      folder: of the run.
-      phase: that would make it, to tell where it is missing.
+    """Opens a run that something else builds on, and that the phase would make.
 
     Raises:
       DataError: it is not there or not finished.
@@ -146,16 +138,16 @@ def _check_same(
     deciding: Callable[[Mapping[str, Any]], Mapping[str, Any]],
 ) -> None:
     """Refuses to go on with a run under other settings, naming the first that differs."""
-    pairs = [("phase", old.phase, new.phase)]
+    values: list[dict[str, Any]] = [{"phase": record.phase} for record in (old, new)]
     if old.phase == new.phase:  # two phases differ in many settings
         try:
-            values = [
-                {**deciding(r.settings), **vars(r.model), **r.inputs.deciding()} for r in (old, new)
-            ]
+            for of_run, record in zip(values, (old, new)):
+                of_run.update(deciding(record.settings))
+                of_run.update(vars(record.model) | record.inputs.deciding())
         except UsageError as error:
             raise DataError(f"{folder / SETTINGS}: not the settings of a run ({error})") from error
-        pairs += [(k, values[0].get(k), values[1].get(k)) for k in sorted(values[0] | values[1])]
-    for name, before, now in pairs:
+    for name in sorted(values[0] | values[1]):
+        before, now = (of_run.get(name) for of_run in values)
         if before != now:
             raise UsageError(
                 f"{folder} holds a run with {name}={before!r}, now it is {now!r}; "

@@ -60,8 +60,7 @@ def snapshot_writer(
     Args:
       run_folder: of the run.
       dam: whose weights to keep.
-      interval: joint updates between snapshots; updates 0 and `total` are kept in any case.
-      total: the last joint update.
+      interval: joint updates between snapshots; 0 and `total`, the last, are kept in any case.
 
     Returns:
       A function of (joint updates done, metrics of the last one).
@@ -78,11 +77,7 @@ def snapshot_writer(
 
 
 def find_snapshots(run_folder: Path) -> list[Snapshot]:
-    """All snapshots of a run, in the order of their updates.
-
-    Raises:
-      DataError: there is none.
-    """
+    """All snapshots of a run, in the order of their updates; DataError if there is none."""
     paths = (run_folder / SNAPSHOTS).glob("joint_*.npz")
     snapshots = [Snapshot(int(path.stem.split("_")[1]), path) for path in paths]
     if not snapshots:

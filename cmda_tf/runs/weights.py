@@ -59,11 +59,7 @@ def digest(weights: dict[str, np.ndarray]) -> str:
 
 
 def load_weights(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads a file of `save_weights`.
-
-    Raises:
-      DataError: it is missing or damaged.
-    """
+    """Reads a file of `save_weights`; DataError if it is missing or damaged."""
     with npz.opened(path, "expected a weights file of cmda_tf") as archive:
         held = Path(path).stat().st_size
         claimed = sum(info.file_size for info in archive.infolist())
