@@ -40,25 +40,16 @@ class Selection:
         chosen = {name: best(self.values(name)) for name in CRITERIA}
         lines = [["snapshot", *CRITERIA]]
         for snapshot in self.snapshots:
-            values = [(name, snapshot.criteria[name]) for name in CRITERIA]
-            lines.append(
-                [f"joint_{snapshot.update:04d}"]
-                + [
-                    ("N/A" if value is None else f"{value:.4g}")
-                    + ("*" if chosen[name] == snapshot.update else " ")
-                    for name, value in values
-                ]
-            )
+            values = [snapshot.criteria[name] for name in CRITERIA]
+            texts = ["N/A" if value is None else f"{value:.4g}" for value in values]
+            marks = ["*" if chosen[name] == snapshot.update else " " for name in CRITERIA]
+            lines.append([f"joint_{snapshot.update:04d}", *map("".join, zip(texts, marks))])
         end = f"final: joint_{self.chosen:04d}, by {self.criterion} (* highest value)"
         return f"{tables.to_text(lines, right=True)}\n{end}\n"
 
 
 def select(criterion: str, snapshots: list[Scored] | tuple[Scored, ...]) -> Selection:
-    """Chooses the snapshot with the highest value.
-
-    Raises:
-      DataError: no snapshot has a value.
-    """
+    """Chooses the snapshot with the highest value; DataError if none has a value."""
     chosen = best({s.update: s.criteria.get(criterion) for s in snapshots})
     if chosen is None:
         raise DataError(f"{criterion}: no snapshot has a value of this criterion")
@@ -115,11 +106,7 @@ def complete(selection: Selection) -> bool:
 
 
 def read_selection(run: Run) -> Selection:
-    """Reads a run's `selection.json`.
-
-    Raises:
-      DataError: it is missing or damaged.
-    """
+    """Reads a run's `selection.json`; DataError if it is missing or damaged."""
     path = run.folder / SELECTION
     record = read_json(path)
     try:

@@ -29,26 +29,15 @@ CRITERIA = {
 
 
 def negative_entropy(probabilities: np.ndarray) -> float:
-    """Minus the mean entropy of the predictions.
-
-    Args:
-      probabilities: `[N, H, W, C]` float, sums of 1 along the last axis.
-
-    Returns:
-      In nats, in [-log C, 0].
-    """
+    """Minus the mean entropy of predictions `[N, H, W, C]`: in nats, in [-log C, 0]."""
     # Slice by slice: at full size the temporary arrays would be gigabytes.
     return -float(np.mean([entr(part).sum(-1).mean() for part in probabilities]))
 
 
 def mutual_information(probabilities: np.ndarray) -> float:
-    """Entropy of the mean prediction minus mean entropy of the predictions.
+    """Entropy of the mean of predictions `[N, H, W, C]` minus their mean entropy.
 
-    Args:
-      probabilities: `[N, H, W, C]` float, sums of 1 along the last axis.
-
-    Returns:
-      In nats, in [0, log C].
+    In nats, in [0, log C].
     """
     mean = np.mean(probabilities, axis=(0, 1, 2), dtype=np.float64)
     return float(entr(mean).sum()) + negative_entropy(probabilities)
@@ -95,10 +84,7 @@ def agreement(classes: np.ndarray, reference: np.ndarray, subjects: np.ndarray, 
 
 
 def best(values: Mapping[int, float | None]) -> int | None:
-    """The key of the highest value, the later of equal ones; None if no value is known.
-
-    Args:
-      values: a criterion's values by joint update; None where it has none.
-    """
-    known = [(value, update) for update, value in values.items() if value is not None]
-    return max(known)[1] if known else None
+    """Of a criterion's values by joint update, None where it has none, the update of the highest,
+    the later of equal ones; None if all are None."""
+    pairs = [(value, update) for update, value in values.items() if value is not None]
+    return max(pairs)[1] if pairs else None

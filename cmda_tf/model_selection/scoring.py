@@ -54,12 +54,9 @@ class Evidence:
 def score_snapshots(
     model: SnapshotModel, dataset: Dataset, snapshots: Sequence[Snapshot]
 ) -> list[Scored]:
-    """Scores each snapshot; the model's DAM holds the last of them afterwards.
+    """Scores each snapshot of the model's run; its DAM holds the last of them afterwards.
 
-    Args:
-      model: of the run.
-      dataset: its data; of the source its training labels are read, too.
-      snapshots: what to score.
+    Of the source, its training labels are read, too.
     """
     evidence = gather_evidence(model, dataset)
     return [score(model, evidence, s) for s in tqdm(snapshots, desc="select", unit="snapshot")]
@@ -79,7 +76,7 @@ def gather_evidence(model: SnapshotModel, dataset: Dataset) -> Evidence:
         subjects=subjects,
         pixels=generator.choice(total, min(PIXELS, total), replace=False, shuffle=False),
         adabn=_classes(model.probabilities(images)),
-        source_shapes=shapes.by_subject(source.labels[labeled], of_subject, source.classes),
+        source_shapes=shapes.by_subject(source.truth[labeled], of_subject, source.classes),
     )
 
 
@@ -99,16 +96,13 @@ def score(model: SnapshotModel, evidence: Evidence, snapshot: Snapshot) -> Score
         "adabn_agreement": criteria.agreement(classes, evidence.adabn, evidence.subjects, count),
         "source_shapes": shapes.plausibility(predicted, evidence.source_shapes),
     }
-    known = {k: value if math.isfinite(value) else None for k, value in values.items()}
-    return Scored(snapshot.update, metrics, known)
+    finite = {k: value if math.isfinite(value) else None for k, value in values.items()}
+    return Scored(snapshot.update, metrics, finite)
 
 
 def spread(stack: SliceStack) -> tuple[np.ndarray, np.ndarray]:
-    """Slices spread evenly over each subject, at most `SLICES_PER_SUBJECT`.
-
-    Returns:
-      Indices `[N]` of slices, and `[N]` of each slice's subject.
-    """
+    """Indices `[N]` of slices spread evenly over each subject, at most `SLICES_PER_SUBJECT` of it,
+    and `[N]` the subject of each."""
     chosen = []
     for subject in np.unique(stack.subject[stack.subject >= 0]):
         slices = np.flatnonzero(stack.subject == subject)

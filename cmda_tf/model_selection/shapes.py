@@ -33,16 +33,7 @@ def shape_statistics(classes: np.ndarray, count: int) -> np.ndarray:
 
 
 def by_subject(classes: np.ndarray, subjects: np.ndarray, count: int) -> np.ndarray:
-    """`shape_statistics` of every subject.
-
-    Args:
-      classes: `[N, H, W]` integer classes.
-      subjects: `[N]` the subject of each slice.
-      count: of classes.
-
-    Returns:
-      `[S, D]` float64.
-    """
+    """`shape_statistics` `[S, D]` of every subject; `[N]` say whose each slice `[N, H, W]` is."""
     return np.stack([shape_statistics(classes[subjects == s], count) for s in np.unique(subjects)])
 
 
@@ -50,14 +41,8 @@ def plausibility(predicted: np.ndarray, source: np.ndarray) -> float:
     """Minus the mean distance of the predicted subjects from the distribution of the source's.
 
     The distance is Mahalanobis' with a diagonal covariance (there are too few subjects for a full
-    one), as a root mean square over the D statistics.
-
-    Args:
-      predicted: `[T, D]` statistics of the predictions, as from `by_subject`.
-      source: `[S, D]` those of the source's labels.
-
-    Returns:
-      At most 0; about -1 for subjects drawn as the source's are.
+    one), as a root mean square over the D statistics of predictions `[T, D]` and of the source's
+    labels `[S, D]`. It is at most 0; about -1 for subjects drawn as the source's are.
     """
     deviation = np.maximum(source.std(axis=0), SMALLEST_DEVIATION)
     scores = (predicted - source.mean(axis=0)) / deviation
