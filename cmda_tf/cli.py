@@ -47,14 +47,14 @@ def run(
       main: the entry point's body, called with one instance of each class in `settings`; it
         raises `cmda_tf.errors.UsageError` or `DataError` for what the user can fix.
       settings: the settings classes whose fields are this entry point's flags.
-      phases: settings by phase, one of which `--phase` chooses; `main` then gets its instance
-        alone. A flag of another phase is refused on the command line, not in a flagfile, which
-        may be for all phases.
+      phases: settings of the phases of training. Without `settings`, `--phase` chooses one of
+        them, of which `main` gets an instance. A flag of another phase is refused on the command
+        line, not in a flagfile, which may be for all phases.
       arguments: what words besides the flags are; `main` then gets a list of them first. None:
         there are to be none.
     """
     define_flags(*settings, *(phases or {}).values(), Debugging)
-    if phases:
+    if phases and not settings:
         text = f"One of: {', '.join(phases)}."
         flags.DEFINE_string("phase", None, text, module_name=sys.argv[0])
     for stream in (sys.stdout, sys.stderr):
@@ -63,8 +63,10 @@ def run(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
 
     def call(words: list[str]) -> None:
-        if phases:
+        if phases and not settings:
             return main(chosen_phase(phases, sys.argv[1:]))
+        own = [name for cls in settings for name, _ in leaves(cls)]
+        _refuse_others(sys.argv[1:], own, phases or {}, "this command")
         before = () if arguments is None else (words[1:],)
         return main(*before, *(from_flags(cls) for cls in settings))
 
@@ -92,16 +94,27 @@ def chosen_phase(
     phase = flag_values["phase"].value or "none"
     if phase not in phases:
         raise UsageError(f"--phase: expected one of {', '.join(phases)}; found {phase}")
-    legal = {name: [f for f, _ in leaves(cls)] for name, cls in phases.items()}
+    own = [name for name, _ in leaves(phases[phase])]
+    _refuse_others(words, own, phases, f"--phase={phase}", flag_values)
+    return from_flags(phases[phase], flag_values)
+
+
+def _refuse_others(
+    words: Sequence[str],
+    own: Sequence[str],
+    phases: Mapping[str, type[Settings]],
+    here: str,
+    flag_values: flags.FlagValues = flags.FLAGS,
+) -> None:
+    """Raises UsageError for a word that is a flag of one of the phases, and not among `own`."""
     for flag in filter(None, (_flag_name(word, flag_values) for word in words)):
-        others = [name for name, names in legal.items() if flag in names]
-        if others and flag not in legal[phase]:
-            near = difflib.get_close_matches(flag, legal[phase], 1)
+        others = [name for name, cls in phases.items() if flag in dict(leaves(cls))]
+        if others and flag not in own:
+            near = difflib.get_close_matches(flag, own, 1)
             hint = f"; did you mean --{near[0]}?" if near else ""
             raise UsageError(
-                f"--{flag}: a flag of --phase={', '.join(others)}, not of --phase={phase}{hint}"
+                f"--{flag}: a flag of --phase={', '.join(others)}, not of {here}{hint}"
             )
-    return from_flags(phases[phase], flag_values)
 
 
 def required(settings: Settings, *names: str) -> list[str]:

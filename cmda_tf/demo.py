@@ -13,7 +13,7 @@ from typing import Any
 from cmda_tf import cli
 from cmda_tf.evaluation.settings import EvaluateSettings
 from cmda_tf.settings import Settings, setting
-from cmda_tf.training.phases import AdabnPhase, AdaptPhase, SourcePhase, run_phase
+from cmda_tf.training.phases import PHASES, AdabnPhase, AdaptPhase, SourcePhase, run_phase
 
 
 @dataclass(frozen=True)
@@ -63,4 +63,4 @@ def _conclusion(
 
 
 if __name__ == "__main__":
-    cli.run(main, DemoSettings, SourcePhase, AdabnPhase, AdaptPhase)
+    cli.run(main, DemoSettings, SourcePhase, AdabnPhase, AdaptPhase, phases=PHASES)

@@ -5,26 +5,28 @@ from types import SimpleNamespace
 import pytest
 
 from cmda_tf import demo
-from cmda_tf.old_settings import AdaptSettings, SourceSettings
+from cmda_tf.evaluation import evaluate
+from cmda_tf.training.phases import AdabnPhase, AdaptPhase, SourcePhase
 
-DICE = {"Seg-MRI": 80.0, "noDA": 20.0, "AdaBN d=13": 50.0, "UDA d=13": 61.25}
+DICE = {"source_mr": 80.0, "source_mr/noDA": 20.0, "adabn_d13": 50.0, "adapt_d13": 61.25}
+PHASES = (SourcePhase, AdabnPhase, AdaptPhase)
 
 
 @pytest.fixture
 def done(monkeypatch):
     """What the demo has asked for, in order."""
     done = []
-    rows = {title: SimpleNamespace(mean_dice=dice) for title, dice in DICE.items()}
+    rows = {id: SimpleNamespace(mean_dice=dice) for id, dice in DICE.items()}
     report = SimpleNamespace(rows=rows, to_text=lambda: "the table\n")
-    monkeypatch.setattr(demo, "train", lambda phase, settings: done.append((phase, settings)))
-    monkeypatch.setattr(demo, "evaluate", lambda settings: done.append(settings.runs) or report)
+    monkeypatch.setattr(demo, "run_phase", done.append)
+    monkeypatch.setattr(evaluate, "evaluate", lambda settings: done.append(settings.runs) or report)
     return done
 
 
 def test_phases_then_evaluation_then_the_measured_conclusion(done, capsys):
-    source, adaptation = SourceSettings(runs="there"), AdaptSettings(runs="there")
-    demo.main(demo.DemoSettings(), source, adaptation)
-    assert done == [("source", source), ("adabn", adaptation), ("adapt", adaptation), "there"]
+    phases = [phase.of(runs="there") for phase in PHASES]
+    demo.main(demo.DemoSettings(), *phases)
+    assert done == [*phases, "there"]
     printed = capsys.readouterr().out
     assert "$ python -m cmda_tf.train --phase=adapt --depth=13 --runs=there\n" in printed
     assert "the table\n" in printed
@@ -33,13 +35,12 @@ def test_phases_then_evaluation_then_the_measured_conclusion(done, capsys):
 
 
 def test_conclusion_names_the_modalities(monkeypatch):
-    rows = {title: SimpleNamespace(mean_dice=dice) for title, dice in DICE.items()}
-    rows["Seg-CT"] = rows.pop("Seg-MRI")
-    told = demo._conclusion(rows, AdaptSettings(source="ct", target="mr"))
-    assert "trained on CT phantoms reaches 80.0 mean Dice on unseen CT and 20.0 on MR." in told
-    assert "Without one MR label" in told
+    rows = {id.replace("mr", "ct"): SimpleNamespace(mean_dice=dice) for id, dice in DICE.items()}
+    text = demo._conclusion(rows, *(phase.of(source="ct", target="mr") for phase in PHASES))
+    assert "trained on CT phantoms reaches 80.0 mean Dice on unseen CT and 20.0 on MR." in text
+    assert "Without one MR label" in text
 
 
 def test_report_only_trains_nothing(done):
-    demo.main(demo.DemoSettings(report_only=True), SourceSettings(), AdaptSettings())
+    demo.main(demo.DemoSettings(report_only=True), *(phase() for phase in PHASES))
     assert done == ["runs"]

@@ -28,7 +28,7 @@ def table(head):
 def rows():
     """The report's rows by title: each structure's mean and deviation of Dice."""
     report = json.loads((ROOT / "results/results.json").read_text(encoding="utf-8"))
-    return report["rows"]
+    return {row["title"]: row["structures"] for row in report["rows"].values()}
 
 
 def mean(row):

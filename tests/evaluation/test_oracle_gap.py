@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from cmda_tf.data.structures import HEART
-from cmda_tf.evaluation.oracle_gap import OracleGap, rank_correlation, regret
+from cmda_tf.evaluation.oracle_gap import OracleGap, mean_dice, rank_correlation, regret
 from cmda_tf.evaluation.report import Report
-from cmda_tf.evaluation.scores import score_subject, summarize
-from cmda_tf.evaluation.snapshots import mean_dice
+from cmda_tf.evaluation.scores import Row, score_subject, summarize
 
 DICE = {0: 10.0, 5: 30.0, 10: 20.0, 15: 40.0}
 
@@ -42,12 +41,12 @@ def test_line_of_a_report():
 
 
 def test_report_shows_it_below_the_table():
-    oracle_gap = {"UDA d=13": OracleGap("last", 10, DICE)}
-    report = Report({}, selection=oracle_gap)
-    line = f"UDA d=13: {oracle_gap['UDA d=13']}"
+    gap = OracleGap("last", 10, DICE)
+    report = Report({"adapt_d13": Row({}, {}, title="UDA d=13")}, selection={"adapt_d13": gap})
+    line = f"UDA d=13: {gap}"
     assert report.to_text().splitlines()[-1] == line
     assert report.to_markdown().endswith(f" |\n\n{line}\n")
-    assert report.to_results()["selection"]["UDA d=13"] == {
+    assert report.to_results()["selection"]["adapt_d13"] == {
         **{"criterion": "last", "chosen": 10, "best": 15, "regret": 20.0},
         "dice_by_joint_update": {"0": 10.0, "5": 30.0, "10": 20.0, "15": 40.0},
         "measured_with": "test labels, after the fact",

@@ -22,9 +22,11 @@ def report() -> Report:
     half = {**good, "LV-myo": Scores(0.0, NAN)}
     failed = {name: Scores(0.0, NAN) for name in HEART.columns}
     rows = {
-        "Seg-MRI": summarize([good, better], ["mr_train_1007", "mr_train_1009"]),
-        "noDA": summarize([failed, failed], ["ct_train_1003", "ct_train_1008"]),
-        "UDA d=13": summarize([good, half], ["ct_train_1003", "ct_train_1008"]),
+        "source_mr": summarize([good, better], ["mr_train_1007", "mr_train_1009"], "Seg-MRI"),
+        "source_mr/noDA": summarize([failed, failed], ["ct_train_1003", "ct_train_1008"], "noDA"),
+        "adapt_d13": summarize(
+            [good, half], ["ct_train_1003", "ct_train_1008"], "UDA d=13", {"kind": "adapt"}
+        ),
     }
     return Report(rows, {"seed": 0})
 
@@ -53,7 +55,8 @@ def test_markdown_is_a_table(report):
 def test_only_rows_that_mean_the_same_are_published():
     columns = ("AA", "LA-blood", "LV-blood", "LV-myo")
     assert published_rows("mr", "ct", columns) == TABLE_1
-    assert list(published_rows("ct", "mr", columns)) == ["Seg-MRI", "Seg-CT"]
+    rows = published_rows("ct", "mr", columns)
+    assert [row.title for row in rows.values()] == ["Seg-MRI", "Seg-CT"]
     assert published_rows("mr", "ct", ("liver", "kidneys")) == {}
 
 
@@ -82,7 +85,7 @@ def test_counts_are_of_subjects_that_have_a_value():
     missing = {name: Scores(NAN, NAN) for name in HEART.columns}
     good = {name: Scores(80.0, 1.5) for name in HEART.columns}
     report = Report({"some": summarize([good, missing]), "none": summarize([missing, missing])})
-    cell = report.to_results()["rows"]["some"]["AA"]
+    cell = report.to_results()["rows"]["some"]["structures"]["AA"]
     assert cell["dice_subjects"] == cell["asd_subjects"] == 1
     table = list(csv.DictReader(io.StringIO(report.to_csv())))
     assert [line["subjects"] for line in table] == ["2"] * 8
@@ -91,15 +94,18 @@ def test_counts_are_of_subjects_that_have_a_value():
 
 def test_results_follow_the_contract(report):
     results = report.to_results()
-    assert list(results["rows"]) == ["Seg-MRI", "noDA", "UDA d=13"]
+    assert list(results["rows"]) == ["source_mr", "source_mr/noDA", "adapt_d13"]
+    titles = [row["title"] for row in results["rows"].values()]
+    assert titles == ["Seg-MRI", "noDA", "UDA d=13"]
+    assert results["rows"]["adapt_d13"]["kind"] == "adapt"
     assert results["meta"] == {"seed": 0}
-    assert results["rows"]["Seg-MRI"]["AA"] == pytest.approx(
+    assert results["rows"]["source_mr"]["structures"]["AA"] == pytest.approx(
         {
             **{"dice_mean": 85.0, "dice_std": 5.0, "dice_subjects": 2},
             **{"asd_mean": 1.0, "asd_std": 0.5, "asd_subjects": 2},
         }
     )
-    never = results["rows"]["noDA"]["LV-blood"]
+    never = results["rows"]["source_mr/noDA"]["structures"]["LV-blood"]
     assert never["dice_mean"] == 0.0
     assert never["asd_mean"] is None and never["asd_std"] is None
 

@@ -3,10 +3,9 @@
 import pytest
 import tensorflow as tf
 
-from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.critic import build_critic
 from cmda_tf.models.segmenter import build_segmenter
-from cmda_tf.old_settings import AdaptSettings, SelfTrainSettings, SourceSettings
+from cmda_tf.models.settings import ModelConfig
 from cmda_tf.reproduction import estimate as module
 from cmda_tf.reproduction.estimate import (
     estimate,
@@ -14,7 +13,13 @@ from cmda_tf.reproduction.estimate import (
     measured_throughput,
     side_by_side,
 )
-from cmda_tf.reproduction.plan import Step
+from cmda_tf.training.phases import (
+    AdabnPhase,
+    AdaptPhase,
+    FinetunePhase,
+    SelftrainPhase,
+    SourcePhase,
+)
 
 
 def test_operations_of_two_layers():
@@ -34,31 +39,31 @@ def test_updates_scale_what_is_counted():
     small = {"width": 0.0625, "batch": 2}
     forward = forward_flop(build_segmenter(ModelConfig(size=16, width=0.0625)))
 
-    def cost(phase, settings):
-        return estimate(Step("row", phase, settings, "name", None), 16)
+    def cost(settings):
+        return estimate(settings, 16)
 
-    source = cost("source", SourceSettings(steps=10, **small))
+    source = cost(SourcePhase.of(steps=10, **small))
     assert source.flop == pytest.approx(10 * 2 * 3 * forward)
-    assert cost("finetune", SourceSettings(finetune_steps=5, **small)).flop == source.flop / 2
-    selftrain = cost("selftrain", SelfTrainSettings(selftrain_steps=3, **small))
+    assert cost(FinetunePhase.of(finetune_steps=5, **small)).flop == source.flop / 2
+    selftrain = cost(SelftrainPhase.of(selftrain_steps=3, **small))
     assert selftrain.flop == pytest.approx(3 * 2 * 4 * forward)
-    assert cost("adabn", AdaptSettings(**small)).flop == 0
+    assert cost(AdabnPhase.of(width=0.0625)).flop == 0
     joint = {"warmup_updates": 0, "critic_updates": 4}
-    one = cost("adapt", AdaptSettings(joint_updates=1, **joint, **small))
-    assert cost("adapt", AdaptSettings(joint_updates=3, **joint, **small)).flop == 3 * one.flop
-    masked = cost("adapt", AdaptSettings(joint_updates=1, mask_critic_weight=0.3, **joint, **small))
+    one = cost(AdaptPhase.of(joint_updates=1, **joint, **small))
+    assert cost(AdaptPhase.of(joint_updates=3, **joint, **small)).flop == 3 * one.flop
+    masked = cost(AdaptPhase.of(joint_updates=1, mask_critic_weight=0.3, **joint, **small))
     mask = forward_flop(build_critic(ModelConfig(size=16, width=0.0625), 5))
     assert masked.flop - one.flop == pytest.approx(2 * (4 * 2 * 3 + 3) * mask)
     segmenter = build_segmenter(ModelConfig(size=16, width=0.0625))
     kept = sum(int(tf.reduce_prod(x.output.shape[1:])) for x in segmenter.layers)
-    more = cost("source", SourceSettings(width=0.0625, batch=5)).memory
+    more = cost(SourcePhase.of(width=0.0625, batch=5)).memory
     assert more - source.memory == 4 * 3 * kept  # bytes of float32, three more slices
 
 
 def test_two_batches_are_learned_from_beside_source_images():
     forward = forward_flop(build_segmenter(ModelConfig(size=16, width=0.0625)))
-    settings = SelfTrainSettings(selftrain_steps=3, width=0.0625, batch=2, source_weight=1.0)
-    cost = estimate(Step("row", "selftrain", settings, "name", None), 16)
+    options = {"selftrain_steps": 3, "width": 0.0625, "batch": 2, "source_weight": 1.0}
+    cost = estimate(SelftrainPhase.of(**options), 16)
     assert cost.flop == pytest.approx(3 * 2 * (1 + 2 * 3) * forward)
 
 
@@ -72,9 +77,9 @@ def test_workers_help_as_far_as_there_are_cores(monkeypatch, workers, threads, e
 
 
 def test_images_and_tensorflow_itself_take_memory():
-    small = estimate(Step("row", "source", SourceSettings(), "name", None), 16).memory
+    small = estimate(SourcePhase(), 16).memory
     assert small > 0.6 * 2**30
-    paper = estimate(Step("row", "adapt", AdaptSettings(batch=1, width=0.0625), "n", None), 256)
+    paper = estimate(AdaptPhase.of(batch=1, width=0.0625), 256)
     assert paper.memory > 2 * 16 * 256**3 * 3  # two modalities of 16 volumes, image and label
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cmda_tf.models.blocks import ModelConfig
+from cmda_tf.inference.networks import Networks
 from cmda_tf.models.segmenter import build_dam, build_segmenter
+from cmda_tf.models.settings import ModelConfig
+from cmda_tf.reproduction.estimate import PAPER_SIZE
 from cmda_tf.reproduction.plan import make_plan, with_seed
-from cmda_tf.reproduction.sizes import PAPER_SIZE
-from cmda_tf.train import train
 from cmda_tf.training.adversarial import make_networks
-from cmda_tf.training.networks import make_joint_update
-from cmda_tf.training.setup import augmentation
+from cmda_tf.training.adversarial_networks import make_joint_update
+from cmda_tf.training.phases import run_phase
 from cmda_tf.training.steps import make_source_step
 
 FLAGS = Path(__file__).parents[2] / "flags"
@@ -27,8 +27,8 @@ def test_first_steps_of_the_papers_setting(dataset, tmp_path, untraced):
     done = []
     for step in make_plan(base, FLAGS / "rows", rows, []):
         settings = with_seed(step, 1, tmp_path).settings
-        assert settings.batch == 5
-        run = untraced(train, step.phase, settings)
+        assert "loop" not in vars(settings) or settings.loop.batch == 5
+        run = untraced(run_phase, settings)
         assert run.finished and run.folder == tmp_path / step.name
         done.append(step.name)
     assert done == ["source_mr", "adapt_d13", "adabn_d13", "finetune_ct"]
@@ -41,19 +41,20 @@ def test_first_updates_at_the_papers_size(untraced):
         [f"--flagfile={FLAGS / 'paper.cfg'}"], FLAGS / "rows", ["seg_mri", "uda_d13"], []
     )
     source, adapt = (step.settings for step in plan)
-    segmenter = build_segmenter(ModelConfig(size=PAPER_SIZE, width=source.width))
+    segmenter = build_segmenter(ModelConfig(PAPER_SIZE, width=source.network.width))
     generator = np.random.default_rng(0)
-    shape = (source.batch, PAPER_SIZE, PAPER_SIZE)
+    shape = (source.loop.batch, PAPER_SIZE, PAPER_SIZE)
     images = tf.constant(generator.normal(size=(2, *shape, 3)), tf.float32)
     labels = tf.constant(generator.integers(0, 5, shape), tf.uint8)
-    adam, rate = tf.keras.optimizers.Adam(), lambda number: source.learning_rate
-    step = make_source_step(segmenter, adam, rate, source.dice_weight, augmentation(source), 0)
+    adam, rate = tf.keras.optimizers.Adam(), lambda number: source.schedule.learning_rate
+    step = make_source_step(segmenter, adam, rate, source.loss, source.affine)
     metrics = untraced(step, tf.constant(0, tf.int64), {"images": images[0], "labels": labels})
     assert np.isfinite(float(metrics["loss"])) and segmenter.count_params() > 2e7
-    config = ModelConfig(size=PAPER_SIZE, width=adapt.width)
-    networks = make_networks(adapt, config, segmenter, build_dam(config, adapt.depth, segmenter))
-    rates = adapt.critic_learning_rate, adapt.dam_learning_rate
-    joint = make_joint_update(networks, lambda number: rates, 1, augmentation(adapt), 0)
+    config, depth = ModelConfig(PAPER_SIZE, width=adapt.network.width), adapt.dam.depth
+    nets = Networks(config, segmenter, build_dam(config, depth, segmenter), depth)
+    networks = make_networks(adapt.critic, adapt.adversarial, nets)
+    rates = adapt.adversarial.critic_learning_rate, adapt.adversarial.dam_learning_rate
+    joint = make_joint_update(networks, lambda number: rates, 1, adapt.affine, 0)
     before = [np.array(v) for v in networks.dam.trainable_variables]
     metrics = untraced(joint, tf.constant(0, tf.int64), {"source": images, "target": images + 1})
     assert all(np.isfinite(float(value)) for value in metrics.values())

@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
+from builders.runs import write_run
 
 from cmda_tf.errors import DataError, UsageError
-from cmda_tf.release2018.dataset import checksum
 from cmda_tf.reproduction.plan import (
     OUR_ROWS,
     PAPER_ROWS,
@@ -33,8 +33,8 @@ def test_rows_of_the_paper_then_ours():
         "adapt_d13", "adapt_d21", "adapt_d31", "uda_one_level", "uda_tuned",
         "source_plus", "adabn_plus", "uda_from_plus", "uda_plus",
     ]  # fmt: skip
-    origins = [None, None, *["source_mr"] * 9, None, *["source_plus"] * 2, "uda_from_plus"]
-    assert [step.origin for step in plan] == origins
+    starts = [None, None, *["source_mr"] * 9, None, *["source_plus"] * 2, "uda_from_plus"]
+    assert [step.init_from for step in plan] == starts
 
 
 def test_every_flagfile_is_a_row():
@@ -46,17 +46,17 @@ def test_every_flagfile_is_a_row():
         assert path.read_text(encoding="utf-8").startswith("# ")
 
 
-def test_every_row_of_the_critic_game_changes_the_base_in_one_thing():
+def test_every_row_of_adversarial_training_changes_the_base_in_one_thing():
     folder = FOLDER.parents[1] / "benchmarks/critic_game"
     flagfile = (folder.parent / "critic_game.cfg").read_text(encoding="utf-8").splitlines()
     shared = flagfile[flagfile.index("# The game that every row changes in one thing.") + 1 :]
     shared = shared[: shared.index("")]
     plan = make_plan(shared, folder, sorted(path.stem for path in folder.glob("*.cfg")), [])
-    games = {step.name: step.settings.to_dict() for step in plan if step.phase == "adapt"}
-    base = games.pop("base")
+    trainings = {s.name: s.settings.flat() for s in plan if s.settings.name == "adapt"}
+    base = trainings.pop("base")
     several = {"both_rates": 2, "penalty": 2}  # what their titles say
     several |= {"critic20": 2}  # as many critic updates need fewer joint ones
-    for name, settings in games.items():
+    for name, settings in trainings.items():
         changed = [k for k in settings if settings[k] != base[k] and k not in ("name", "title")]
         assert len(changed) == several.get(name, 1), (name, changed)
     (rows,) = [line[7:].split(",") for line in flagfile if line[:7] == "--rows="]
@@ -66,27 +66,27 @@ def test_every_row_of_the_critic_game_changes_the_base_in_one_thing():
 def test_self_training_waits_for_its_adaptation():
     plan = make_plan([], FOLDER, ["selftrain_d13", "uda_d13", "seg_mri"], [])
     assert [step.name for step in plan] == ["source_mr", "adapt_d13", "selftrain_d13"]
-    assert plan[-1].origin == "adapt_d13"
+    assert plan[-1].init_from == "adapt_d13"
 
 
 def test_origin_comes_before_what_starts_from_it(tmp_path):
-    (tmp_path / "b.cfg").write_text("--phase=adapt\n--origin=a\n--name=b\n")
+    (tmp_path / "b.cfg").write_text("--phase=adapt\n--init_from=a\n--name=b\n")
     (tmp_path / "a.cfg").write_text("--phase=source\n--name=a\n")
     assert [s.row for s in make_plan([], tmp_path, ["b", "a"], [])] == ["a", "b"]
-    (tmp_path / "a.cfg").write_text("--phase=adapt\n--origin=b\n--name=a\n")
+    (tmp_path / "a.cfg").write_text("--phase=adapt\n--init_from=b\n--name=a\n")
     with pytest.raises(UsageError, match="waits for itself"):
         make_plan([], tmp_path, ["b", "a"], [])
 
 
 def test_row_wins_over_base_and_depths_are_added():
     plan = make_plan(["--depth=31", "--width=0.25"], FOLDER, ["adabn_d13"], [13, 5])
-    assert [(s.name, s.settings.depth) for s in plan] == [
+    assert [(s.name, s.settings.dam.depth) for s in plan] == [
         ("adabn_d13", 13), ("adapt_d13", 13), ("adabn_d5", 5), ("adapt_d5", 5),
     ]  # fmt: skip
-    assert all(step.settings.width == 0.25 for step in plan)
+    assert all(step.settings.network.width == 0.25 for step in plan)
     titled = make_plan([], FOLDER, ["seg_mri", "uda_tuned"], [21])
     assert {"uda_tuned", "adapt_d21", "adabn_d21"} < {step.name for step in titled}
-    with pytest.raises(UsageError, match="--depth: 12"):
+    with pytest.raises(UsageError, match="depth: 12"):
         make_plan([], FOLDER, [], [12])
 
 
@@ -103,9 +103,10 @@ def test_commands_give_the_settings_back():
 def test_seeds_move_training_and_phantom(tmp_path):
     step = make_plan([], FOLDER, ["seg_mri"], [])[0]
     moved = with_seed(step, 3, tmp_path).settings
-    assert (moved.seed, moved.phantom_seed, moved.runs) == (3, 3, str(tmp_path))
+    assert (moved.compute.seed, moved.data.phantom_seed) == (3, 3)
+    assert moved.run.runs == str(tmp_path)
     fixed = make_plan(["--prepared=x"], FOLDER, ["seg_mri"], [])[0]
-    assert with_seed(fixed, 3, tmp_path).settings.phantom_seed == 0
+    assert with_seed(fixed, 3, tmp_path).settings.data.phantom_seed == 0
 
 
 def jobs(folder, base, rows=("uda_d13", "seg_mri")):
@@ -163,18 +164,18 @@ def test_only_missing_runs_are_jobs_and_data_of_ones_own_is_not_made(tmp_path):
     (tmp_path / "adapt_d13/weights.npz").touch()
     assert [name.split("/")[1] for name in jobs(tmp_path, [])] == ["report"]
     rows = {"a": {"run": "source_mr"}, "b": {"run": "adapt_d13"}}
-    (tmp_path / "results.json").write_text(json.dumps({"meta": {"runs": rows}}))
+    (tmp_path / "results.json").write_text(json.dumps({"rows": rows}))
     os.utime(tmp_path / "results.json", (2e9, 2e9))
     assert not jobs(tmp_path, [])
     rows["c"] = {"run": "source_ct"}  # of a row that is not asked for
-    (tmp_path / "results.json").write_text(json.dumps({"meta": {"runs": rows}}))
+    (tmp_path / "results.json").write_text(json.dumps({"rows": rows}))
     assert [name.split("/")[1] for name in jobs(tmp_path, [])] == ["report"]
     del rows["c"]
     del rows["b"]  # a report that was begun before the run had finished
-    (tmp_path / "results.json").write_text(json.dumps({"meta": {"runs": rows}}))
+    (tmp_path / "results.json").write_text(json.dumps({"rows": rows}))
     assert [name.split("/")[1] for name in jobs(tmp_path, [])] == ["report"]
     rows["b"] = {"run": "adapt_d13"}
-    (tmp_path / "results.json").write_text(json.dumps({"meta": {"runs": rows}}))
+    (tmp_path / "results.json").write_text(json.dumps({"rows": rows}))
     os.utime(tmp_path / "source_mr/weights.npz", (2e9 + 1, 2e9 + 1))  # such as by cmda_tf.snapshots
     assert [name.split("/")[1] for name in jobs(tmp_path, [])] == ["report"]
 
@@ -183,17 +184,9 @@ def finished(folder, base=(), rows=("seg_mri", "uda_d13", "seg_ct_stl")):
     """Steps of runs that are done, with what they have written down."""
     steps = [with_seed(step, 0, folder) for step in make_plan(list(base), FOLDER, rows, [])]
     for age, step in enumerate(steps):
-        settings = step.settings.to_dict()
-        if step.phase == "finetune":  # as cmda_tf.training.supervised does
-            settings |= {"steps": settings["finetune_steps"]}
-            settings |= {"learning_rate": settings["finetune_learning_rate"]}
-        step.weights.parent.mkdir(parents=True, exist_ok=True)
-        step.weights.touch()
-        os.utime(step.weights, (1e9 + age, 1e9 + age))
-        origin = step.origin and str(folder / step.origin)
-        inputs = {"modality": "mr", "prepared_folder": "p", "origin_folder": origin}
-        record = {"phase": step.phase, "settings": settings, "inputs": inputs}
-        (step.weights.parent / "settings.json").write_text(json.dumps(record))
+        weights = write_run(step.settings).folder / "weights.npz"
+        weights.touch()
+        os.utime(weights, (1e9 + age, 1e9 + age))
     return steps
 
 
@@ -208,7 +201,7 @@ def test_finished_runs_of_other_flags_are_refused(tmp_path):
     check_finished([with_seed(s, 0, tmp_path) for s in make_plan(free, FOLDER, ["uda_d13"], [])])
     older = tmp_path / "adapt_d13/settings.json"  # of a version without this setting
     record = json.loads(older.read_text(encoding="utf-8"))
-    del record["settings"]["critic_norm"]
+    del record["settings"]["critic"]["critic_norm"]
     older.write_text(json.dumps(record), encoding="utf-8")
     plan = make_plan([], FOLDER, ["uda_d13"], [])
     check_finished([with_seed(step, 0, tmp_path) for step in plan])
@@ -227,15 +220,15 @@ def test_finished_runs_of_other_data_are_refused(tmp_path, dataset):
     path.write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(UsageError, match="source_mr was made with prepared_sha256='of other data'"):
         check_finished(steps)
-    record["inputs"]["prepared_sha256"] = checksum(dataset)
+    record["inputs"]["prepared_sha256"] = dataset.checksum()
     path.write_text(json.dumps(record), encoding="utf-8")
     check_finished(steps[:1])
 
 
 def test_finished_runs_of_another_origin_are_refused(tmp_path):
     finished(tmp_path)
-    plan = make_plan(["--origin=source_plus", "--name=adapt_d13"], FOLDER, ["uda_d13"], [])
-    with pytest.raises(UsageError, match="made with origin='source_mr', now it is 'source_plus'"):
+    plan = make_plan(["--init_from=source_plus", "--name=adapt_d13"], FOLDER, ["uda_d13"], [])
+    with pytest.raises(UsageError, match="made with init_from='source_mr', now it is"):
         check_finished([with_seed(step, 0, tmp_path) for step in plan])
 
 
@@ -244,7 +237,7 @@ def test_a_run_whose_origin_is_gone_is_refused(tmp_path):
     (tmp_path / "source_mr/weights.npz").unlink()
     with pytest.raises(UsageError, match="adapt_d13 started from a source_mr that is not there"):
         check_finished(steps)
-    check_finished(steps[1:2])  # its origin is not among the rows: nothing would be trained anew
+    check_finished(steps[1:2])  # its start is not among the rows: nothing would be trained anew
 
 
 def test_a_run_from_an_older_origin_is_refused(tmp_path):
@@ -267,5 +260,14 @@ def test_bad_rows_are_named(tmp_path):
     with pytest.raises(UsageError, match=r"row a: --phase.*other"):
         make_plan([], tmp_path, ["a"], [])
     (tmp_path / "a.cfg").write_text("--depth=13\n")
-    with pytest.raises(UsageError, match="row a: expected a --phase"):
+    with pytest.raises(UsageError, match="row a: --phase: expected one of .*; found none"):
         make_plan([], tmp_path, ["a"], [])
+
+
+def test_a_row_may_have_flags_of_its_phase_alone(tmp_path):
+    (tmp_path / "a.cfg").write_text("--phase=source\n--critic_updates=5\n")
+    with pytest.raises(UsageError, match="row a: --critic_updates: a flag of --phase=adapt, not"):
+        make_plan([], tmp_path, ["a"], [])
+    (tmp_path / "a.cfg").write_text("--phase=source\n")
+    (step,) = make_plan(["--critic_updates=5"], tmp_path, ["a"], [])  # the base is for all rows
+    assert step.arguments == ["--phase=source"]

@@ -7,11 +7,11 @@ import pytest
 from cmda_tf.data.structures import HEART
 from cmda_tf.reproduction.seeds import across, combine, depth_curves, gains, mean_dice, regrets
 
-# title: (dice, run, phase, depth, origin)
+# title: (dice, run, kind, depth, init_from)
 ROWS = {
-    "Seg-CT-STL": (80.0, "finetune_ct", "finetune", None, "source_mr"),
-    "noDA": (40.0, "source_mr", "source", None, None),
-    "noDA (Seg-MRI+)": (60.0, "source_plus", "source", None, None),
+    "Seg-CT-STL": (80.0, "finetune_ct", "finetuned", None, "source_mr"),
+    "noDA": (40.0, "source_mr", "noDA", None, None),
+    "noDA (Seg-MRI+)": (60.0, "source_plus", "noDA", None, None),
     "AdaBN d=31": (50.0, "adabn_d31", "adabn", 31, "source_mr"),
     "AdaBN+ d=31": (58.0, "adabn_plus", "adabn", 31, "source_plus"),
     "UDA d=31": (65.0, "adapt_d31", "adapt", 31, "source_mr"),
@@ -30,16 +30,22 @@ def cell(dice, asd=1.0):
 def result(shift=0.0, without=()):
     """A seed's `results.json`; adapted rows are better by `shift`."""
     rows = {t: v for t, v in ROWS.items() if t not in without}
-    facts = ("run", "phase", "depth", "origin")
+    facts = ("run", "kind", "depth", "init_from")
     return {
         "rows": {
-            t: {n: cell(v[0] + shift * (v[3] is not None)) for n in HEART.columns}
+            ids[t]: {
+                "title": t,
+                **dict(zip(facts, v[1:])),
+                "usual": v[1] in ("source_mr", "finetune_ct") or "_d" in v[1],
+                "subjects": list("abcd"),
+                "structures": {n: cell(v[0] + shift * (v[3] is not None)) for n in HEART.columns},
+            }
             for t, v in rows.items()
         },
-        "meta": {
-            "runs": {t: dict(zip(facts, v[1:]), subjects=list("abcd")) for t, v in rows.items()}
-        },
     }
+
+
+ids = {t: v[1] + "/noDA" * (v[2] == "noDA") for t, v in ROWS.items()}
 
 
 def by_title(results):
@@ -64,7 +70,7 @@ def test_gains_are_measured_against_the_row_s_own_source_model_as_well():
 
 def test_from_ct_to_mr_all_of_the_way_ends_at_another_row():
     found = result()
-    found["rows"]["Seg-MRI-STL"] = found["rows"].pop("Seg-CT-STL")
+    found["rows"]["finetune_ct"]["title"] = "Seg-MRI-STL"
     gain = by_title({0: found})["UDA+"]
     assert gain.share == [pytest.approx(0.9)] and "from noDA to Seg-MRI-STL;" in str(gain)
     assert across({0: found}) == {"noDA": 40, "Seg-MRI-STL": 80}
@@ -82,20 +88,21 @@ def test_what_is_missing_has_no_value_and_can_be_written():
 
 def test_means_over_seeds_and_seeds_that_lack_a_row():
     rows = combine({0: result(), 1: result(4.0), 2: result(without=("UDA+",))})
-    uda = rows["UDA+"].dice["AA"]
+    uda = rows["uda_plus"].dice["AA"]
     assert (uda.mean, uda.std, uda.count, uda.total) == (78, 2, 2, 3)
-    assert rows["noDA"].asd["AA"].count == 3
+    assert rows["source_mr/noDA"].asd["AA"].count == 3 and rows["uda_plus"].title == "UDA+"
     results = {0: result(), 1: result()}
-    results[1]["rows"]["noDA"]["AA"] = cell(None, None)
+    results[1]["rows"]["source_mr/noDA"]["structures"]["AA"] = cell(None, None)
     rows = combine(results)
-    assert rows["noDA"].dice["AA"].count == 1 and rows["noDA"].dice["AA"].total == 2
+    dice = rows["source_mr/noDA"].dice["AA"]
+    assert dice.count == 1 and dice.total == 2
     for seed in results:
-        results[seed]["rows"]["noDA"]["AA"] = cell(0.0, None)
-    assert combine(results)["noDA"].asd["AA"] is None
+        results[seed]["rows"]["source_mr/noDA"]["structures"]["AA"] = cell(0.0, None)
+    assert combine(results)["source_mr/noDA"].asd["AA"] is None
 
 
 def test_one_seed_keeps_its_spread_over_subjects():
-    row = combine({5: result()})["UDA+"]
+    row = combine({5: result()})["uda_plus"]
     assert vars(row.dice["AA"]) == {"mean": 76.0, "std": 3.0, "count": 4, "total": 4}
     assert vars(row.asd["AA"]) == {"mean": 1.0, "std": 0.5, "count": 2, "total": 4}
 
@@ -106,15 +113,17 @@ def test_curves_hold_the_usual_runs_alone():
     assert across({0: result(), 1: result(4.0)}) == {"noDA": 40, "Seg-CT-STL": 80}
     assert across({0: result(without=("noDA",))}) == {"Seg-CT-STL": 80}
     titled = result()
-    for part in (titled["rows"], titled["meta"]["runs"]):
-        part["Ours"] = part.pop("UDA d=31")
+    titled["rows"]["adapt_d31"]["title"] = "Ours"
     assert depth_curves({0: titled}) == {"AdaBN": {31: [50]}, "UDA": {31: [65]}}
 
 
 def test_regrets_and_mean_dice():
-    selection = {"UDA d=31": {"criterion": "last", "regret": 1.0}}
-    other = {"UDA d=31": {"criterion": "last", "regret": 2.0}}
-    told = regrets({0: {"selection": selection}, 1: {"selection": other}, 2: {}})
-    assert len(told) == 1 and "by `last` is 1.5 (1.0 to 2.0) Dice below the best one" in told[0]
-    assert mean_dice({"a": cell(10.0), "b": cell(None), "c": cell(20.0)}) == 15
-    assert mean_dice({"a": cell(None)}) is None
+    results = [result() | {"selection": {"adapt_d31": _choice(r)}} for r in (1.0, 2.0)]
+    (sentence,) = regrets({0: results[0], 1: results[1], 2: result()})
+    assert sentence.startswith("UDA d=31: the snapshot chosen by `last` is 1.5 (1.0 to 2.0) Dice ")
+    assert mean_dice({"structures": {"a": cell(10.0), "b": cell(None), "c": cell(20.0)}}) == 15
+    assert mean_dice({"structures": {"a": cell(None)}}) is None
+
+
+def _choice(regret):
+    return {"criterion": "last", "regret": regret}
