@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from helpers_data import write_subject
+from builders.volumes import write_subject
 
 # One thread a test process, of which there is one per core: faster on tiny networks, and what two
 # orders of the same sum round to does not depend on what else the machine does.

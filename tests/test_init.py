@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers_data import centered_geometry, heart_codes, heart_image, write, write_subject
+from builders.volumes import centered_geometry, heart_codes, heart_image, write, write_subject
 
 from cmda_tf.data.description import find_described, read_description
 from cmda_tf.errors import DataError, UsageError

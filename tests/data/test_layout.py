@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cmda_tf.data.layout import Source, find_sources, split_subjects
+from cmda_tf.data.layout import RawSubject, find_sources, split_subjects
 from cmda_tf.errors import DataError, UsageError
 
 
@@ -17,7 +17,7 @@ def touch(raw, *names):
 
 def sources(modality, numbers, labeled=True, folder="train"):
     label = Path("l") if labeled else None
-    return [Source(f"{modality}_{folder}_{n}", modality, Path("i"), label) for n in numbers]
+    return [RawSubject(f"{modality}_{folder}_{n}", modality, Path("i"), label) for n in numbers]
 
 
 def held_out(members, test_ids=()):

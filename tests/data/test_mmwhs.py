@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_data import centered_geometry, heart_codes, write, write_subject
+from builders.volumes import centered_geometry, heart_codes, write, write_subject
 
 from cmda_tf.data.preparation import prepare
 from cmda_tf.data.structures import HEART

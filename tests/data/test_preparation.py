@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_data import heart_codes, write_subject
+from builders.volumes import heart_codes, write_subject
 
 from cmda_tf.data.preparation import prepare
 from cmda_tf.data.prepared import read_prepared

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_data import (
+from builders.volumes import (
     AXIAL,
     ball,
     centered_geometry,

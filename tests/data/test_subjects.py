@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_data import centered_geometry, oblique
+from builders.volumes import centered_geometry, oblique
 
 from cmda_tf.data.structures import HEART
 from cmda_tf.data.subjects import Subject, labels_to_raw, load_subject, save_subject

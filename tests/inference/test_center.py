@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_data import centered_geometry, heart_codes, oblique
+from builders.volumes import centered_geometry, heart_codes, oblique
 
 from cmda_tf.errors import DataError
 from cmda_tf.inference.center import find_center_mm, window_centers

@@ -7,7 +7,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_data import centered_geometry, heart_image, oblique, write, write_series
+from builders.volumes import centered_geometry, heart_image, oblique, write, write_series
 from PIL import Image
 
 import cmda_tf

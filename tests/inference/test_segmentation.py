@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_data import centered_geometry, oblique
+from builders.volumes import centered_geometry, oblique
 
 from cmda_tf.data.structures import Structure, Structures
 from cmda_tf.inference.segmentation import to_segmentation

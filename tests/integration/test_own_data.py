@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_data import centered_geometry, oblique, points_mm, write
+from builders.volumes import centered_geometry, oblique, points_mm, write
 
 import cmda_tf
 from cmda_tf import init

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers_release import without_target_labels, write_release
+from builders.release import without_target_labels, write_release
 
 from cmda_tf.errors import DataError
 from cmda_tf.evaluate import EvaluateSettings, evaluate

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from helpers_release import SIZE, triples, without_target_labels, write_release
+from builders.release import SIZE, triples, without_target_labels, write_release
 
 from cmda_tf.convert import ConvertSettings, main
 from cmda_tf.data.prepared import read_prepared

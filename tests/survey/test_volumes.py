@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from helpers_data import centered_geometry, oblique, write
+from builders.volumes import centered_geometry, oblique, write
 
 from cmda_tf.survey import volumes
 from cmda_tf.survey.volumes import Volume, classify, find_volumes, to_csv, to_text

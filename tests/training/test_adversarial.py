@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers_training import assert_equal
+from builders.training import assert_equal
 
 from cmda_tf.data import published, slices, store
 from cmda_tf.data.slices import load_slices

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_data import centered_geometry, oblique, write, write_series
+from builders.volumes import centered_geometry, oblique, write, write_series
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_data import centered_geometry, oblique, points_mm
+from builders.volumes import centered_geometry, oblique, points_mm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

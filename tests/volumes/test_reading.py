@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers_data import centered_geometry, oblique, write
+from builders.volumes import centered_geometry, oblique, write
 
 from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError

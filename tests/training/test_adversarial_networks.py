@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers_training import assert_equal, moved, trainable
+from builders.training import assert_equal, moved, trainable
 
 from cmda_tf.errors import UsageError
 from cmda_tf.losses.entropy import prediction_entropy
