@@ -19,7 +19,6 @@ from cmda_tf.model_selection.choice import choose_final
 from cmda_tf.model_selection.snapshot_model import SnapshotModel
 from cmda_tf.models.critic import FeaturePaths, build_critic, build_feature_paths
 from cmda_tf.models.segmenter import build_dam, path
-from cmda_tf.models.settings import ModelConfig
 from cmda_tf.runs.run import Run
 from cmda_tf.runs.snapshots import snapshot_writer
 from cmda_tf.training.adversarial_networks import (
@@ -82,12 +81,18 @@ def make_networks(
     segmenter.trainable = False
     paths = build_feature_paths(config, depth, critic.taps, segmenter, dam)
     if critic.standardize_taps:
+        if source is None:
+            raise ValueError("source: expected slices to standardize the taps by, found none")
         paths = paths.standardized(*source_moments(paths, source))
-    make = functools.partial(_critic, critic, adversarial, config)
+
+    def make(channels: int, view: Callable, weight: float = 1.0, prefix: str = "") -> Critic:
+        network = build_critic(config, channels, critic.critic_norm, prefix)
+        optimizer = _rmsprop(adversarial, adversarial.critic_learning_rate, network)
+        return Critic(network, optimizer, view, critic, weight)
+
     mask_critic = None
     if weight := critic.mask_critic_weight:
-        view = lambda features: tf.nn.softmax(features.logits)  # noqa: E731
-        mask_critic = make(config.classes, view, weight, "mask_")
+        mask_critic = make(config.classes, lambda f: tf.nn.softmax(f.logits), weight, "mask_")
     return AdversarialNetworks(
         paths=paths,
         dam=dam,
@@ -99,21 +104,6 @@ def make_networks(
         ema_decay=adversarial.dam_ema_decay,
         jit_compile=jit_compile,
     )
-
-
-def _critic(
-    settings: CriticSettings,
-    adversarial: AdversarialSettings,
-    config: ModelConfig,
-    channels: int,
-    view: Callable,
-    weight: float = 1.0,
-    prefix: str = "",
-) -> Critic:
-    """A new critic as the settings ask for."""
-    network = build_critic(config, channels, settings.critic_norm, prefix)
-    optimizer = _rmsprop(adversarial, adversarial.critic_learning_rate, network)
-    return Critic(network, optimizer, view, settings, weight)
 
 
 def _rmsprop(settings: AdversarialSettings, rate: float, model: tf.keras.Model) -> Any:
@@ -133,11 +123,7 @@ def _rmsprop(settings: AdversarialSettings, rate: float, model: tf.keras.Model) 
 
 def source_moments(paths: FeaturePaths, source: SliceStack) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean and standard deviation of each channel of the critic's input over source slices, those
-    of `measured_batches`.
-
-    Returns:
-      Two `[channels]` float32 tensors; a channel that never varies has deviation 1.
-    """
+    of `measured_batches`: `[channels]` float32; a channel that never varies has deviation 1."""
     means, squares = [], []
     for batch in measured_batches(source):
         tapped = tf.cast(paths.source_features(batch["images"]).tapped, tf.float32)
@@ -157,25 +143,26 @@ def _train(
     target: SliceStack,
 ) -> None:
     """Warm-up and joint updates."""
-    schedule, every, affine = settings.adversarial, settings.loop, settings.affine
+    schedule, affine, batch = settings.adversarial, settings.affine, settings.loop.batch
     loop = Loop(run.folder, **_state(nets))
     loop.restore("warmup", "joint")
     warmup_seed, joint_seed = 2 * settings.compute.seed, 2 * settings.compute.seed + 1
     warmup = make_warmup_step(nets, schedule.critic_learning_rate, affine, warmup_seed)
-    pairs = functools.partial(_pairs, source, target, every.batch, warmup_seed)
-    often = every.log_every, every.checkpoint_every
-    loop.run("warmup", schedule.warmup_updates, pairs, warmup, *often)
+    pairs = functools.partial(_pairs, source, target, batch, warmup_seed)
+    intervals = settings.loop.log_every, settings.loop.checkpoint_every
+    loop.run("warmup", schedule.warmup_updates, pairs, warmup, *intervals)
     critic_updates = schedule.critic_updates
     joint = make_joint_update(nets, _learning_rates(schedule), critic_updates, affine, joint_seed)
-    rounds = functools.partial(_rounds, source, target, every.batch, critic_updates + 1, joint_seed)
+    rounds = functools.partial(_rounds, source, target, batch, critic_updates + 1, joint_seed)
     kept = nets.dam if nets.average is None else nets.average
     total, snapshots = schedule.joint_updates, settings.selection.snapshot_every
     write_snapshot = snapshot_writer(run.folder, kept, snapshots, total)
     if loop.done("joint") == 0:
         write_snapshot(0, {})
+    images = previews(path(router, "target"), target)
     # A joint update is as long as twenty others, so each is worth an entry.
-    often, images = (1, schedule.joint_checkpoint_every), previews(path(router, "target"), target)
-    loop.run("joint", total, rounds, joint, *often, images, write_snapshot)
+    intervals = 1, schedule.joint_checkpoint_every
+    loop.run("joint", total, rounds, joint, *intervals, images, write_snapshot)
 
 
 def _state(nets: AdversarialNetworks) -> dict[str, Any]:

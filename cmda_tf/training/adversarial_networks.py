@@ -7,20 +7,15 @@ from typing import Any
 
 import tensorflow as tf
 
+from cmda_tf.losses import wasserstein
 from cmda_tf.losses.entropy import prediction_entropy
-from cmda_tf.losses.wasserstein import (
-    bound_spectral_norms,
-    clip_weights,
-    clipped_weights,
-    critic_loss,
-    dam_loss,
-    gradient_penalty,
-)
 from cmda_tf.models.critic import FeaturePaths, Features
 from cmda_tf.training.settings import CriticSettings
 from cmda_tf.training.steps import Metrics, ema_update, fold, minimize
 from cmda_tf.transforms.affine import augment_affine
 from cmda_tf.transforms.settings import AffineAugmentation
+
+DISTANCES = ("distance", "mask_distance")  # what the critics' estimates are called
 
 
 @dataclass(frozen=True)
@@ -49,20 +44,21 @@ class Critic:
             # Two calls: its BatchNorm uses the statistics of each role's own batch.
             target_scores = self.network(target, training=True)
             source_scores = self.network(source, training=True)
-            loss = objective = critic_loss(target_scores, source_scores)
+            loss = objective = wasserstein.critic_loss(target_scores, source_scores)
             if self.settings.constraint == "gradient_penalty":
-                penalty = gradient_penalty(self.network, source, target, seed)
+                penalty = wasserstein.gradient_penalty(self.network, source, target, seed)
                 objective = loss + self.settings.penalty * penalty
         minimize(objective, tape, self.optimizer, self.network.trainable_variables)
+        kernels = wasserstein.clipped_weights(self.network)
         if self.settings.constraint == "clip":
-            clip_weights(clipped_weights(self.network), self.settings.clip)
+            wasserstein.clip_weights(kernels, self.settings.clip)
         elif self.settings.constraint == "spectral":
-            bound_spectral_norms(clipped_weights(self.network), seed)
+            wasserstein.bound_spectral_norms(kernels, seed)
         return -loss
 
     def dam_loss(self, target: Features) -> tf.Tensor:
         """This critic's part of the DAM's loss (Eq. 5)."""
-        return self.weight * dam_loss(self.network(self.view(target), training=True))
+        return self.weight * wasserstein.dam_loss(self.network(self.view(target), training=True))
 
 
 @dataclass(frozen=True)
@@ -101,16 +97,20 @@ class AdversarialNetworks:
         self, source_images: tf.Tensor, target_images: tf.Tensor, seed: tf.Tensor
     ) -> Metrics:
         """One update of the paper's critic alone: the warm-up."""
-        features = self._features(source_images, target_images)
-        return {"distance": self.critic.update(*features, seed)}
+        return self._update([self.critic], source_images, target_images, seed)
 
     def update_critics(
         self, source_images: tf.Tensor, target_images: tf.Tensor, seed: tf.Tensor
     ) -> Metrics:
         """One update of every critic; the mask critic takes part from the first joint update on."""
-        features = self._features(source_images, target_images)
-        names = ("distance", "mask_distance")
-        return {n: c.update(*features, seed) for n, c in zip(names, self.critics)}
+        return self._update(self.critics, source_images, target_images, seed)
+
+    def _update(self, critics: list[Critic], source_images, target_images, seed) -> Metrics:
+        source = self.paths.source_features(source_images)
+        # As in the DAM's own update its BatchNorm uses the batch's statistics, so that the critic
+        # learns the features it will judge; the moving statistics follow the target images.
+        target = self.paths.target_features(target_images, training=True)
+        return {name: c.update(source, target, seed) for name, c in zip(DISTANCES, critics)}
 
     def update_dam(self, target_images: tf.Tensor) -> Metrics:
         """One update of the DAM on Eq. 5; the critics and all shared layers stay as they are."""
@@ -135,13 +135,6 @@ class AdversarialNetworks:
         decay, number = self.ema_decay, tf.cast(number, tf.float32)
         share = (1.0 - decay) / (1.0 - tf.pow(decay, number + 1.0))  # of the newest weights
         ema_update(self.average, self.dam, 1.0 - share)
-
-    def _features(self, source_images, target_images) -> tuple[Features, Features]:
-        """What the critics compare."""
-        source = self.paths.source_features(source_images)
-        # As in the DAM's own update its BatchNorm uses the batch's statistics, so that the critic
-        # learns the features it will judge; the moving statistics follow the target images.
-        return source, self.paths.target_features(target_images, training=True)
 
     @functools.cached_property
     def critic_graph(self) -> Callable[..., Metrics]:
@@ -209,7 +202,7 @@ def make_joint_update(
         for critic in networks.critics:
             critic.optimizer.learning_rate.assign(critic_rate)
         networks.dam_optimizer.learning_rate.assign(dam_rate)
-        names = ("distance", "mask_distance")[: len(networks.critics)]
+        names = DISTANCES[: len(networks.critics)]
         totals = {name: tf.zeros([]) for name in names}
         for k in tf.range(critic_updates):
             images = {role: stack[k] for role, stack in batch.items()}
@@ -229,9 +222,7 @@ def _augmented(
     images: dict[str, tf.Tensor], seed: tf.Tensor, augmentation: AffineAugmentation | None
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Source and target images, each warped by maps of its own."""
-    fold_in = tf.random.experimental.stateless_fold_in
-    warped = (
-        augment_affine(images[role], None, fold_in(seed, index), augmentation)[0]
-        for index, role in enumerate(("source", "target"))
-    )
-    return tuple(warped)
+    seeds = [tf.random.experimental.stateless_fold_in(seed, index) for index in range(2)]
+    source, _ = augment_affine(images["source"], None, seeds[0], augmentation)
+    target, _ = augment_affine(images["target"], None, seeds[1], augmentation)
+    return source, target

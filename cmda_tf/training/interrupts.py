@@ -21,8 +21,8 @@ def held_back() -> Iterator[Callable[[], bool]]:
       A function that tells whether a signal has come.
     """
     usual = signal.default_int_handler
-    known = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
-    signals = [s for s in known if signal.getsignal(s) is usual]
+    stops = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
+    signals = [s for s in stops if signal.getsignal(s) is usual]
     if threading.current_thread() is not threading.main_thread():
         signals = []
     came = False

@@ -25,7 +25,7 @@ class Loop:
         self._counters: dict[str, tf.Variable] = {}
         self._state = state
         self._folder = folder
-        self._manager: tf.train.CheckpointManager | None = None
+        self._manager: Any = None  # of checkpoints, made by `restore`
         self._writer = tf.summary.create_file_writer(str(folder / "logs"))
 
     def restore(self, *counters: str) -> None:
@@ -34,15 +34,13 @@ class Loop:
         checkpoint = tf.train.Checkpoint(**self._state, **self._counters)
         directory = str(self._folder / "checkpoints")
         self._manager = tf.train.CheckpointManager(checkpoint, directory, max_to_keep=2)
-        if self._manager.latest_checkpoint:
+        if latest := self._manager.latest_checkpoint:
             try:
-                checkpoint.restore(
-                    self._manager.latest_checkpoint
-                ).assert_existing_objects_matched()
+                checkpoint.restore(latest).assert_existing_objects_matched()
             except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
+                reason = str(error).splitlines()[0]
                 raise DataError(
-                    f"{self._manager.latest_checkpoint}: cannot be restored "
-                    f"({str(error).splitlines()[0]}); without resuming the run starts anew"
+                    f"{latest}: cannot be restored ({reason}); without resuming the run starts anew"
                 ) from error
 
     def done(self, counter: str) -> int:
@@ -60,48 +58,43 @@ class Loop:
         images: Callable[[], dict[str, tf.Tensor]] | None = None,
         after: Callable[[int, Metrics], None] | None = None,
     ) -> dict[str, float]:
-        """Does updates number `done(counter)` to `total - 1`.
+        """Does updates number `done(counter)` to `total - 1`; returns the last metrics it read.
 
         Args:
-          counter: the stage, one of those given to `restore`.
-          total: updates of the whole stage.
+          counter: the stage, one of those given to `restore`; `total` is its number of updates.
           batches: (start, stop) to the batches of these update numbers.
           update: (number, batch) to metrics.
-          log_every: updates between two entries in TensorBoard.
-          checkpoint_every: updates between two checkpoints; one more is written at the end.
+          log_every, checkpoint_every: updates between two entries in TensorBoard and between two
+            checkpoints; one more of each is written at the end.
           images: to be shown in TensorBoard whenever a checkpoint is written.
           after: called with (updates done, metrics) after each update and before its
             checkpoint: what a checkpoint says is done, `after` has seen.
-
-        Returns:
-          The last metrics that were read.
 
         Raises:
           DataError: a metric or what a checkpoint would hold is not finite; the last checkpoint
             is from before.
           KeyboardInterrupt: the user asked to stop; a checkpoint has been written.
         """
-        start, metrics = self.done(counter), {}
+        start, metrics = self.done(counter), dict[str, float]()
         if start >= total:
             return metrics
         bar = tqdm(total=total, initial=start, desc=counter, unit="update", mininterval=1)
         with bar, held_back() as interrupted:
-            for number, batch in enumerate(batches(start, total), start):
-                result = update(tf.constant(number, tf.int64), batch)
-                self._counters[counter].assign(number + 1)
+            for done, batch in enumerate(batches(start, total), start + 1):
+                result = update(tf.constant(done - 1, tf.int64), batch)
+                self._counters[counter].assign(done)
                 bar.update()
-                last = number + 1 == total
-                if last or (number + 1) % log_every == 0:
-                    metrics = self.log(counter, number + 1, result)
+                if done == total or done % log_every == 0:
+                    metrics = self.log(counter, done, result)
                     bar.set_postfix({k: f"{v:.4g}" for k, v in metrics.items()})
                 if after is not None:
-                    after(number + 1, result)
+                    after(done, result)
                 stop = interrupted()
-                if stop or last or (number + 1) % checkpoint_every == 0:
-                    self._check_finite(counter, number + 1, result)
-                    self._check_state(counter, number + 1)
+                if stop or done == total or done % checkpoint_every == 0:
+                    self._check_finite(counter, done, result)
+                    self._check_state(counter, done)
                     # Who stops waits for the checkpoint, not for pictures.
-                    self._save(counter, number + 1, None if stop else images)
+                    self._save(counter, done, None if stop else images)
                 if stop:
                     break
         if interrupted():

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from cmda_tf.datasets import DataSettings
+from cmda_tf.datasets import DataSettings, open_data
 from cmda_tf.errors import UsageError
+from cmda_tf.files import locked
 from cmda_tf.inference.settings import ForegroundSettings, StatisticsSettings
 from cmda_tf.losses.settings import SegmentationLoss
 from cmda_tf.model_selection.settings import SelectionSettings
 from cmda_tf.models.settings import DamSettings, NetworkSettings
+from cmda_tf.runs.run import Run
 from cmda_tf.runs.settings import InitSettings, RunSettings
 from cmda_tf.settings import Settings, part
 from cmda_tf.training.settings import (
@@ -87,28 +89,9 @@ class TrainedPhase(Phase):
 
 
 @dataclass(frozen=True)
-class SourcePhase(TrainedPhase):
-    """Supervised training from scratch: Seg-MRI; on the target Seg-CT."""
+class SupervisedPhase(TrainedPhase):
+    """What the phases share that learn from labels."""
 
-    name = "source"
-    schedule: SourceSchedule = part(SourceSchedule)
-    supervised: SupervisedSettings = part(SupervisedSettings)
-    loss: SegmentationLoss = part(SegmentationLoss)
-    intensity: IntensityAugmentation = part(IntensityAugmentation)
-
-    @property
-    def modality(self) -> str:
-        """The source, if no other is asked for."""
-        return self.supervised.modality or self.data.source
-
-
-@dataclass(frozen=True)
-class FinetunePhase(TrainedPhase):
-    """The source segmenter trained on labeled target images: Seg-CT-STL."""
-
-    name = "finetune"
-    init: InitSettings = part(InitSettings)
-    schedule: FinetuneSchedule = part(FinetuneSchedule)
     supervised: SupervisedSettings = part(SupervisedSettings)
     loss: SegmentationLoss = part(SegmentationLoss)
     intensity: IntensityAugmentation = part(IntensityAugmentation)
@@ -117,6 +100,28 @@ class FinetunePhase(TrainedPhase):
     def modality(self) -> str:
         """The target, if no other is asked for."""
         return self.supervised.modality or self.data.target
+
+
+@dataclass(frozen=True)
+class SourcePhase(SupervisedPhase):
+    """Supervised training from scratch: Seg-MRI; on the target Seg-CT."""
+
+    name = "source"
+    schedule: SourceSchedule = part(SourceSchedule)
+
+    @property
+    def modality(self) -> str:
+        """The source, if no other is asked for."""
+        return self.supervised.modality or self.data.source
+
+
+@dataclass(frozen=True)
+class FinetunePhase(SupervisedPhase):
+    """The source segmenter trained on labeled target images: Seg-CT-STL."""
+
+    name = "finetune"
+    init: InitSettings = part(InitSettings)
+    schedule: FinetuneSchedule = part(FinetuneSchedule)
 
 
 @dataclass(frozen=True)
@@ -175,15 +180,9 @@ PHASES: dict[str, type[Phase]] = {
 }
 
 
-def run_phase(settings: Phase) -> Any:
-    """Runs a phase on the data that its settings name.
-
-    Returns:
-      The finished `cmda_tf.runs.run.Run`.
-    """
+def run_phase(settings: Phase) -> Run:
+    """Runs a phase on the data that its settings name; gives the finished run."""
     # Imported here: TensorFlow takes seconds, and a wrong flag should be told at once.
-    from cmda_tf.datasets import open_data
-    from cmda_tf.files import locked
     from cmda_tf.threads import limit_threads
     from cmda_tf.training.adabn import adapt_statistics
     from cmda_tf.training.adversarial import adapt

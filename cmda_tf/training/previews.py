@@ -11,11 +11,8 @@ from cmda_tf.data.slices import SliceStack
 def previews(
     model: tf.keras.Model, stack: SliceStack, count: int = 4
 ) -> Callable[[], dict[str, tf.Tensor]]:
-    """A function that shows the model's present prediction on a few fixed training slices.
-
-    Returns:
-      A function to a dict of `[count, H, W, 1]` images in 0..1 for TensorBoard.
-    """
+    """A function that shows the model's present prediction on a few fixed training slices: for
+    TensorBoard a dict of `[count, H, W, 1]` images in 0..1."""
     chosen = stack.usable[np.linspace(0, len(stack.usable) - 1, 2 * count + 1).astype(int)[1::2]]
     images = stack.inputs(chosen)
     low, high = images.min(), images.max()

@@ -47,12 +47,8 @@ class Rule:
         return cls(quantile, cap, shares, *start)
 
     def measure(self, predictor: Predictor, stack: SliceStack) -> None:
-        """Measures factors, then thresholds on the aligned probabilities.
-
-        Args:
-          predictor: to probabilities `[B, H, W, C]`.
-          stack: target slices, no label is needed.
-        """
+        """Measures factors, then thresholds on the aligned probabilities `[B, H, W, C]` that the
+        predictor gives for target slices, without a label."""
         probabilities = predictions(predictor, stack)
         if self.shares is not None:
             factors = class_factors(probabilities, self.shares)
@@ -68,15 +64,8 @@ class Rule:
 
 
 def pseudo_labels(probabilities: tf.Tensor, thresholds: tf.Tensor) -> tf.Tensor:
-    """The likeliest class where its probability reaches its threshold, else `IGNORED`.
-
-    Args:
-      probabilities: `[B, H, W, C]`.
-      thresholds: `[C]` in 0..1.
-
-    Returns:
-      `[B, H, W]` uint8.
-    """
+    """The likeliest class, `[B, H, W]` uint8, where its probability reaches its threshold, else
+    `IGNORED`; of probabilities `[B, H, W, C]` by thresholds `[C]` in 0..1."""
     classes = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
     sure = tf.reduce_max(probabilities, axis=-1) >= tf.gather(thresholds, classes)
     return tf.cast(tf.where(sure, classes, IGNORED), tf.uint8)
@@ -97,8 +86,8 @@ def class_thresholds(
     Returns:
       `[C]` float32.
     """
-    own = [confidences[predicted == c] for c in range(classes)]
-    values = [min(cap, float(np.quantile(x, quantile))) if len(x) else cap for x in own]
+    by_class = [confidences[predicted == c] for c in range(classes)]
+    values = [min(cap, float(np.quantile(x, quantile))) if len(x) else cap for x in by_class]
     return np.array(values, np.float32)
 
 
@@ -114,21 +103,18 @@ def class_factors(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
     instead, what the model is unsure of still goes to the background, and structures come out
     too small.
 
-    Args:
-      probabilities: `[N, C]`.
-      shares: `[C]`, sum 1.
-
-    Returns:
-      `[C]` float32 within 1/1000..1000, the first being 1.
+    For probabilities `[N, C]` and shares `[C]` of sum 1: `[C]` float32 within 1/1000..1000, the
+    first being 1.
     """
-    factors, best, least = np.ones(len(shares), np.float32), None, np.inf
+    factors = best = np.ones(len(shares), np.float32)
+    least = np.inf
     for _ in range(_ALIGNMENT_ROUNDS):
         labels = (probabilities * factors).argmax(axis=-1)
-        found = np.bincount(labels, minlength=len(shares)) / len(labels)
-        if (miss := np.abs(found - shares).sum()) < least:  # equal pixels may jump to and fro
+        actual = np.bincount(labels, minlength=len(shares)) / len(labels)
+        if (miss := np.abs(actual - shares).sum()) < least:  # equal pixels may jump to and fro
             best, least = factors, miss
         # The root damps: a share may answer to its factor more than in proportion.
-        factors = factors * np.sqrt(shares / np.maximum(found, _SMALLEST_SHARE)).astype(np.float32)
+        factors = factors * np.sqrt(shares / np.maximum(actual, _SMALLEST_SHARE)).astype(np.float32)
         factors = np.clip(factors / factors[0], 1 / _LARGEST_FACTOR, _LARGEST_FACTOR)
     return best
 

@@ -32,7 +32,6 @@ from cmda_tf.training.loop import Loop
 from cmda_tf.training.phases import AdaptPhase, SelftrainPhase
 from cmda_tf.training.previews import previews
 from cmda_tf.training.pseudo_labels import IGNORED, Rule, class_shares
-from cmda_tf.training.settings import SelfTrainingSettings
 from cmda_tf.training.setup import seed_everything, start
 from cmda_tf.training.steps import Metrics, ema_update, fold, minimize
 from cmda_tf.transforms.affine import augment_affine
@@ -84,10 +83,13 @@ def selftrain(settings: SelftrainPhase, dataset: Dataset) -> Run:
     config, segmenter = run.config, trained_segmenter(run.config, init)
     pair = make_pair(config, depth, segmenter, init, teaching.selftrain_learning_rate)
     router = build_router(config, depth, segmenter, pair.teacher)
-    target, source = dataset.target_slices(roles.target), None
+    target, source, shares = dataset.target_slices(roles.target), None, None
     if teaching.source_weight or teaching.align_classes:
         source = dataset.slices(roles.source, "train", with_labels=True)
-    rule = _rule(teaching, dataset.structures.classes, source)
+        if teaching.align_classes:
+            shares = class_shares(source.truth[source.usable], source.classes)
+    classes = dataset.structures.classes
+    rule = Rule.of(classes, teaching.confidence_quantile, teaching.confidence, shares)
     _train(run, settings, pair, router, target, source, rule)
     if settings.statistics.refresh_statistics:
         refresh_statistics(config, depth, segmenter, pair.teacher, target)
@@ -103,8 +105,8 @@ def adapted_run(folder: Path, depth: int) -> Run:
       UsageError: it has no DAM, or one of another depth.
     """
     run = finished_run(folder, AdaptPhase.name)
-    if (own := run.record.depth) != depth:
-        what = f"depth {own}" if own else f"phase {run.phase}, without a DAM"
+    if (actual := run.record.depth) != depth:
+        what = f"depth {actual}" if actual else f"phase {run.phase}, without a DAM"
         raise UsageError(f"init_from: expected a run of depth {depth}; {folder} is of {what}")
     return run
 
@@ -165,14 +167,6 @@ def make_selftrain_step(
     return step
 
 
-def _rule(settings: SelfTrainingSettings, classes: int, source: SliceStack | None) -> Rule:
-    """How the teacher's predictions become labels; of the source's labels the shares alone."""
-    shares = None
-    if settings.align_classes:
-        shares = class_shares(source.labels[source.usable], classes)
-    return Rule.of(classes, settings.confidence_quantile, settings.confidence, shares)
-
-
 def _train(
     run: Run,
     settings: SelftrainPhase,
@@ -183,7 +177,7 @@ def _train(
     rule: Rule,
 ) -> None:
     """The training loop."""
-    teaching, every = settings.self_training, settings.loop
+    teaching = settings.self_training
     step = make_selftrain_step(pair, rule, settings)
     target_path = path(router, "target")
     teacher = Predictor(target_path, probabilities)
@@ -193,19 +187,14 @@ def _train(
             rule.measure(teacher, target)
         return step(number, batch)
 
-    loop = Loop(
-        run.folder,
-        teacher=pair.teacher,
-        student=pair.student,
-        optimizer=pair.optimizer,
-        thresholds=rule.thresholds,
-        factors=rule.factors,
-    )
+    state = {"teacher": pair.teacher, "student": pair.student, "optimizer": pair.optimizer}
+    loop = Loop(run.folder, **state, thresholds=rule.thresholds, factors=rule.factors)
     loop.restore("selftrain")
     labeled = source if teaching.source_weight else None
-    draw = functools.partial(_draw, target, labeled, every.batch, settings.compute.seed)
-    often, images = (every.log_every, every.checkpoint_every), previews(target_path, target)
-    loop.run("selftrain", teaching.selftrain_steps, draw, update, *often, images)
+    draw = functools.partial(_draw, target, labeled, settings.loop.batch, settings.compute.seed)
+    intervals = settings.loop.log_every, settings.loop.checkpoint_every
+    images = previews(target_path, target)
+    loop.run("selftrain", teaching.selftrain_steps, draw, update, *intervals, images)
 
 
 def _draw(
@@ -215,5 +204,5 @@ def _draw(
     images = batches(target, batch, seed, start, stop)
     if source is None:
         return images
-    labeled = batches(source, batch, seed + 1, start, stop)
-    return tf.data.Dataset.zip((images, labeled)).map(lambda own, other: {**own, "source": other})
+    both = tf.data.Dataset.zip((images, batches(source, batch, seed + 1, start, stop)))
+    return both.map(lambda target, source: {**target, "source": source})

@@ -1,7 +1,9 @@
 """What the phases share when they begin: the run and its record, the source run, seeds, threads."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -12,17 +14,12 @@ from cmda_tf.models.settings import ModelConfig
 from cmda_tf.runs.record import Inputs, RunRecord, crop_warning
 from cmda_tf.runs.run import Run, finished_run, start_run
 from cmda_tf.runs.weights import digest
-from cmda_tf.training.phases import FinetunePhase, Phase, SourcePhase
+from cmda_tf.training.phases import Phase, SourcePhase, SupervisedPhase
 from cmda_tf.training.settings import ComputeSettings
 
 
 def start(settings: Phase, dataset: Dataset, init_from: Run | None = None) -> Run:
-    """Makes a phase's run, or opens it to go on.
-
-    Args:
-      settings: of the phase.
-      dataset: that it learns from.
-      init_from: the run that it starts from.
+    """Makes a phase's run on a data set, perhaps from another run, or opens it to go on.
 
     Raises:
       UsageError: the data does not suit the network, or the folder holds another run.
@@ -45,14 +42,13 @@ def start(settings: Phase, dataset: Dataset, init_from: Run | None = None) -> Ru
         inputs,
         {"cmda_tf": cmda_tf.__version__, "tensorflow": tf.__version__},
     )
-    if not isinstance(settings, (SourcePhase, FinetunePhase)) and inputs.crop != VOLUME:
+    if not isinstance(settings, SupervisedPhase) and inputs.crop != VOLUME:
         logging.warning("%s: %s", dataset.folder, crop_warning(inputs.modality, inputs.crop))
-    return start_run(
-        settings.folder,
-        record,
-        settings.run.resume,
-        lambda values: type(settings).from_dict(values).deciding(),
-    )
+
+    def deciding(values: Mapping[str, Any]) -> dict[str, Any]:
+        return type(settings).from_dict(values).deciding()
+
+    return start_run(settings.folder, record, settings.run.resume, deciding)
 
 
 def source_run(settings: Phase) -> Run:

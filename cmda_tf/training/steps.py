@@ -19,9 +19,9 @@ from cmda_tf.transforms.settings import AffineAugmentation, IntensityAugmentatio
 Metrics = dict[str, tf.Tensor]
 
 
-def staircase(initial: float, factor: float, every: int, number: tf.Tensor) -> tf.Tensor:
-    """Learning rate at update `number`: `initial` times `factor` for each `every` updates."""
-    return initial * tf.pow(factor, tf.cast(number // every, tf.float32))
+def staircase(initial: float, factor: float, interval: int, number: tf.Tensor) -> tf.Tensor:
+    """Learning rate at update `number`: `initial` times `factor` for each `interval` before it."""
+    return initial * tf.pow(factor, tf.cast(number // interval, tf.float32))
 
 
 def fold(seed: int, *numbers: Any) -> tf.Tensor:
@@ -38,14 +38,10 @@ def minimize(loss: tf.Tensor, tape: tf.GradientTape, optimizer: Any, variables: 
 
 
 def ema_update(average: tf.keras.Model, model: tf.keras.Model, decay: Any) -> None:
-    """Moves every weight of an exponential moving average, BatchNorm statistics as well.
-
-    Args:
-      average, model: models of the same layers; the former moves towards the latter.
-      decay: share of its own value that each weight keeps.
-    """
-    for own, other in zip(average.weights, model.weights):
-        own.assign(decay * tf.convert_to_tensor(own) + (1.0 - decay) * tf.convert_to_tensor(other))
+    """Moves every weight of an average, BatchNorm statistics as well, towards that of a model of
+    the same layers; `decay` is the share of its own value that it keeps."""
+    for mean, new in zip(average.weights, model.weights):
+        mean.assign(decay * tf.convert_to_tensor(mean) + (1.0 - decay) * tf.convert_to_tensor(new))
 
 
 def make_source_step(

@@ -22,24 +22,14 @@ from cmda_tf.training.steps import make_source_step, staircase
 
 
 def train_segmenter(settings: SourcePhase | FinetunePhase, dataset: Dataset) -> Run:
-    """Trains a segmenter, or goes on where an earlier call was stopped.
-
-    Args:
-      settings: of the phase.
-      dataset: the data.
-
-    Returns:
-      The finished run.
-    """
+    """Trains a segmenter, or goes on where an earlier call was stopped; gives the finished run."""
     source = source_run(settings) if isinstance(settings, FinetunePhase) else None
     run = start(settings, dataset, source)
     if run.finished:
         return run
     seed_everything(settings.compute)
-    if source is None:
-        segmenter = build_segmenter(run.config)
-    else:
-        segmenter = trained_segmenter(run.config, source)
+    config = run.config
+    segmenter = build_segmenter(config) if source is None else trained_segmenter(config, source)
     stack = dataset.slices(settings.modality, "train", with_labels=True)
     _optimize(run, settings, segmenter, stack)
     run.finish(segmenter)
@@ -59,20 +49,13 @@ def _optimize(
     decay = supervised.learning_rate_decay, supervised.learning_rate_decay_every
     optimizer = tf.keras.optimizers.Adam(rate)
     optimizer.build(segmenter.trainable_variables)
-    step = make_source_step(
-        segmenter,
-        optimizer,
-        functools.partial(staircase, rate, *decay),
-        settings.loss,
-        settings.affine,
-        settings.intensity,
-        seed,
-        settings.loop.jit_compile,
-    )
+    rates = functools.partial(staircase, rate, *decay)
+    parts = settings.loss, settings.affine, settings.intensity
+    step = make_source_step(segmenter, optimizer, rates, *parts, seed, settings.loop.jit_compile)
     loop = Loop(run.folder, segmenter=segmenter, optimizer=optimizer)
     loop.restore("train")
     draw = functools.partial(
         batches, stack, settings.loop.batch, seed, balanced=supervised.balanced
     )
-    every = settings.loop.log_every, settings.loop.checkpoint_every
-    loop.run("train", steps, draw, step, *every, previews(segmenter, stack))
+    intervals = settings.loop.log_every, settings.loop.checkpoint_every
+    loop.run("train", steps, draw, step, *intervals, previews(segmenter, stack))
