@@ -5,8 +5,11 @@ They hold no global state, so they can be drawn from any thread and need no clos
 
 import io
 from pathlib import Path
+from typing import Any
 
 import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -29,15 +32,30 @@ class Canvas(Figure):
         return out.getvalue()
 
 
+def show_gray(panel: Axes, plane: np.ndarray, low: float, high: float, **options: Any) -> None:
+    """Shows a plane `[H, W]` in gray between two intensities, without ticks and frame."""
+    options |= {"cmap": "gray", "vmin": low, "vmax": high, "interpolation": "nearest"}
+    panel.imshow(plane, **options)
+    panel.set(xticks=[], yticks=[])
+    panel.spines[:].set_visible(False)
+
+
+def label_axes(panel: Axes, x: str, y: str | None = None, grid: bool = True) -> None:
+    """Says in small print what the axes are."""
+    panel.set_xlabel(x, fontsize=9)
+    if y is not None:
+        panel.set_ylabel(y, fontsize=9)
+    panel.tick_params(labelsize=8)
+    if grid:
+        panel.grid(alpha=0.3)
+
+
 def save(figure: Figure, path_stem: str | Path) -> tuple[Path, Path]:
     """Writes a figure as PNG and PDF, each atomically and without the date in it.
 
     Args:
       figure: what to write.
       path_stem: path without suffix; a dot in its name is kept.
-
-    Returns:
-      The paths of the PNG and the PDF.
 
     Raises:
       DataError: the folder cannot be made or written to.

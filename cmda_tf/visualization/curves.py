@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cmda_tf.errors import DataError
-from cmda_tf.visualization.canvas import Canvas
+from cmda_tf.visualization.canvas import Canvas, label_axes
+from cmda_tf.visualization.palette import LINES
 
 _PANELS_PER_ROW = 3
 
@@ -13,14 +14,9 @@ Curve = tuple[list[int], list[float]]
 
 
 def read_curves(run_folder: str | Path) -> dict[str, Curve]:
-    """All scalars that a run logged.
+    """All scalars that a run logged: (update numbers, values) by tag, such as `warmup/distance`.
 
-    Args:
-      run_folder: such as `runs/adapt_d13`.
-
-    Returns:
-      (update numbers, values) by tag, such as `warmup/distance`. Where a resumed run logged an
-      update twice, the later value counts.
+    Where a resumed run logged an update twice, the later value counts.
 
     Raises:
       DataError: the folder holds no logs.
@@ -58,10 +54,8 @@ def draw_curves(curves: Mapping[str, Curve], labels: Mapping[str, str]) -> Canva
     figure = Canvas(3.4 * columns, 2.6 * rows, layout="constrained")
     for number, (tag, title) in enumerate(labels.items(), 1):
         panel = figure.add_subplot(rows, columns, number)
-        panel.plot(*curves[tag], color="#0072B2", linewidth=1.2)
+        panel.plot(*curves[tag], color=LINES[0], linewidth=1.2)
         panel.set_title(title, fontsize=10)
-        panel.set_xlabel("update", fontsize=9)
-        panel.xaxis.get_major_locator().set_params(integer=True)
-        panel.grid(alpha=0.3)
-        panel.tick_params(labelsize=8)
+        panel.locator_params(axis="x", integer=True)
+        label_axes(panel, "update")
     return figure

@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cmda_tf.visualization.canvas import Canvas
-
-# Okabe and Ito's, told apart by color-blind readers as well.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+from cmda_tf.visualization.canvas import Canvas, label_axes
+from cmda_tf.visualization.palette import LINES
 
 
 def draw_feature_maps(
@@ -31,14 +29,13 @@ def draw_feature_maps(
         panels[0].imshow(image, cmap="gray")
         panels[0].set_ylabel(title, fontsize=8)
         for panel, channel in zip(panels[1:], channels):
-            shown = [m[..., channel] for m in maps.values()]
-            low, high = min(x.min() for x in shown), max(x.max() for x in shown)
+            planes = [m[..., channel] for m in maps.values()]
+            low, high = min(x.min() for x in planes), max(x.max() for x in planes)
             panel.imshow(features[..., channel], cmap="gray", vmin=low, vmax=high)
     for panel, channel in zip(rows[0][1:], channels):
         panel.set_title(f"channel {channel}", fontsize=8)
     for panel in rows.flat:
-        panel.set_xticks([])
-        panel.set_yticks([])
+        panel.set(xticks=[], yticks=[])
     return figure
 
 
@@ -60,17 +57,14 @@ def sample_vectors(features: np.ndarray, count: int, seed: int = 0) -> np.ndarra
 
 
 def principal_components(groups: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list]:
-    """First two principal components of all groups' vectors together.
-
-    Args:
-      groups: name to `[N, C]` vectors, C at least 2.
+    """First two principal components of all groups' vectors `[N, C]` together, C at least 2.
 
     Returns:
       Name to `[N, 2]` coordinates, and the two components' shares of the total variance.
     """
-    every = np.concatenate(list(groups.values())).astype(np.float64)
-    mean = every.mean(axis=0)
-    _, singular, axes = np.linalg.svd(every - mean, full_matrices=False)
+    vectors = np.concatenate(list(groups.values())).astype(np.float64)
+    mean = vectors.mean(axis=0)
+    _, singular, axes = np.linalg.svd(vectors - mean, full_matrices=False)
     shares = singular[:2] ** 2 / max((singular**2).sum(), 1e-300)
     # The sign of a component is arbitrary: its largest entry is made positive.
     signs = np.sign(axes[range(2), np.abs(axes[:2]).argmax(axis=1)])
@@ -79,24 +73,22 @@ def principal_components(groups: Mapping[str, np.ndarray]) -> tuple[dict[str, np
 
 
 def draw_components(groups: Mapping[str, np.ndarray]) -> Canvas:
-    """Scatter of `principal_components`, one color per group.
-
-    Args:
-      groups: name to `[N, C]` vectors; at most four groups.
+    """Scatter of `principal_components` of up to four groups, one color for each.
 
     Raises:
       ValueError: no group, or more than four.
     """
-    if not 1 <= len(groups) <= len(_COLORS):
-        raise ValueError(f"expected 1 to {len(_COLORS)} groups, found {len(groups)}")
+    if not 1 <= len(groups) <= len(LINES):
+        raise ValueError(f"expected 1 to {len(LINES)} groups, found {len(groups)}")
     figure = Canvas(4.6, 3.8, layout="constrained")
     panel = figure.subplots()
     components, shares = principal_components(groups)
-    for color, (name, points) in zip(_COLORS, components.items()):
-        panel.scatter(*points.T, s=4, alpha=0.35, color=color, linewidths=0, label=name)
-    panel.set_xlabel(f"first component ({shares[0]:.0%} of variance)", fontsize=9)
-    panel.set_ylabel(f"second component ({shares[1]:.0%})", fontsize=9)
-    panel.tick_params(labelsize=8)
-    for handle in panel.legend(fontsize=8, markerscale=3).legend_handles:
+    for color, (name, points) in zip(LINES, components.items()):
+        x, y = points.T
+        panel.scatter(x, y, s=4, alpha=0.35, color=color, linewidths=0, label=name)
+    first, second = (f"{share:.0%}" for share in shares)
+    titles = f"first component ({first} of variance)", f"second component ({second})"
+    label_axes(panel, *titles, grid=False)
+    for handle in filter(None, panel.legend(fontsize=8, markerscale=3).legend_handles):
         handle.set_alpha(1)
     return figure

@@ -1,11 +1,13 @@
 """Three planes through a segmentation, laid over the image."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 
 from cmda_tf.data.structures import Structures
-from cmda_tf.visualization.canvas import Canvas
-from cmda_tf.visualization.palette import legend_handles, paint
+from cmda_tf.visualization.canvas import Canvas, show_gray
+from cmda_tf.visualization.palette import add_legend, paint
 
 OPACITY = 0.5
 
@@ -32,24 +34,17 @@ def draw_planes(image_kji: np.ndarray, label_kji: np.ndarray, structures: Struct
         if axis == 2:  # rows head to feet, columns front to back
             plane, classes = plane.T, classes.T
         for panel, painted in zip(panels[:, column], (None, classes)):
-            _show(panel, plane, low, high)
+            show_gray(panel, plane, low, high)
             _letter(panel, "A" if axis == 2 else "R")
             if painted is not None:
                 panel.imshow(paint(painted, structures, OPACITY), interpolation="nearest")
         panels[0, column].set_title(title, fontsize=10)
-    handles = legend_handles(structures)
-    figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=9)
+    add_legend(figure, structures, columns=6)
     return figure
-
-
-def _show(panel: Axes, plane: np.ndarray, low: float, high: float) -> None:
-    panel.imshow(plane, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
-    panel.set(xticks=[], yticks=[])
-    panel.spines[:].set_visible(False)
 
 
 def _letter(panel: Axes, letter: str) -> None:
     """Says which side of the patient is on the left-hand side."""
-    place = {"transform": panel.transAxes, "ha": "left", "va": "center"}
     on_black = {"facecolor": "black", "alpha": 0.6, "linewidth": 0, "pad": 1.5}
-    panel.text(0.02, 0.5, letter, color="white", fontsize=11, bbox=on_black, **place)
+    look: dict[str, Any] = {"color": "white", "fontsize": 11, "bbox": on_black}
+    panel.text(0.02, 0.5, letter, transform=panel.transAxes, ha="left", va="center", **look)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 from matplotlib.colors import hsv_to_rgb, to_hex, to_rgba
+from matplotlib.figure import FigureBase
 from matplotlib.patches import Patch
 
 from cmda_tf.data.structures import Structures
@@ -17,23 +18,20 @@ OKABE_ITO = (
     *("#F0E442", "#D55E00", "#009E73", "#0072B2"),
     *("#E69F00", "#56B4E9", "#CC79A7", "#000000"),
 )
+LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # of them, for up to four methods or groups
 
 
 def distinct(count: int) -> list[str]:
-    """That many different colors: those of `OKABE_ITO` but black, then hues around the circle.
+    """Up to 254 different colors `#rrggbb`: `OKABE_ITO` but black, then hues around the circle.
 
-    Args:
-      count: 0 to 254.
-
-    Returns:
-      As `#rrggbb`. A color does not depend on how many follow it.
+    A color does not depend on how many follow it.
     """
     colors = list(OKABE_ITO[:7])
     number = 0
     while len(colors) < count:
         hue, number = number * 0.618034 % 1, number + 1  # the golden ratio: none comes near
-        color = to_hex(hsv_to_rgb((hue, 0.55 + 0.15 * (number % 4), 1 - 0.12 * (number % 5))))
-        if color not in colors:
+        r, g, b = hsv_to_rgb((hue, 0.55 + 0.15 * (number % 4), 1 - 0.12 * (number % 5)))
+        if (color := to_hex((r, g, b))) not in colors:
             colors.append(color)
     return colors[:count]
 
@@ -41,9 +39,7 @@ def distinct(count: int) -> list[str]:
 def in_palette(structures: Structures, name: str) -> Structures:
     """The same structures in the colors of a palette.
 
-    Args:
-      structures: in their own colors.
-      name: `paper` leaves those; `colorblind_safe` has eight, which further structures share.
+    `paper` leaves them their own; `colorblind_safe` has eight, which further structures share.
 
     Raises:
       ValueError: another name.
@@ -74,6 +70,7 @@ def paint(label: np.ndarray, structures: Structures, opacity: float = 1.0) -> np
     return colors[label]
 
 
-def legend_handles(structures: Structures) -> list[Patch]:
-    """One legend entry for each structure, in the order of the table's columns."""
-    return [Patch(facecolor=s.color, label=s.name) for s in structures.in_columns]
+def add_legend(figure: FigureBase, structures: Structures, columns: int = 4) -> None:
+    """Puts an entry for each structure, in the order of the table's columns, below a figure."""
+    handles = [Patch(facecolor=s.color, label=s.name) for s in structures.in_columns]
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=9)

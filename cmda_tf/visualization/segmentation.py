@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from cmda_tf.data.structures import Structures
-from cmda_tf.visualization.canvas import Canvas
-from cmda_tf.visualization.palette import legend_handles, paint
+from cmda_tf.visualization.canvas import Canvas, show_gray
+from cmda_tf.visualization.palette import add_legend, paint
 
 PANEL_INCH = 1.7
 OPACITY = 0.85  # the gray image still shows where a structure ends beside its edge
@@ -58,30 +58,21 @@ def figure3(
         shape, or a slice lies outside of the volume.
     """
     titles = _column_titles(examples)
-    figure = Canvas(
-        PANEL_INCH * (len(titles) + 2) + 0.3,
-        PANEL_INCH * len(examples) + 0.6,
-        layout="constrained",
-    )
+    width, height = PANEL_INCH * (len(titles) + 2) + 0.3, PANEL_INCH * len(examples) + 0.6
+    figure = Canvas(width, height, layout="constrained")
     axes = figure.subplots(len(examples), len(titles) + 2, squeeze=False)
     for line, example in zip(axes, examples):
         _draw_row(line, example, structures)
     for panel, title in zip(axes[0], [image_title, truth_title, *titles]):
         panel.set_title(title, fontsize=10)
-    handles = legend_handles(structures)
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9)
+    add_legend(figure, structures)
     return figure
 
 
 def best_slice(label_kji: np.ndarray) -> int:
-    """The slice that shows the most structures, none of them as a mere speck.
+    """The slice k of a label [K, J, I] with most structures, none of them as a mere speck.
 
-    Args:
-      label_kji: [K, J, I] integer classes.
-
-    Returns:
-      The index k with the largest sum over structures of log(1 + area); the middle slice where
-      nothing is labeled.
+    It has the largest sum over structures of log(1 + area); the middle one if nothing is labeled.
     """
     if not label_kji.any():
         return len(label_kji) // 2
@@ -92,16 +83,7 @@ def best_slice(label_kji: np.ndarray) -> int:
 def show_slice(panel: Axes, image_kji: np.ndarray, k: int) -> None:
     """Shows slice k in gray, square voxels, head up, its window that of the whole volume."""
     low, high = np.percentile(image_kji, (1, 99.5))
-    panel.imshow(
-        image_kji[k].astype(np.float32),
-        cmap="gray",
-        vmin=low,
-        vmax=high,
-        interpolation="nearest",
-        aspect=1,
-    )
-    panel.set(xticks=[], yticks=[])
-    panel.spines[:].set_visible(False)
+    show_gray(panel, image_kji[k].astype(np.float32), low, high, aspect=1)
 
 
 def _draw_row(panels: Sequence[Axes], example: Example, structures: Structures) -> None:
@@ -109,9 +91,8 @@ def _draw_row(panels: Sequence[Axes], example: Example, structures: Structures) 
     for panel, label_kji in zip(panels, [None, example.truth_kji, *example.predictions.values()]):
         show_slice(panel, example.image_kji, k)
         if label_kji is not None:
-            panel.imshow(
-                paint(label_kji[k], structures, OPACITY), interpolation="nearest", aspect=1
-            )
+            painted = paint(label_kji[k], structures, OPACITY)
+            panel.imshow(painted, interpolation="nearest", aspect=1)
     panels[0].set_ylabel(f"{example.name}, slice {k}", fontsize=8)
 
 

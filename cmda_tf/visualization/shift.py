@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from cmda_tf.data.structures import Structures
 from cmda_tf.data.subjects import Subject
 from cmda_tf.visualization.canvas import Canvas
-from cmda_tf.visualization.palette import legend_handles
+from cmda_tf.visualization.palette import add_legend
 from cmda_tf.visualization.segmentation import best_slice, show_slice
 
 BINS = 60
@@ -34,21 +34,22 @@ def figure1(subjects: Mapping[str, Sequence[Subject]], structures: Structures) -
         if len(subjects) != 2 or not members or any(s.label is None for s in members):
             raise ValueError("expected at least one subject of two modalities, all with labels")
     figure = Canvas(7.6, 6.0, layout="constrained")
-    slices, histograms = figure.subfigures(2, 1, height_ratios=(3.7, 2.3))
+    grid = figure.subfigures(2, 1, squeeze=False, height_ratios=(3.7, 2.3))
+    slices, histograms = grid[:, 0]
     for panel, (title, members) in zip(slices.subplots(1, 2), subjects.items()):
         _draw_slice(panel, members[0], structures)
         panel.set_title(f"{title} ({members[0].id})", fontsize=10)
-    slices.legend(
-        handles=legend_handles(structures), loc="outside lower center", ncols=4, fontsize=9
-    )
+    add_legend(slices, structures)
     panels = histograms.subplots(1, len(structures.columns), sharex=True, squeeze=False)[0]
     _draw_histograms(panels, subjects, structures)
     histograms.supxlabel(
         "intensity of the prepared volumes (mean 0, deviation 1); spikes: the brightest, cut off",
         fontsize=9,
     )
-    handles = _modality_handles(*subjects)
-    histograms.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=9)
+    first, second = subjects
+    filled = Patch(facecolor="#bbbbbb", label=f"{first} (filled)")
+    line = Line2D([], [], color="black", linewidth=1.2, label=f"{second} (line)")
+    histograms.legend(handles=[filled, line], loc="outside upper center", ncols=2, fontsize=9)
     return figure
 
 
@@ -86,22 +87,22 @@ def _draw_histograms(
             panel.hist(filled, edges, density=True, color=item.color, edgecolor="none")
         if line.size:
             panel.hist(line, edges, density=True, histtype="step", color="black", linewidth=1.2)
-        if top := max(_tallest(found, brightest, edges) for found in (filled, line)):
+        if top := max(_tallest(inside, brightest, edges) for inside in (filled, line)):
             panel.set_ylim(0, 1.1 * top)
-        spreads = [_spread(name, found) for name, found in zip(subjects, (filled, line))]
+        spreads = [_spread(name, inside) for name, inside in zip(subjects, (filled, line))]
         panel.set_title("\n".join([item.name, *spreads]), fontsize=8)
         panel.tick_params(labelsize=8)
         panel.set_yticks([])
         panel.spines[["left", "top", "right"]].set_visible(False)
 
 
-def _bin_edges(values: np.ndarray) -> np.ndarray:
+def _bin_edges(values: np.ndarray) -> list[float]:
     """Equal bins over all but the most extreme values."""
     low, high = np.percentile(values, (0.1, 99.9)) if values.size else (0.0, 1.0)
-    return np.linspace(low, high if high > low else low + 1.0, BINS + 1)
+    return np.linspace(low, high if high > low else low + 1.0, BINS + 1).tolist()
 
 
-def _tallest(values: np.ndarray, brightest: Sequence[float], edges: np.ndarray) -> float:
+def _tallest(values: np.ndarray, brightest: Sequence[float], edges: list[float]) -> float:
     """The tallest bin's density, but for the subjects' brightest intensities.
 
     There the preparation gathers all that was brighter: spikes beside which nothing can be seen.
@@ -114,10 +115,3 @@ def _spread(modality: str, values: np.ndarray) -> str:
     if not values.size:
         return f"{modality} none"
     return f"{modality} {values.mean():.2f} ± {values.std():.2f}"
-
-
-def _modality_handles(filled: str, line: str) -> list[Patch | Line2D]:
-    return [
-        Patch(facecolor="#bbbbbb", label=f"{filled} (filled)"),
-        Line2D([], [], color="black", linewidth=1.2, label=f"{line} (line)"),
-    ]
