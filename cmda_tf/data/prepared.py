@@ -36,11 +36,7 @@ class PreparedDataset(Dataset):
         return self.subject(entry)
 
     def subject(self, entry: Entry, with_label: bool = True) -> Subject:
-        """A subject, once its store is the one that the manifest tells of.
-
-        Args:
-          entry: one of its own.
-          with_label: False leaves the label unread.
+        """A subject, with its label or without, if its store is what the manifest tells of.
 
         Raises:
           DataError: its file is missing, damaged, or another subject's or another preparation's.

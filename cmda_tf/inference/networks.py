@@ -44,14 +44,10 @@ class Networks:
         return {role: models.path(router, role) for role in ROLES}
 
     def features(self, role: str, layer: int) -> tf.keras.Model:
-        """Images to the feature maps `[B, h, w, C]` of a layer, for one role of images.
-
-        Args:
-          role: `source` or `target`.
-          layer: index of a layer that ends a unit of the topology, such as 13, 21, 25, 31.
+        """Images of a role (`source` or `target`) to the feature maps `[B, h, w, C]` of a layer.
 
         Raises:
-          KeyError: no unit ends with this layer.
+          KeyError: no unit of the topology ends with this layer, as with 13, 21, 25, 31.
         """
         image = models.image_input(self.config)
         parts = (None, 0) if role == "source" else (self.dam, self.depth)

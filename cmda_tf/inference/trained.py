@@ -131,10 +131,7 @@ class TrainedModel:
 
 
 def load_run(path: str | Path) -> TrainedModel:
-    """A finished run, as a model.
-
-    Args:
-      path: the run's folder, such as `runs/adapt_d13`.
+    """A finished run, by its folder, as a model.
 
     Raises:
       DataError: there is no finished run, a damaged one, or one of an older version.

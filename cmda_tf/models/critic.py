@@ -98,14 +98,8 @@ def build_feature_paths(
 ) -> FeaturePaths:
     """Builds the paths from images to critic input, sharing all layers with their models.
 
-    Args:
-      config: the segmenter's configuration.
-      depth: the DAM's depth d.
-      taps: tapped layers, among `topology.TAPPABLE_LAYERS`; the mask is always added.
-      segmenter, dam: the models whose layers are used.
-
     Raises:
-      UsageError: an illegal tap.
+      UsageError: a tap is not among `topology.TAPPABLE_LAYERS`.
     """
     taps = check_taps(taps)
     low = tuple(t for t in taps if t <= depth)

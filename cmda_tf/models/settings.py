@@ -80,17 +80,7 @@ class ModelConfig:
 
     @classmethod
     def of(cls, settings: NetworkSettings, size: int, classes: int, seed: int) -> "ModelConfig":
-        """The configuration for slices of a data set.
-
-        Args:
-          settings: of the networks.
-          size: height and width of the prepared slices.
-          classes: label classes, background included.
-          seed: of the initial weights.
-
-        Raises:
-          UsageError: the size does not suit the network.
-        """
+        """The configuration for slices of a data set; UsageError if their size suits no network."""
         try:
             return cls(size, classes=classes, seed=seed, **settings.to_dict())
         except ValueError as error:

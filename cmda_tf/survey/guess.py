@@ -42,12 +42,9 @@ def is_mmwhs(raw: Path, volumes: Sequence[Volume]) -> bool:
 def describe(
     raw: Path, volumes: Sequence[Volume], colors: Callable[[int], Sequence[str]]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Guesses modalities, patterns and structures.
+    """Guesses modalities, patterns and structures from all volumes of a folder (`classify`).
 
-    Args:
-      raw: the folder.
-      volumes: all of it, as `survey.classify` gives them.
-      colors: gives that many different colors, `#rrggbb`.
+    `colors` gives so many different colors, `#rrggbb`.
 
     Returns:
       The description's JSON values, and a sentence for each thing that needs a look.

@@ -64,15 +64,12 @@ class Loop:
           counter: the stage, one of those given to `restore`; `total` is its number of updates.
           batches: (start, stop) to the batches of these update numbers.
           update: (number, batch) to metrics.
-          log_every, checkpoint_every: updates between two entries in TensorBoard and between two
-            checkpoints; one more of each is written at the end.
-          images: to be shown in TensorBoard whenever a checkpoint is written.
-          after: called with (updates done, metrics) after each update and before its
-            checkpoint: what a checkpoint says is done, `after` has seen.
+          log_every: updates between two entries in TensorBoard; one more is written at the end.
+          checkpoint_every: as much for checkpoints; `images` are shown with each.
+          after: called with (updates done, metrics) before the checkpoint that says so.
 
         Raises:
-          DataError: a metric or what a checkpoint would hold is not finite; the last checkpoint
-            is from before.
+          DataError: a metric or the state is not finite; the last checkpoint is from before.
           KeyboardInterrupt: the user asked to stop; a checkpoint has been written.
         """
         start, metrics = self.done(counter), dict[str, float]()

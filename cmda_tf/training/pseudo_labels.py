@@ -74,17 +74,13 @@ def pseudo_labels(probabilities: tf.Tensor, thresholds: tf.Tensor) -> tf.Tensor:
 def class_thresholds(
     confidences: np.ndarray, predicted: np.ndarray, classes: int, quantile: float, cap: float
 ) -> np.ndarray:
-    """The confidence from which each class may teach.
+    """The confidence from which each class may teach, `[C]` float32.
 
     Args:
-      confidences: `[N]` probabilities of the predicted classes.
-      predicted: `[N]` predicted classes.
+      confidences, predicted: `[N]` probabilities of the predicted classes, and these.
       classes: their number C.
       quantile: share of the pixels of a class that stay below its threshold.
       cap: the greatest threshold, and that of a class which is never predicted.
-
-    Returns:
-      `[C]` float32.
     """
     by_class = [confidences[predicted == c] for c in range(classes)]
     values = [min(cap, float(np.quantile(x, quantile))) if len(x) else cap for x in by_class]

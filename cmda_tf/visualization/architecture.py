@@ -19,17 +19,10 @@ LANES = {"source": 2.0, "target": 0.0, "shared": 1.0, "critic": -1.9}
 
 
 def draw(depth: int = 13, taps: Sequence[int] = DEFAULT_TAPS) -> Canvas:
-    """Draws segmenter, DAM of the given depth, router and critic.
-
-    Args:
-      depth: the paper's d, one of `topology.LEGAL_DEPTHS`.
-      taps: layers whose features the critic sees.
-
-    Returns:
-      The figure.
+    """Draws segmenter, DAM of depth d, router, and critic with the layers that it taps.
 
     Raises:
-      UsageError: an illegal depth or tap.
+      UsageError: an illegal depth or tap (`topology.LEGAL_DEPTHS`, `topology.TAPPABLE_LAYERS`).
     """
     check_depth(depth)
     taps = check_taps(tuple(taps))

@@ -38,11 +38,7 @@ def read_curves(run_folder: str | Path) -> dict[str, Curve]:
 
 
 def draw_curves(curves: Mapping[str, Curve], labels: Mapping[str, str]) -> Canvas:
-    """One panel per curve, three in a row.
-
-    Args:
-      curves: from `read_curves`.
-      labels: tag to the title of its panel, in the order of the panels.
+    """One panel per curve, three in a row; `labels` are the panels' titles by tag, in their order.
 
     Raises:
       ValueError: a tag is not among the curves.

@@ -50,9 +50,6 @@ def figure3(
       structures: what the classes mean, and their colors (`palette.in_palette`).
       image_title, truth_title: titles of the first two columns.
 
-    Returns:
-      The figure.
-
     Raises:
       ValueError: there is no row, titles differ between rows, a map does not have its image's
         shape, or a slice lies outside of the volume.
