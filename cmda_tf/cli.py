@@ -65,8 +65,8 @@ def run(
     def call(words: list[str]) -> None:
         if phases and not settings:
             return main(chosen_phase(phases, sys.argv[1:]))
-        own = [name for cls in settings for name, _ in leaves(cls)]
-        _refuse_others(sys.argv[1:], own, phases or {}, "this command")
+        legal = [name for cls in settings for name, _ in leaves(cls)]
+        _refuse_others(sys.argv[1:], legal, phases or {}, "this command")
         before = () if arguments is None else (words[1:],)
         return main(*before, *(from_flags(cls) for cls in settings))
 
@@ -94,23 +94,23 @@ def chosen_phase(
     phase = flag_values["phase"].value or "none"
     if phase not in phases:
         raise UsageError(f"--phase: expected one of {', '.join(phases)}; found {phase}")
-    own = [name for name, _ in leaves(phases[phase])]
-    _refuse_others(words, own, phases, f"--phase={phase}", flag_values)
+    legal = [name for name, _ in leaves(phases[phase])]
+    _refuse_others(words, legal, phases, f"--phase={phase}", flag_values)
     return from_flags(phases[phase], flag_values)
 
 
 def _refuse_others(
     words: Sequence[str],
-    own: Sequence[str],
+    legal: Sequence[str],
     phases: Mapping[str, type[Settings]],
     here: str,
     flag_values: flags.FlagValues = flags.FLAGS,
 ) -> None:
-    """Raises UsageError for a word that is a flag of one of the phases, and not among `own`."""
+    """Raises UsageError for a word that is a flag of one of the phases, and not a legal one."""
     for flag in filter(None, (_flag_name(word, flag_values) for word in words)):
         others = [name for name, cls in phases.items() if flag in dict(leaves(cls))]
-        if others and flag not in own:
-            near = difflib.get_close_matches(flag, own, 1)
+        if others and flag not in legal:
+            near = difflib.get_close_matches(flag, legal, 1)
             hint = f"; did you mean --{near[0]}?" if near else ""
             raise UsageError(
                 f"--{flag}: a flag of --phase={', '.join(others)}, not of {here}{hint}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import SimpleITK as sitk
 
+from cmda_tf.data.preprocess import label_center_mm
 from cmda_tf.errors import DataError
 from cmda_tf.volumes.geometry import Geometry
 
@@ -66,12 +67,6 @@ def _along(low: float, high: float, window_mm: float) -> np.ndarray:
 def _foreground(grid: Geometry, probabilities: np.ndarray) -> tuple[int, tuple[float, ...] | None]:
     """Voxels of the largest connected foreground, and the center of its box."""
     foreground = (probabilities.argmax(axis=-1) > 0).astype(np.uint8)
-    parts = sitk.RelabelComponent(sitk.ConnectedComponent(grid.apply(foreground)))
-    statistics = sitk.LabelShapeStatisticsImageFilter()
-    statistics.Execute(parts)
-    if not statistics.HasLabel(1):
-        return 0, None
-    box = statistics.GetBoundingBox(1)
-    middle = [start + (length - 1) / 2 for start, length in zip(box[:3], box[3:])]
-    center = parts.TransformContinuousIndexToPhysicalPoint(middle)
-    return statistics.GetNumberOfPixels(1), center
+    largest = sitk.RelabelComponent(sitk.ConnectedComponent(grid.apply(foreground))) == 1
+    voxels = int(np.count_nonzero(sitk.GetArrayViewFromImage(largest)))
+    return voxels, label_center_mm(largest) if voxels else None
