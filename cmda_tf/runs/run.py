@@ -99,7 +99,7 @@ def start_run(
             before = read_record(folder)
             _check_same(folder, before, record, deciding)
         except DataError as error:
-            raise DataError(f"{error}; without resuming it is replaced") from error
+            raise DataError(f"{error}; not resuming replaces it") from error
         if is_finished(folder):  # which no version since has changed
             record = dataclasses.replace(record, versions=before.versions)
     else:
@@ -150,8 +150,8 @@ def _check_same(
         before, now = (of_run.get(name) for of_run in values)
         if before != now:
             raise UsageError(
-                f"{folder} holds a run with {name}={before!r}, now it is {now!r}; "
-                "without resuming it is replaced, under another name it stays"
+                f"resume: {folder} holds a run with {name}={before!r}, now it is {now!r}; "
+                "not resuming replaces it, another name starts another"
             )
 
 

@@ -1,4 +1,4 @@
-"""The networks of the game: who may change what, signs, constraints, and the joint update."""
+"""Critic and DAM: what each update may change, signs, constraints, and the joint update."""
 
 import dataclasses
 
@@ -9,15 +9,13 @@ from builders.training import assert_equal, moved, trainable
 
 from cmda_tf.errors import UsageError
 from cmda_tf.losses.entropy import prediction_entropy
-from cmda_tf.models.segmenter import build_dam, build_segmenter
-from cmda_tf.old_settings import AdaptSettings
-from cmda_tf.runs.weights import get_weights, set_weights
-from cmda_tf.training.adversarial import make_networks
-from cmda_tf.training.networks import make_joint_update, make_warmup_step
+from cmda_tf.runs.weights import get_weights
+from cmda_tf.training.adversarial_networks import make_joint_update, make_warmup_step
+from cmda_tf.training.phases import AdaptPhase
 
 
-def test_critic_update_moves_the_critic_alone_and_the_distance_rises(game):
-    networks, segmenter, images = game
+def test_critic_update_moves_the_critic_alone_and_the_distance_rises(start):
+    networks, segmenter, images = start
     step = make_warmup_step(networks, 3e-4, None, 0)
     before = trainable(networks.critic.network), trainable(networks.dam), get_weights(segmenter)
     zero = tf.constant(0, tf.int64)
@@ -34,8 +32,8 @@ def test_critic_update_moves_the_critic_alone_and_the_distance_rises(game):
     assert max(np.abs(v).max() for v in scales) > 0.02  # not clipped
 
 
-def test_dam_update_moves_the_dam_alone_and_lowers_its_loss(game):
-    networks, segmenter, images = game
+def test_dam_update_moves_the_dam_alone_and_lowers_its_loss(start):
+    networks, segmenter, images = start
     update = networks.dam_graph
     before = trainable(networks.critic.network), trainable(networks.dam), get_weights(segmenter)
     losses = [float(update(images["target"])["dam_loss"]) for _ in range(8)]
@@ -45,13 +43,10 @@ def test_dam_update_moves_the_dam_alone_and_lowers_its_loss(game):
     assert losses[-1] < losses[0]
 
 
-def test_updates_in_bfloat16_with_float32_weights(tiny, config, source, game, untraced):
-    segmenter = build_segmenter(dataclasses.replace(config, precision="mixed_bfloat16"))
-    set_weights(segmenter, source, "source")
-    half = dataclasses.replace(config, precision="mixed_bfloat16")
-    networks = make_networks(tiny(AdaptSettings), half, segmenter, build_dam(half, 13, segmenter))
+def test_updates_in_bfloat16_with_float32_weights(build, config, start, untraced):
+    networks, _ = build(dataclasses.replace(config, precision="mixed_bfloat16"))
     before = trainable(networks.critic.network), trainable(networks.dam)
-    images = game[2]
+    images = start[2]
     metrics = untraced(networks.update_critic, images["source"], images["target"], [0, 0])
     metrics |= untraced(networks.update_dam, images["target"])
     assert all(np.isfinite(float(value)) for value in metrics.values())
@@ -62,17 +57,16 @@ def test_updates_in_bfloat16_with_float32_weights(tiny, config, source, game, un
     assert features.tapped.dtype == tf.bfloat16 and features.logits.dtype == tf.float32
 
 
-def test_joint_update_is_its_parts_in_turn(tiny, config, source, game):
+def test_joint_update_is_its_parts_in_turn(build, start):
     """One graph of 2 + 1 updates against the graphs of the updates, called one by one.
 
-    The two need not round alike, so the game here is one that does not blow rounding up. With the
-    default epsilon RMSProp makes whole steps of the smallest gradients, and BatchNorm of the few
-    pixels that a critic of 16x16 images ends with turned 1e-6 of the images into 1e-2 of the DAM's
+    The two need not round alike, so the training here does not blow rounding up. With the default
+    epsilon RMSProp makes whole steps of the smallest gradients, and BatchNorm of the few pixels that a critic of 16x16 images ends with turned 1e-6 of the images into 1e-2 of the DAM's
     weights.
     """
-    images, rates = game[2], (0.1, 2.0)
+    images, rates = start[2], (0.1, 2.0)
     changes = {"rmsprop_epsilon": 1.0, "critic_norm": "none", "clip": 0.1}
-    networks = _new_players(tiny, config, source, **changes)
+    networks, _ = build(**changes)
     critic = networks.critic
     state = [critic.network, networks.dam, critic.optimizer, networks.dam_optimizer]
     saved = [[np.array(v) for v in _variables(x)] for x in state]
@@ -92,23 +86,14 @@ def test_joint_update_is_its_parts_in_turn(tiny, config, source, game):
     ]
     networks.dam_graph(stacked["target"][2])
     assert float(metrics["distance"]) == pytest.approx(np.mean(distances), rel=1e-4)
-    for values, start, model in zip(found, before, (critic.network, networks.dam)):
-        assert max(np.abs(a - b).max() for a, b in zip(values, start)) > 0.01
+    for values, first, model in zip(found, before, (critic.network, networks.dam)):
+        assert max(np.abs(a - b).max() for a, b in zip(values, first)) > 0.01
         for value, variable in zip(values, model.trainable_variables):
             np.testing.assert_allclose(value, np.array(variable), atol=1e-5)
 
 
 def _variables(item):
     return item.variables() if callable(item.variables) else item.variables
-
-
-def _new_players(tiny, config, source, **changes):
-    """Players of these settings, on the trained source model."""
-    settings = tiny(AdaptSettings, **changes)
-    segmenter = build_segmenter(config)
-    set_weights(segmenter, source, "source")
-    dam = build_dam(config, 13, segmenter)
-    return make_networks(settings, config, segmenter, dam)
 
 
 @pytest.mark.parametrize(
@@ -119,11 +104,11 @@ def _new_players(tiny, config, source, **changes):
         {"constraint": "clip", "clip": 0.05, "critic_norm": "none"},
     ],
 )
-def test_other_critics_move_within_their_constraint(tiny, config, source, game, untraced, changes):
-    networks = _new_players(tiny, config, source, critic_learning_rate=0.05, **changes)
+def test_other_critics_move_within_their_constraint(build, start, untraced, changes):
+    networks, _ = build(critic_learning_rate=0.05, **changes)
     kernels = [v for v in networks.critic.network.trainable_variables if len(v.shape) > 1]
     before = trainable(networks.critic.network)
-    images = game[2]
+    images = start[2]
     for number in range(3):
         pair = images["source"], images["target"]
         metrics = untraced(networks.update_critic, *pair, tf.constant([0, number]))
@@ -140,15 +125,18 @@ def test_other_critics_move_within_their_constraint(tiny, config, source, game, 
 
 
 def test_gradient_penalty_with_batch_statistics_is_refused(tiny):
-    with pytest.raises(UsageError, match=r"--constraint=gradient_penalty.*--critic_norm=layer"):
-        tiny(AdaptSettings, constraint="gradient_penalty")
+    with pytest.raises(
+        UsageError,
+        match=r"constraint: .*gradient_penalty.*expected layer, group or none as critic_norm",
+    ):
+        tiny(AdaptPhase, constraint="gradient_penalty")
 
 
-def test_mask_critic_plays_from_the_first_joint_update_on(tiny, config, source, game, untraced):
-    networks = _new_players(tiny, config, source, mask_critic_weight=0.3, entropy_weight=0.1)
+def test_mask_critic_takes_part_from_the_first_joint_update_on(build, start, untraced):
+    networks, _ = build(mask_critic_weight=0.3, entropy_weight=0.1)
     mask = networks.mask_critic.network
     assert mask.input_shape == (None, 16, 16, 5) and networks.mask_critic.weight == 0.3
-    before, images = trainable(mask), game[2]
+    before, images = trainable(mask), start[2]
     pair = images["source"], images["target"], tf.constant([0, 0])
     assert untraced(networks.update_critic, *pair).keys() == {"distance"}
     assert not any(moved(before, mask))
@@ -165,24 +153,24 @@ def test_mask_critic_plays_from_the_first_joint_update_on(tiny, config, source, 
     assert float(found["entropy"]) == pytest.approx(float(entropy), rel=1e-4)
 
 
-def test_average_follows_the_dam(tiny, config, source):
-    networks = _new_players(tiny, config, source, dam_ema_decay=0.5)
+def test_average_follows_the_dam(build):
+    networks, _ = build(dam_ema_decay=0.5)
     name = "dam_conv1_conv"
     networks.dam.get_layer(name).kernel.assign(tf.ones([3, 3, 3, 1]))
     networks.average.get_layer(name).kernel.assign(tf.zeros([3, 3, 3, 1]))
     kernel = networks.average.get_layer(name).kernel
-    networks.follow(tf.constant(0, tf.int64))  # the start is not in the average
+    networks.update_average(tf.constant(0, tf.int64))  # the start is not in the average
     np.testing.assert_allclose(np.array(kernel), 1.0, rtol=1e-6)
     networks.dam.get_layer(name).kernel.assign(tf.fill([3, 3, 3, 1], 4.0))
-    networks.follow(tf.constant(1, tf.int64))  # weights 1/2 and 1/4, of sum 1
+    networks.update_average(tf.constant(1, tf.int64))  # weights 1/2 and 1/4, of sum 1
     np.testing.assert_allclose(np.array(kernel), (4 / 2 + 1 / 4) / (3 / 4), rtol=1e-6)
     networks.dam.get_layer(name).kernel.assign(tf.zeros([3, 3, 3, 1]))
-    networks.follow(tf.constant(2, tf.int64))  # weights 1/2, 1/4 and 1/8
+    networks.update_average(tf.constant(2, tf.int64))  # weights 1/2, 1/4 and 1/8
     np.testing.assert_allclose(np.array(kernel), (4 / 4 + 1 / 8) / (7 / 8), rtol=1e-6)
 
 
-def test_rmsprop_starts_where_it_is_told(tiny, config, source):
-    networks = _new_players(tiny, config, source, rmsprop_start=1.0, rmsprop_epsilon=1e-10)
+def test_rmsprop_starts_where_it_is_told(build):
+    networks, _ = build(rmsprop_start=1.0, rmsprop_epsilon=1e-10)
     for optimizer in (networks.dam_optimizer, networks.critic.optimizer):
         assert optimizer.epsilon == 1e-10
         assert all(np.all(np.array(v) == 1) for v in optimizer._velocities)

@@ -192,7 +192,7 @@ def test_damaged_checkpoint_is_named_with_the_way_out(tmp_path):
     Sum(tmp_path).run("first", 2)
     for path in (tmp_path / "checkpoints").glob("*.data*"):
         path.write_bytes(b"")
-    with pytest.raises(DataError, match=r"ckpt-1: cannot be restored .*; --noresume starts anew"):
+    with pytest.raises(DataError, match=r"ckpt-1: cannot be restored .*; not resuming starts anew"):
         Sum(tmp_path)
 
 

@@ -6,7 +6,6 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmda_tf.data.slices import load_slices
 from cmda_tf.training import pseudo_labels as module
 from cmda_tf.training.pseudo_labels import (
     IGNORED,
@@ -40,16 +39,22 @@ def test_thresholds_by_hand():
     np.testing.assert_allclose(greatest, [0.99, 0.96, 0.6, 1.0], rtol=1e-6)
 
 
-def one_of_two(images):
-    """Class 1 by the middle slice alone."""
-    one = tf.sigmoid(images[..., 1:2])
-    return tf.concat([1 - one, one], axis=-1)
+class OneOfTwo:
+    """Class 1 by the middle slice alone, as a `Predictor` gives probabilities."""
+
+    def on_slices(self, stack, index):
+        for part in np.array_split(index, 3):
+            one = tf.sigmoid(stack.inputs(part)[..., 1:2])
+            yield tf.concat([1 - one, one], axis=-1).numpy()
+
+
+one_of_two = OneOfTwo()
 
 
 @pytest.mark.parametrize("measured", [1000, 7])
 def test_thresholds_of_a_stack(dataset, monkeypatch, measured):
     monkeypatch.setattr("cmda_tf.training.pseudo_labels.MEASURED_SLICES", measured)
-    stack = load_slices(dataset, "ct", "train", with_labels=False)
+    stack = dataset.slices("ct", "train", with_labels=False)
     chosen = stack.usable
     if measured < len(chosen):
         chosen = chosen[[int(k * (len(chosen) - 1) / (measured - 1)) for k in range(measured)]]
@@ -104,7 +109,7 @@ def test_factors_of_shares_out_of_reach_stay_bounded():
 
 
 def test_of_large_slices_pixels_at_equal_distances_are_measured(dataset, monkeypatch):
-    stack = load_slices(dataset, "ct", "train", with_labels=False)
+    stack = dataset.slices("ct", "train", with_labels=False)
     everything = predictions(one_of_two, stack)
     monkeypatch.setattr(module, "MEASURED_PIXELS", len(everything) // 4)
     fourth = predictions(one_of_two, stack)
@@ -112,7 +117,7 @@ def test_of_large_slices_pixels_at_equal_distances_are_measured(dataset, monkeyp
 
 
 def test_aligned_labels_and_thresholds_of_a_stack(dataset):
-    stack = load_slices(dataset, "ct", "train", with_labels=False)
+    stack = dataset.slices("ct", "train", with_labels=False)
     one = 1 / (1 + np.exp(-stack.images[stack.usable].astype(np.float64)))
     share = (one > 0.7).mean()  # one that is to be had: all padding is alike
     rule = Rule.of(2, 0.25, 1.0, np.array([1 - share, share]))

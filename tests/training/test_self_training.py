@@ -1,22 +1,19 @@
 """Self-training: who may change, what teaches, no target label, resume to the bit."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import tensorflow as tf
+from builders.training import assert_equal, stop_at, watch_labels
 
-from cmda_tf.data import published, store
-from cmda_tf.data.slices import load_slices
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.evaluation.rows import ADAPTED
-from cmda_tf.inference.predictor import load_model
+from cmda_tf.inference.networks import load_networks
 from cmda_tf.losses.hybrid import hybrid_loss
+from cmda_tf.losses.settings import SegmentationLoss
 from cmda_tf.models.segmenter import build_segmenter
-from cmda_tf.old_settings import AdaptSettings, SelfTrainSettings
 from cmda_tf.runs.weights import get_weights, set_weights
 from cmda_tf.training.adabn import adapt_statistics
-from cmda_tf.training.loop import Loop
+from cmda_tf.training.phases import AdabnPhase, SelftrainPhase
 from cmda_tf.training.pseudo_labels import Rule
 from cmda_tf.training.self_training import (
     make_pair,
@@ -24,21 +21,21 @@ from cmda_tf.training.self_training import (
     selftrain,
 )
 from cmda_tf.training.setup import seed_everything
-from cmda_tf.training.steps import follow
+from cmda_tf.training.steps import ema_update
 
-SHORT = {"selftrain_steps": 3, "thresholds_every": 2, "origin": "taught"}
+SHORT = {"selftrain_steps": 3, "thresholds_every": 2, "init_from": "taught"}
 
 
 @pytest.fixture(scope="module")
-def origin(tiny, dataset, untraced):
+def start(tiny, dataset, untraced):
     """The finished run that the others start from: AdaBN, which takes no training."""
-    return untraced(adapt_statistics, tiny(AdaptSettings, name="taught"), dataset)
+    return untraced(adapt_statistics, tiny(AdabnPhase, name="taught"), dataset)
 
 
 @pytest.fixture(scope="module")
-def short(tiny, origin):
+def short(tiny, start):
     """Settings of a short self-training; `short(**changes)`."""
-    return lambda **changes: tiny(SelfTrainSettings, **{**SHORT, **changes})
+    return lambda **changes: tiny(SelftrainPhase, **{**SHORT, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +43,8 @@ def taught(short, dataset, untraced):
     return untraced(selftrain, short(), dataset)
 
 
-def assert_equal(found, expected):
-    assert found.keys() == expected.keys()
-    for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
-
-
-def test_frozen_layers_stay_bit_identical_and_the_dam_moves(origin, taught):
-    before, after = origin.weights(), taught.weights()
+def test_frozen_layers_stay_bit_identical_and_the_dam_moves(start, taught):
+    before, after = start.weights(), taught.weights()
     assert before.keys() == after.keys()
     for name, value in after.items():
         moved = (value != before[name]).any()
@@ -62,11 +53,11 @@ def test_frozen_layers_stay_bit_identical_and_the_dam_moves(origin, taught):
 
 def test_run_has_its_name_and_its_model_loads(taught):
     assert taught.folder.name == "selftrain_d13"
-    assert taught.record["inputs"]["origin_folder"].endswith("taught")
-    assert taught.record["inputs"]["modality"] == "ct"
+    assert taught.record.inputs.init_from.endswith("taught")
+    assert taught.record.inputs.modality == "ct"
     router = tf.keras.models.load_model(taught.folder / "model.keras")
     images = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype(np.float32)
-    logits = load_model(taught, "target")(images)
+    logits = load_networks(taught).paths()["target"](images)
     np.testing.assert_allclose(
         router({"source": images, "target": images})["target"], logits, atol=1e-5
     )
@@ -90,15 +81,8 @@ def test_no_target_label_is_read(
     changes,
     reads_the_source,
 ):
-    load, read = store.load_subject, []
-
-    def watched(path, with_label=True, classes=255):
-        if with_label:
-            read.append(path.name)
-        return load(path, with_label, classes)
-
     expected = untraced(selftrain, short(**changes), dataset).weights()
-    monkeypatch.setattr(published, "load_subject", watched)
+    read = watch_labels(monkeypatch)
     unlabeled = dataset_without_target_labels
     settings = {**changes, "prepared": str(unlabeled.folder), "name": changes["name"] + "_alone"}
     assert_equal(untraced(selftrain, short(**settings), unlabeled).weights(), expected)
@@ -112,15 +96,8 @@ def test_stopped_run_resumes_to_the_same_bits(
     short, dataset, taught, untraced, press_ctrl_c, monkeypatch, update
 ):
     settings = short(name=f"selftrain_stopped_{update}")
-    log = Loop._log
-
-    def stopping(self, counter, number, result):
-        if number == update:
-            press_ctrl_c()
-        return log(self, counter, number, result)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Loop, "_log", stopping)
+        stop_at(patch, press_ctrl_c, ("selftrain", update))
         with pytest.raises(KeyboardInterrupt):
             untraced(selftrain, settings, dataset)
     assert_equal(untraced(selftrain, settings, dataset).weights(), taught.weights())
@@ -134,8 +111,9 @@ def test_thresholds_are_measured_as_asked_and_statistics_left_where_asked(
         "cmda_tf.training.self_training.refresh_statistics", None
     )
 
-    def measure(rule, predict, stack):
-        assert stack.labels is None and predict(tf.zeros([1, 16, 16, 3])).shape == (1, 16, 16, 5)
+    def measure(rule, predictor, stack):
+        assert stack.labels is None
+        assert predictor.on_inputs(np.zeros([1, 16, 16, 3], np.float32)).shape == (1, 16, 16, 5)
         assert rule.shares is None
         measured.append((rule.quantile, rule.cap))
 
@@ -147,7 +125,7 @@ def test_thresholds_are_measured_as_asked_and_statistics_left_where_asked(
 
 def test_classes_are_aligned_with_the_source_labels(short, dataset, untraced, monkeypatch):
     given, measure = [], Rule.measure
-    source = load_slices(dataset, "mr", "train", with_labels=True)
+    source = dataset.slices("mr", "train", with_labels=True)
     labels = source.labels[source.usable]  # padding is not predicted on the target either
 
     def watched(rule, predict, stack):
@@ -169,14 +147,14 @@ def test_finished_run_is_not_done_again(short, dataset, taught, monkeypatch):
 
 def test_origin_is_the_adaptation_of_the_same_depth(tiny, dataset):
     with pytest.raises(DataError, match=r"adapt_d21: no finished run.*--phase=adapt --depth=21"):
-        selftrain(tiny(SelfTrainSettings, depth=21), dataset)
+        selftrain(tiny(SelftrainPhase, depth=21), dataset)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"depth": 21}, r"--origin: expected a run of --depth=21; .*taught is of depth 13"),
-        ({"origin": "source_mr"}, r"--origin: .*source_mr is of phase source, without a DAM"),
+        ({"depth": 21}, r"^init_from: expected a run of depth 21; .*taught is of depth 13"),
+        ({"init_from": "source_mr"}, r"^init_from: .*source_mr is of phase source, without a DAM"),
     ],
 )
 def test_origin_without_such_a_dam_is_refused(short, dataset, change, message):
@@ -185,38 +163,37 @@ def test_origin_without_such_a_dam_is_refused(short, dataset, change, message):
 
 
 def test_another_origin_is_refused_by_its_weights(short, dataset, taught, tiny, untraced):
-    run = untraced(selftrain, short(origin="selftrain_d13", name="second"), dataset)
+    run = untraced(selftrain, short(init_from="selftrain_d13", name="second"), dataset)
     assert run.finished  # a second round on the first one's result
-    with pytest.raises(UsageError, match="second holds a run with origin_sha256="):
+    with pytest.raises(UsageError, match="second holds a run with init_sha256="):
         selftrain(short(name="second"), dataset)
 
 
 @pytest.fixture(scope="module")
-def make(config, origin):
+def make(config, start):
     """`make(settings)`: teacher and student at the start, and the frozen segmenter."""
 
     def pair(settings):
-        seed_everything(settings)
+        seed_everything(settings.compute)
         segmenter = build_segmenter(config)
-        set_weights(segmenter, origin.weights(), "origin")
-        return make_pair(settings, config, segmenter, origin), segmenter
+        set_weights(segmenter, start.weights(), "start")
+        rate = settings.self_training.selftrain_learning_rate
+        return make_pair(config, 13, segmenter, start, rate), segmenter
 
     return pair
 
 
 @pytest.fixture(scope="module")
 def images(dataset):
-    stack = load_slices(dataset, "ct", "train", with_labels=False)
-    triples = stack.images[stack.triples(np.arange(22, 26))]
-    return tf.constant(np.moveaxis(triples.astype(np.float32), 1, -1))
+    stack = dataset.slices("ct", "train", with_labels=False)
+    return tf.constant(stack.inputs(np.arange(22, 26)))
 
 
 @pytest.fixture(scope="module")
 def known(dataset):
     """A batch of labeled source images."""
-    stack = load_slices(dataset, "mr", "train", with_labels=True)
-    triples = stack.images[stack.triples(np.arange(22, 26))]
-    images = np.moveaxis(triples.astype(np.float32), 1, -1)
+    stack = dataset.slices("mr", "train", with_labels=True)
+    images = stack.inputs(np.arange(22, 26))
     return {"images": tf.constant(images), "labels": tf.constant(stack.labels[22:26])}
 
 
@@ -230,7 +207,10 @@ def once(make, short, images, known, untraced):
         settings = short(**changes)
         pair, _ = make(settings)
         step = make_selftrain_step(pair, rule, settings)
-        batch = {"images": images, **({"source": known} if settings.source_weight else {})}
+        batch = {
+            "images": images,
+            **({"source": known} if settings.self_training.source_weight else {}),
+        }
         untraced(step, tf.constant(1, tf.int64), batch)
         return get_weights(pair.teacher)
 
@@ -269,10 +249,10 @@ def test_source_images_alone_get_a_random_appearance(once):
     np.testing.assert_array_equal(plain[statistics[0]], random[statistics[0]])
 
 
-def test_random_appearance_without_source_images_is_refused(short, dataset):
-    message = r"--noise: in self-training for source images alone; expected --source_weight above 0"
+def test_random_appearance_without_source_images_is_refused(short):
+    message = "^noise: in self-training for source images alone; expected a source_weight above 0"
     with pytest.raises(UsageError, match=message):
-        selftrain(short(noise=0.1, name="noisy"), dataset)
+        short(noise=0.1, name="noisy")
 
 
 def test_source_images_alone_lower_the_loss_on_them(make, short, images, known):
@@ -284,7 +264,9 @@ def test_source_images_alone_lower_the_loss_on_them(make, short, images, known):
     step, frozen = make_selftrain_step(networks, rule, settings), get_weights(segmenter)
     batch = {"images": images, "source": known}
     found = [step(tf.constant(n, tf.int64), batch) for n in range(8)]
-    expected = hybrid_loss(networks.source_logits(known["images"]), known["labels"])["loss"]
+    expected = hybrid_loss(
+        networks.source_logits(known["images"]), known["labels"], SegmentationLoss()
+    )["loss"]
     assert float(found[-1]["source_loss"]) < float(found[0]["source_loss"])
     assert float(expected) < float(found[0]["source_loss"])
     assert all(float(metrics["loss"]) == 0 for metrics in found)
@@ -303,7 +285,7 @@ def test_teacher_follows_by_hand(pair):
     teacher.set_weights([np.full_like(w, 2.0) for w in saved[0]])
     student.set_weights([np.full_like(w, 4.0) for w in saved[1]])
     for expected in (2.2, 2.38):  # 0.9 * 2 + 0.1 * 4, then 0.9 * 2.2 + 0.4
-        follow(teacher, student, 0.9)
+        ema_update(teacher, student, 0.9)
         for weight in teacher.get_weights():
             np.testing.assert_allclose(weight, expected, rtol=1e-6)
     assert all((w == 4.0).all() for w in student.get_weights())
@@ -317,7 +299,7 @@ def test_step_moves_the_dam_alone(pair, images):
     rule.thresholds.assign(tf.fill([5], 0.3))
     frozen, before = get_weights(segmenter), get_weights(networks.teacher)
     sure = networks.predict(images).numpy().max(axis=-1) >= 0.3
-    copying = dataclasses.replace(settings, teacher_ema_decay=0.0)
+    copying = settings.changed(teacher_ema_decay=0.0)
     step = make_selftrain_step(networks, rule, copying)
     metrics = step(tf.constant(0, tf.int64), {"images": images})
     assert float(metrics["kept"]) == pytest.approx(sure.mean(), abs=1e-6)
@@ -332,7 +314,7 @@ def test_step_moves_the_dam_alone(pair, images):
 
 def test_learning_from_a_teacher_that_rests_lowers_the_loss(pair, images):
     networks, _, settings = pair
-    resting = dataclasses.replace(settings, teacher_ema_decay=0.9999)
+    resting = settings.changed(teacher_ema_decay=0.9999)
     rule = Rule.of(5, 0.0, 0.9, None)
     rule.thresholds.assign(tf.zeros([5]))  # every pixel teaches
     step = make_selftrain_step(networks, rule, resting)

@@ -5,47 +5,42 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from builders.training import assert_equal, stop_at
 
-from cmda_tf.data.slices import batches, load_slices
+from cmda_tf.data.batches import batches
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.losses.hybrid import hybrid_loss
+from cmda_tf.losses.settings import SegmentationLoss
 from cmda_tf.models.segmenter import build_segmenter
-from cmda_tf.old_settings import SourceSettings
 from cmda_tf.runs.weights import get_weights
-from cmda_tf.training.loop import Loop
-from cmda_tf.training.setup import appearance
+from cmda_tf.training.phases import FinetunePhase, SourcePhase
 from cmda_tf.training.steps import fold, make_source_step, staircase
 from cmda_tf.training.supervised import train_segmenter
-from cmda_tf.transforms.intensity import IntensityAugmentation, augment_intensity
+from cmda_tf.transforms.intensity import augment_intensity
+from cmda_tf.transforms.settings import IntensityAugmentation
 
 
 @pytest.fixture(scope="module")
 def train(dataset, untraced):
-    """`train(settings, phase="source")`: the finished run."""
-    return lambda settings, phase="source": untraced(train_segmenter, phase, settings, dataset)
+    """`train(settings)`: the finished run."""
+    return lambda settings: untraced(train_segmenter, settings, dataset)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tiny, train):
-    return train(tiny(SourceSettings, steps=2, name="undisturbed")).weights()
-
-
-def assert_equal(found, expected):
-    assert found.keys() == expected.keys()
-    for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+    return train(tiny(SourcePhase, steps=2, name="undisturbed")).weights()
 
 
 def test_another_seed_gives_other_weights(tiny, train, undisturbed):
-    other = tiny(SourceSettings, steps=2, name="other_seed", seed=1)
+    other = tiny(SourcePhase, steps=2, name="other_seed", seed=1)
     found = train(other).weights()
     assert (found["conv1_conv/kernel"] != undisturbed["conv1_conv/kernel"]).any()
 
 
 def test_stopped_run_resumes_to_the_same_bits(tiny, train, undisturbed, press_ctrl_c, monkeypatch):
-    settings = tiny(SourceSettings, steps=2, name="source_stopped")
+    settings = tiny(SourcePhase, steps=2, name="source_stopped")
     with monkeypatch.context() as patch:
-        patch.setattr(Loop, "_log", lambda *_: press_ctrl_c() or {})  # within the first update
+        stop_at(patch, press_ctrl_c, ("train", 1))
         with pytest.raises(KeyboardInterrupt):
             train(settings)
     steps = []
@@ -62,40 +57,40 @@ def test_finished_run_is_not_run_again(tiny, train, undisturbed, monkeypatch):
     monkeypatch.setattr(
         "cmda_tf.training.supervised.build_segmenter", None
     )  # would raise if called
-    settings = tiny(SourceSettings, steps=2, name="undisturbed")
+    settings = tiny(SourcePhase, steps=2, name="undisturbed")
     assert_equal(train(settings).weights(), undisturbed)
 
 
 def test_other_settings_are_refused_unless_started_anew(tiny, train, undisturbed):
-    settings = tiny(SourceSettings, steps=1, name="undisturbed")
-    with pytest.raises(UsageError, match=r"steps=2, now it is 1; --noresume"):
+    settings = tiny(SourcePhase, steps=1, name="undisturbed")
+    with pytest.raises(UsageError, match=r"steps=2, now it is 1; not resuming replaces it"):
         train(settings)
-    anew = dataclasses.replace(settings, resume=False)
+    anew = settings.changed(resume=False)
     run = train(anew)
-    assert run.record["settings"]["steps"] == 1
+    assert run.record.settings["schedule"]["steps"] == 1
     assert (run.weights()["conv1_conv/kernel"] != undisturbed["conv1_conv/kernel"]).any()
 
 
 def test_finetune_starts_from_the_source_model(tiny, train):
-    settings = tiny(SourceSettings, finetune_steps=1, finetune_learning_rate=0.0)
-    source = train(tiny(SourceSettings, steps=3)).weights()
-    run = train(settings, "finetune")
-    assert run.folder.name == "finetune_ct" and run.record["inputs"]["modality"] == "ct"
-    assert run.record["settings"]["steps"] == 1
+    settings = tiny(FinetunePhase, finetune_steps=1, finetune_learning_rate=0.0)
+    source = train(tiny(SourcePhase, steps=3)).weights()
+    run = train(settings)
+    assert run.folder.name == "finetune_ct" and run.record.inputs.modality == "ct"
+    assert run.record.settings["schedule"]["finetune_steps"] == 1
     tuned = run.weights()
     np.testing.assert_array_equal(tuned["output_conv/kernel"], source["output_conv/kernel"])
     moving = "rm1_block1_1_norm/moving_mean"
     assert (tuned[moving] != source[moving]).any()  # it has seen CT images
 
 
-def test_missing_source_run_names_the_command(tiny, train, tmp_path):
-    settings = tiny(SourceSettings, runs=str(tmp_path))
-    with pytest.raises(DataError, match=r"python -m cmda_tf\.train --phase=source --runs="):
-        train(settings, "finetune")
+def test_missing_source_run_names_what_makes_it(tiny, train, tmp_path):
+    with pytest.raises(DataError, match="source_mr: no finished run here") as caught:
+        train(tiny(FinetunePhase, runs=str(tmp_path)))
+    assert caught.value.made_by == "source"
 
 
 def test_loss_that_is_not_finite_stops_the_run(tiny, train):
-    settings = tiny(SourceSettings, steps=3, name="diverging", learning_rate=1e30)
+    settings = tiny(SourcePhase, steps=3, name="diverging", learning_rate=1e30)
     with pytest.raises(DataError, match=r"train: .* is (nan|inf|-inf) at update [123]"):
         train(settings)
 
@@ -105,8 +100,8 @@ def test_training_lowers_the_loss(config, dataset):
     segmenter = build_segmenter(config)
     before = get_weights(segmenter)
     optimizer = tf.keras.optimizers.Adam(1e-3)
-    step = make_source_step(segmenter, optimizer, lambda n: 1e-2, 1.0, None, seed=0)
-    stack = load_slices(dataset, "mr", "train", with_labels=True)
+    step = make_source_step(segmenter, optimizer, lambda n: 1e-2, SegmentationLoss())
+    stack = dataset.slices("mr", "train", with_labels=True)
     batch = next(iter(batches(stack, 4, 0, 0, 1, balanced=True)))
     losses = [float(step(tf.constant(n, tf.int64), batch)["loss"]) for n in range(15)]
     assert losses[-1] < losses[0] - 0.2
@@ -118,8 +113,8 @@ def _two_losses(config, dataset):
     tf.keras.utils.set_random_seed(0)
     segmenter = build_segmenter(config)
     optimizer = tf.keras.optimizers.Adam(1e-3)
-    step = make_source_step(segmenter, optimizer, lambda n: 1e-3, 1.0, None, 0)
-    stack = load_slices(dataset, "mr", "train", with_labels=True)
+    step = make_source_step(segmenter, optimizer, lambda n: 1e-3, SegmentationLoss())
+    stack = dataset.slices("mr", "train", with_labels=True)
     batch = next(iter(batches(stack, 4, 0, 0, 1, balanced=True)))
     return [float(step(tf.constant(n, tf.int64), batch)["loss"]) for n in range(2)]
 
@@ -141,9 +136,9 @@ def test_appearance_reaches_the_images_of_the_step(tiny, train, undisturbed):
     """Off by default: `undisturbed` is as it was; each strength is a setting of its own."""
     strengths = {"intensity_curves": 1.0, "bias_field": 0.3, "contrast": 0.2, "noise": 0.1}
     strengths |= {"blur": 0.7, "random_networks": 0.5}
-    assert appearance(tiny(SourceSettings)) == IntensityAugmentation()
-    settings = tiny(SourceSettings, steps=2, name="appearances", **strengths)
-    assert appearance(settings) == IntensityAugmentation(**strengths)
+    assert tiny(SourcePhase).intensity == IntensityAugmentation()
+    settings = tiny(SourcePhase, steps=2, name="appearances", **strengths)
+    assert settings.intensity == IntensityAugmentation(**strengths)
     found = train(settings).weights()
     assert (found["conv1_conv/kernel"] != undisturbed["conv1_conv/kernel"]).any()
 
@@ -157,13 +152,14 @@ def test_step_randomizes_images_alone(config, dataset, untraced, monkeypatch):
     segmenter = build_segmenter(config)
     optimizer = tf.keras.optimizers.Adam(1e-3)
     strengths = IntensityAugmentation(intensity_curves=1.0, noise=0.1)
-    step = make_source_step(segmenter, optimizer, lambda n: 0.0, 1.0, None, 3, False, strengths)
-    stack = load_slices(dataset, "mr", "train", with_labels=True)
+    loss = SegmentationLoss()
+    step = make_source_step(segmenter, optimizer, lambda n: 0.0, loss, None, strengths, 3)
+    stack = dataset.slices("mr", "train", with_labels=True)
     batch = next(iter(batches(stack, 4, 0, 0, 1, balanced=True)))
     number = tf.constant(7, tf.int64)
     found = {name: float(value) for name, value in untraced(step, number, batch).items()}
     assert seen == [strengths]
     images = augment_intensity(batch["images"], fold(3, 7, 1), strengths)
-    expected = hybrid_loss(segmenter(images, training=True), batch["labels"])
+    expected = hybrid_loss(segmenter(images, training=True), batch["labels"], loss)
     for name, value in expected.items():
         assert found[name] == pytest.approx(float(value), rel=1e-4)

@@ -1,0 +1,30 @@
+"""Slices in which a segmenter finds something, by one that looks at brightness."""
+
+import numpy as np
+import tensorflow as tf
+
+from cmda_tf.inference.foreground import MIN_SLICES, foreground_slices
+
+
+class Bright:
+    """Class 1 where the middle slice is brighter than a level; an input shape, as networks have."""
+
+    input_shape = (None, 16, 16, 3)
+
+    def __init__(self, level):
+        self.level = level
+
+    def __call__(self, images, training):
+        assert not training
+        bright = images[..., 1] > self.level
+        return tf.stack([tf.zeros_like(images[..., 1]), tf.where(bright, 1.0, -1.0)], axis=-1)
+
+
+def test_slices_are_those_in_which_the_segmenter_finds_something(dataset):
+    stack = dataset.slices("ct", "train", with_labels=False)
+    level = np.median(stack.images.max(axis=(1, 2)))
+    bright = stack.images[stack.usable].max(axis=(1, 2)) > level
+    found = foreground_slices(stack, Bright(level))
+    np.testing.assert_array_equal(found.usable, stack.usable[bright])
+    assert MIN_SLICES < bright.sum() < len(bright) and found.images is stack.images
+    assert foreground_slices(stack, Bright(np.inf)) is stack  # fewer than enough
