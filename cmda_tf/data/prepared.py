@@ -110,6 +110,8 @@ def _entry(values: dict[str, Any]) -> Entry:
     """An entry from its JSON values; its store must lie in the prepared folder itself."""
     if (raw_mm := values["raw_spacing_mm"]) is not None:
         values = {**values, "raw_spacing_mm": tuple(raw_mm)}
+    if missing := {field.name for field in dataclasses.fields(Entry)} - set(values):
+        raise ValueError(f"an entry without {min(missing)}")
     entry = Entry(**values)
     check_types(Entry, vars(entry))
     for name in (entry.file, entry.id):  # predictions are named by the latter
