@@ -4,7 +4,7 @@ What is not known is None, on disk and in every report.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from cmda_tf.data.structures import Structures
 from cmda_tf.datasets import DataSettings
 from cmda_tf.errors import MALFORMED, DataError
 from cmda_tf.files import read_json, write_json
-from cmda_tf.models.settings import DamSettings, ModelConfig
+from cmda_tf.models.settings import DamSettings, ModelConfig, NetworkSettings
 from cmda_tf.runs.settings import RunSettings
 from cmda_tf.settings import SettingsType, check_types
 
@@ -96,8 +96,12 @@ class RunRecord:
     versions: Mapping[str, str]
 
     def part(self, cls: type[SettingsType]) -> SettingsType:
-        """A part of the settings, its defaults where there is none; UsageError for what is none."""
-        return cls.from_dict(self.settings.get(cls.key, {}))
+        """A part of the settings, its defaults where there is none; UsageError for what is none.
+
+        Settings that another version had, and this one does not know, are passed over.
+        """
+        known, values = {field.name for field in fields(cls)}, self.settings.get(cls.key, {})
+        return cls.from_dict({name: value for name, value in values.items() if name in known})
 
     @property
     def source(self) -> str:
@@ -156,9 +160,10 @@ class RunRecord:
         settings = {name: dict(part) for name, part in values["settings"].items()}
         record = cls(str(values["phase"]), settings, model, inputs, dict(values["versions"]))
         record.part(RunSettings), record.part(DataSettings), record.depth
-        expected = {"width": model.width, "dropout": model.dropout, "precision": model.precision}
-        if settings["network"] != expected or settings["compute"]["seed"] != model.seed:
-            raise ValueError("the model is not that of the settings")
+        stated = {**record.part(NetworkSettings).to_dict(), "seed": settings["compute"]["seed"]}
+        for name, value in stated.items():
+            if getattr(model, name) != value:
+                raise ValueError(f"{name}: the model has another one than the settings")
         if (count := len(inputs.structures.members)) != model.classes - 1:
             raise ValueError(f"expected {model.classes - 1} structures, found {count}")
         return record

@@ -155,7 +155,9 @@ def blurred(images: tf.Tensor, sigmas: tf.Tensor) -> tf.Tensor:
     Of images `[B, H, W, C]` by standard deviations `[B]` in pixels; 0 leaves an image as it is.
     """
     rows, columns = (_gaussians(sigmas, tf.shape(images)[axis]) for axis in (1, 2))
-    return tf.einsum("bxj,byjc->byxc", columns, tf.einsum("byi,bijc->byjc", rows, images))
+    blurred = tf.einsum("bxj,byjc->byxc", columns, tf.einsum("byi,bijc->byjc", rows, images))
+    # Some processors' softmax of a single weight is a hair below 1.
+    return tf.where(sigmas[:, tf.newaxis, tf.newaxis, tf.newaxis] > 0, blurred, images)
 
 
 def _gaussians(sigmas: tf.Tensor, length: tf.Tensor) -> tf.Tensor:

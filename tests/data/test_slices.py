@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cmda_tf.data.slices import SliceStack, batches, draw, load_slices, sampling_groups
+from cmda_tf.data.batches import batches, draw, sampling_groups
+from cmda_tf.data.slices import SliceStack, as_channels, neighbor_triples, volume_triples
 from cmda_tf.data.subjects import load_subject
 from cmda_tf.errors import DataError
 
@@ -26,12 +27,12 @@ def _middles(dataset):
 
 def test_border_slices_replicate(stack):
     np.testing.assert_array_equal(
-        stack.triples([0, 4, 5, 2]), [[0, 0, 1], [3, 4, 4], [5, 5, 6], [1, 2, 3]]
+        stack.triples[[0, 4, 5, 2]], [[0, 0, 1], [3, 4, 4], [5, 5, 6], [1, 2, 3]]
     )
     for batch in batches(stack, 4, 0, 0, 6):
         for triple, label in zip(batch["images"].numpy(), batch["labels"].numpy()):
             below, middle, above = triple[0, 0]
-            expected = stack.triples(int(middle))
+            expected = stack.triples[int(middle)]
             np.testing.assert_array_equal(
                 [below, middle, above], stack.images[expected][:, 0, 0].astype(np.float32)
             )
@@ -74,8 +75,8 @@ def test_shards_together_are_the_global_batch(stack):
 
 
 def test_loading_splits_by_subject(dataset):
-    train = load_slices(dataset, "mr", "train", with_labels=True)
-    test = load_slices(dataset, "mr", "test", with_labels=False)
+    train = dataset.slices("mr", "train", with_labels=True)
+    test = dataset.slices("mr", "test", with_labels=False)
     assert train.images.shape == (48, 16, 16) and test.images.shape == (16, 16, 16)
     assert train.images.dtype == np.float16 and train.labels.dtype == np.uint8
     assert test.labels is None
@@ -91,4 +92,15 @@ def test_loading_splits_by_subject(dataset):
 
 def test_unlabeled_subjects_cannot_be_trained_on(dataset_without_target_labels):
     with pytest.raises(DataError, match="no labeled train subject of modality 'ct'"):
-        load_slices(dataset_without_target_labels, "ct", "train", with_labels=True)
+        dataset_without_target_labels.slices("ct", "train", with_labels=True)
+
+
+def test_one_rule_for_stacks_and_volumes():
+    np.testing.assert_array_equal(volume_triples(3), [[0, 0, 1], [0, 1, 2], [1, 2, 2]])
+    first, last = np.array([0, 0, 2, 2]), np.array([1, 1, 3, 3])
+    expected = [[0, 0, 1], [0, 1, 1], [2, 2, 3], [2, 3, 3]]
+    np.testing.assert_array_equal(neighbor_triples(first, last), expected)
+    images = np.arange(4, dtype=np.float16)[:, None, None] * np.ones((1, 2, 2), np.float16)
+    inputs = as_channels(images, neighbor_triples(first, last))
+    assert inputs.shape == (4, 2, 2, 3) and inputs.dtype == np.float32
+    np.testing.assert_array_equal(inputs[:, 0, 0], expected)

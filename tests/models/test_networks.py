@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cmda_tf.models.blocks import LayerFactory, ModelConfig, residual_block
+from cmda_tf.models.blocks import LayerFactory, residual_block
 from cmda_tf.models.critic import build_critic, build_feature_paths, critic_strides
 from cmda_tf.models.layers import ChannelPad, PixelShuffle, SymmetricPad
 from cmda_tf.models.segmenter import (
@@ -16,6 +16,7 @@ from cmda_tf.models.segmenter import (
     build_upper,
     path,
 )
+from cmda_tf.models.settings import ModelConfig
 from cmda_tf.models.topology import DEFAULT_TAPS, LEGAL_DEPTHS
 
 LAST_UNITS = ("conv8", "conv9", "conv10", "output")

@@ -10,9 +10,9 @@ import pytest
 from cmda_tf.errors import DataError
 from cmda_tf.files import read_json
 from cmda_tf.models.segmenter import build_dam, build_router, build_segmenter
-from cmda_tf.old_settings import AdaptSettings
 from cmda_tf.runs.run import open_run
 from cmda_tf.runs.weights import digest, get_weights, load_weights, save_weights, set_weights
+from cmda_tf.training.phases import AdaptPhase
 from cmda_tf.training.setup import source_run
 
 
@@ -90,12 +90,12 @@ def test_a_packed_bomb_is_refused_before_it_is_unpacked(tmp_path):
 
 
 def test_run_folder(tiny):
-    run = source_run(tiny(AdaptSettings))
+    run = source_run(tiny(AdaptPhase))
     assert run.finished and run.phase == "source"
     names = {path.name for path in run.folder.iterdir()}
     assert names == {"settings.json", "checkpoints", "logs", "model.keras", "weights.npz"}
     record = read_json(run.folder / "settings.json")
-    assert record["settings"]["learning_rate"] == 1e-3 and record["settings"]["steps"] == 3
+    assert record["settings"]["schedule"] == {"steps": 3, "learning_rate": 1e-3}
     assert record["inputs"]["modality"] == "mr" and len(record["inputs"]["prepared_sha256"]) == 64
     assert open_run(run.folder).config == run.config
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cmda_tf.data import augment_affine as module
-from cmda_tf.transforms.affine import AffineAugmentation, augment_affine, random_affine, transform
+from cmda_tf.transforms import affine as module
+from cmda_tf.transforms.affine import augment_affine, random_affine, transform
+from cmda_tf.transforms.settings import AffineAugmentation
 
 RANGES = AffineAugmentation(rotation_degrees=25, zoom=0.2, shear=0.2, translation=0.1)
 IDENTITY = [1.0, 0, 0, 0, 1, 0, 0, 0]
@@ -26,7 +27,7 @@ def test_same_seed_same_maps(images):
 
 def test_no_augmentation_and_no_range_leave_images_as_they_are(images):
     assert augment_affine(images, None, [0, 0], None)[0] is images
-    still = AffineAugmentation(0, 0, 0, 0)
+    still = AffineAugmentation(True, 0, 0, 0, 0)
     np.testing.assert_allclose(augment_affine(images, None, [0, 0], still)[0], images, atol=1e-5)
     np.testing.assert_array_equal(transform(images, tf.constant([IDENTITY]), "nearest"), images)
 
@@ -64,7 +65,7 @@ def test_maps_keep_their_ranges():
 
 
 def test_zoom_changes_sizes_by_its_factor():
-    maps = random_affine([5, 6], 20, 64, 64, AffineAugmentation(0, 0.5, 0, 0))
+    maps = random_affine([5, 6], 20, 64, 64, AffineAugmentation(True, 0, 0.5, 0, 0))
     square = np.zeros((20, 64, 64, 1), np.float32)
     square[:, 22:42, 22:42] = 1
     sides = np.sqrt(transform(tf.constant(square), maps, "bilinear").numpy().sum((1, 2, 3)))

@@ -8,7 +8,6 @@ import tensorflow as tf
 from scipy import ndimage
 
 from cmda_tf.transforms.intensity import (
-    IntensityAugmentation,
     augment_intensity,
     blurred,
     monotone_curve,
@@ -17,6 +16,7 @@ from cmda_tf.transforms.intensity import (
     random_network,
     smooth_fields,
 )
+from cmda_tf.transforms.settings import IntensityAugmentation
 
 ALL = IntensityAugmentation(1.0, 0.3, random_networks=1.0, contrast=0.2, blur=0.7, noise=0.2)
 SEED = tf.constant([5, 6], tf.int64)
