@@ -4,10 +4,9 @@
 
 Draws chests in a wide field of view, the heart some way off its middle in a random direction, and
 segments each with `--center=image`, `--center=model` and the true middle of the heart given. Prints
-mean Dice on the image's own grid, the cube's distance from the heart, and seconds an image.
+mean Dice on the image's own grid, the cube's distance from the heart, and seconds per image.
 """
 
-import dataclasses
 import time
 from dataclasses import dataclass
 
@@ -16,47 +15,46 @@ from tqdm import tqdm
 
 from cmda_tf import cli
 from cmda_tf.errors import UsageError
-from cmda_tf.settings import Options, setting
+from cmda_tf.settings import Settings, setting
 
 RULES = ("image", "model", "given")
 
 
 @dataclass(frozen=True)
-class BenchmarkSettings(Options):
+class BenchmarkSettings(Settings):
     """What to measure."""
 
     model: str | None = setting(None, "Folder of a finished run.")
-    modality: str = setting("target", "Path of the model.", choices=("target", "source"))
+    role: str = setting("target", "Path of the model.", choices=("target", "source"))
     modality: str = setting("ct", "What to draw.", choices=("mr", "ct"))
     phantom_seed: int = setting(200, "Of the people drawn; none that the model has seen.")
     subjects: int = setting(6, "Images for each distance.", minimum=1)
     offsets_mm: tuple[int, ...] = setting(
         (0, 30, 60, 90), "Distances of the heart from the middle."
     )
-    extent_mm: float = setting(360.0, "Field of view a side.", minimum=100)
+    extent_mm: float = setting(360.0, "Field of view per side.", minimum=100)
 
 
 def main(settings: BenchmarkSettings) -> None:
     """Measures and prints a table."""
     if settings.model is None:
-        raise UsageError("--model: expected the folder of a finished run, found none")
+        raise UsageError("model: expected the folder of a finished run, found none")
     from cmda_tf.inference.trained import load_run
 
     model = load_run(settings.model)
     print(
-        "| heart off the middle [mm] | center | mean Dice | cube off the heart [mm] | s an image |"
+        "| heart off the middle [mm] | center | mean Dice | cube off the heart [mm] | s per image |"
     )
     print("|---:|---|---:|---:|---:|")
     for offset_mm in settings.offsets_mm:
-        found = {rule: [] for rule in RULES}
+        measured: dict[str, list] = {rule: [] for rule in RULES}
         for number in tqdm(range(settings.subjects), desc=f"{offset_mm} mm", disable=None):
             image, label, heart_mm = _draw(settings, number, offset_mm)
             for rule in RULES:
                 center = heart_mm if rule == "given" else rule
-                found[rule].append(
-                    _measure(model, settings.modality, image, label, center, heart_mm)
-                )
-        for rule, values in found.items():
+                values = _measure(model, settings.role, image, label, center, heart_mm)
+                measured[rule].append(values)
+        for rule, values in measured.items():
             dice, apart_mm, _ = np.nanmean(values, axis=0)
             seconds = np.median([v[2] for v in values])
             print(
@@ -67,32 +65,26 @@ def main(settings: BenchmarkSettings) -> None:
 
 def _draw(settings: BenchmarkSettings, number: int, offset_mm: float):
     """An image, its label codes [K, J, I], and the middle of its heart (LPS, mm)."""
+    from cmda_tf.data.preprocess import label_center_mm
     from cmda_tf.phantom import anatomy, ct, mr, scanner
-    from cmda_tf.phantom.generate import Subject
+    from cmda_tf.phantom.generate import PhantomSubject
 
-    modality = {"ct": ct, "mr": mr}[settings.modality]
-    subject = Subject(settings.modality, number + 1, settings.phantom_seed, "fast")
-    for_person, for_scanner, for_protocol, for_image = subject.streams()
-    grid, _ = scanner.position(settings.modality, "fast", for_scanner)
-    spacing_mm = np.array(grid.spacing_mm)
+    subject = PhantomSubject(settings.modality, number + 1, settings.phantom_seed, "fast")
+    person, scan, protocol = subject.sample()
+    spacing_mm, direction = np.array(scan.grid.spacing_mm), np.reshape(scan.grid.direction, (3, 3))
+    middle_mm = scan.grid.origin_mm + direction @ (
+        spacing_mm * (np.array(scan.grid.size_ijk) - 1) / 2
+    )
     size = np.round(settings.extent_mm / spacing_mm).astype(int)
-    middle_mm = grid.origin_mm + grid.direction @ (spacing_mm * (np.array(grid.size) - 1) / 2)
-    origin_mm = middle_mm - grid.direction @ (spacing_mm * (size - 1) / 2)
-    grid = dataclasses.replace(grid, size=tuple(size.tolist()), origin_mm=origin_mm)
+    grid = scanner.grid_around(middle_mm, size, spacing_mm, direction)
     # A direction of its own, the same at every distance.
     towards = np.random.default_rng([settings.phantom_seed, number]).normal(size=3)
     heart_mm = middle_mm + offset_mm * towards / np.linalg.norm(towards)
-    scene = anatomy.draw(anatomy.Person.sample(for_person), grid, heart_mm)
-    protocol = modality.Protocol.sample(for_protocol)
-    image = grid.to_image(modality.render(scene, protocol, for_image).astype(np.float32))
-    return image, scene.label, _middle_of_heart(grid, scene.label)
-
-
-def _middle_of_heart(grid, label: np.ndarray) -> tuple[float, ...]:
-    """The center of the labeled structures' box, as preparation takes it."""
-    kji = np.argwhere(np.isin(label, _codes()))
-    middle_ijk = ((kji.min(axis=0) + kji.max(axis=0)) / 2)[::-1]
-    return tuple(grid.origin_mm + grid.direction @ (middle_ijk * grid.spacing_mm))
+    scene = anatomy.draw(person, scanner.Scan(grid, scan.stack, heart_mm))
+    render = {"ct": ct, "mr": mr}[settings.modality].render
+    image = render(scene, protocol, subject.streams()[3])
+    structures = np.where(np.isin(scene.label, _codes()), scene.label, 0)
+    return grid.apply(image), scene.label, label_center_mm(grid.apply(structures))
 
 
 def _codes() -> list[int]:
@@ -101,7 +93,7 @@ def _codes() -> list[int]:
     return [s.codes[0] for s in HEART]
 
 
-def _measure(model, modality, image, label, center, heart_mm) -> tuple[float, float, float]:
+def _measure(model, role, image, label, center, heart_mm) -> tuple[float, float, float]:
     """Mean Dice [%], distance of the cube from the heart [mm], and seconds."""
     import SimpleITK as sitk
 
@@ -110,7 +102,7 @@ def _measure(model, modality, image, label, center, heart_mm) -> tuple[float, fl
 
     start = time.perf_counter()
     try:
-        found = model.predict(image, modality, center)
+        found = model.predict(image, role, center)
     except DataError:  # the model finds nothing
         return 0.0, float("nan"), time.perf_counter() - start
     seconds = time.perf_counter() - start

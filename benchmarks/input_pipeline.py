@@ -12,43 +12,45 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmda_tf import cli
-from cmda_tf.old_settings import SourceSettings
-from cmda_tf.settings import Options, setting
+from cmda_tf.settings import Settings, setting
+from cmda_tf.training.phases import SourcePhase
 
 
 @dataclass(frozen=True)
-class BenchmarkSettings(Options):
+class BenchmarkSettings(Settings):
     """How long to measure."""
 
     profiled_steps: int = setting(30, "Steps under the profiler.", minimum=5)
     out: str = setting("build/profile", "Folder of the profiler's trace.")
 
 
-def main(benchmark: BenchmarkSettings, settings: SourceSettings) -> None:
+def main(benchmark: BenchmarkSettings, settings: SourcePhase) -> None:
     """Profiles and prints."""
     import tensorflow as tf
 
-    from cmda_tf.data.slices import batches, load_slices
+    from cmda_tf.data.batches import batches
+    from cmda_tf.datasets import open_data
     from cmda_tf.models.segmenter import build_segmenter
-    from cmda_tf.training.setup import augmentation, model_config, prepared_data
+    from cmda_tf.models.settings import ModelConfig
     from cmda_tf.training.steps import make_source_step, staircase
 
-    dataset = prepared_data(settings)
-    segmenter = build_segmenter(model_config(settings, dataset))
-    optimizer = tf.keras.optimizers.Adam(settings.learning_rate)
+    dataset, seed = open_data(settings.data), settings.compute.seed
+    classes, rate = dataset.structures.classes, settings.schedule.learning_rate
+    segmenter = build_segmenter(ModelConfig.of(settings.network, dataset.size, classes, seed))
     step = make_source_step(
         segmenter,
-        optimizer,
-        lambda number: staircase(settings.learning_rate, 1.0, 1, number),
-        settings.dice_weight,
-        augmentation(settings),
-        settings.seed,
-        settings.jit_compile,
+        tf.keras.optimizers.Adam(rate),
+        lambda number: staircase(rate, 1.0, 1, number),
+        settings.loss,
+        settings.affine,
+        settings.intensity,
+        seed,
+        settings.loop.jit_compile,
     )
-    stack = load_slices(dataset, settings.source, "train", with_labels=True)
+    stack = dataset.slices(settings.data.source, "train", with_labels=True)
     total = benchmark.profiled_steps + 5
     waits, steps = [], []
-    iterator = iter(batches(stack, settings.batch, 0, 0, total, balanced=True))
+    iterator = iter(batches(stack, settings.loop.batch, 0, 0, total, balanced=True))
     for number in range(total):
         if number == 5:  # tracing and warming up are over
             tf.profiler.experimental.start(benchmark.out)
@@ -66,4 +68,4 @@ def main(benchmark: BenchmarkSettings, settings: SourceSettings) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, BenchmarkSettings, SourceSettings)
+    cli.run(main, BenchmarkSettings, SourcePhase)

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cmda_tf import cli
-from cmda_tf.data.prepared import Dataset, read_prepared
+from cmda_tf.data.prepared import PreparedDataset, read_prepared
 from cmda_tf.data.structures import HEART
-from cmda_tf.data.subjects import load_subject
-from cmda_tf.settings import Options, setting
+from cmda_tf.settings import Settings, setting
 
 REAL = {
     "ct": {
@@ -36,14 +35,14 @@ REAL = {
 
 
 @dataclass(frozen=True)
-class CalibrationSettings(Options):
+class CalibrationSettings(Settings):
     """What to measure."""
 
     prepared: str = setting("data/phantom_prepared", "Prepared phantom.")
 
 
 def main(settings: CalibrationSettings) -> None:
-    """Prints one table a modality."""
+    """Prints one table per modality."""
     dataset = read_prepared(settings.prepared)
     for modality, real in REAL.items():
         print(f"{modality}: class, phantom mean (sd within a subject), lowest..highest mean, real")
@@ -52,17 +51,17 @@ def main(settings: CalibrationSettings) -> None:
             print(f"  {name:10s}  {ours}  {min(means):5.2f}..{max(means):.2f}  {real[name]}")
 
 
-def measure(dataset: Dataset, modality: str) -> dict[str, tuple[list[float], list[float]]]:
+def measure(dataset: PreparedDataset, modality: str) -> dict[str, tuple[list[float], list[float]]]:
     """Each class' mean and standard deviation in each training subject."""
     names = {0: "background", **{s.index: s.name for s in HEART}}
-    found = {name: ([], []) for name in names.values()}
+    measured: dict = {name: ([], []) for name in names.values()}
     for entry in dataset.select(modality, "train"):
-        subject = load_subject(dataset.path(entry))
+        subject = dataset.subject(entry)
         for index, name in names.items():
             values = subject.image[subject.label == index]
-            found[name][0].append(float(values.mean()))
-            found[name][1].append(float(values.std()))
-    return found
+            measured[name][0].append(float(values.mean()))
+            measured[name][1].append(float(values.std()))
+    return measured
 
 
 if __name__ == "__main__":

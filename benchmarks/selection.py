@@ -16,12 +16,11 @@ from cmda_tf import cli
 from cmda_tf.errors import UsageError
 from cmda_tf.files import read_json, write_json
 from cmda_tf.model_selection.criteria import CRITERIA
-from cmda_tf.runs.naming import WEIGHTS
-from cmda_tf.settings import Options, setting
+from cmda_tf.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class BenchmarkSettings(Options):
+class BenchmarkSettings(Settings):
     """Which runs to measure."""
 
     folders: tuple[str, ...] = setting((), "Folders of finished adaptations with snapshots.")
@@ -32,7 +31,7 @@ class BenchmarkSettings(Options):
 def main(settings: BenchmarkSettings) -> None:
     """Measures and prints."""
     if not settings.folders:
-        raise UsageError("--folders: expected folders of finished adaptations, found none")
+        raise UsageError("folders: expected folders of finished adaptations, found none")
     measured = {folder: measure(folder, settings.prepared) for folder in settings.folders}
     write_json(Path(settings.out), measured)
     for folder, record in measured.items():
@@ -46,14 +45,13 @@ def main(settings: BenchmarkSettings) -> None:
 
 def measure(folder: str, prepared: str | None) -> dict[str, Any]:
     """Dice and criteria of all snapshots of a run, JSON-ready."""
-    from cmda_tf.evaluation.oracle_gap import rank_correlation, regret
-    from cmda_tf.evaluation.snapshots import measure_snapshots
+    from cmda_tf.datasets import open_dataset
+    from cmda_tf.evaluation.oracle_gap import measure_snapshots, rank_correlation, regret
     from cmda_tf.model_selection.choice import complete, read_selection, score_again
-    from cmda_tf.release2018.dataset import open_dataset
     from cmda_tf.runs.run import finished_run
 
-    run = finished_run(Path(folder), "python -m cmda_tf.train --phase=adapt")
-    dataset = open_dataset(prepared or run.record["inputs"]["prepared_folder"])
+    run = finished_run(folder, "adapt")
+    dataset = open_dataset(prepared or run.record.inputs.prepared_folder)
     selection = read_selection(run)
     if not complete(selection):
         selection = score_again(run, dataset)
@@ -76,10 +74,8 @@ def reported(run: Any) -> dict[int, float] | None:
     path = run.folder.parent / "results.json"
     if not path.is_file() or path.stat().st_mtime < (run.folder / WEIGHTS).stat().st_mtime:
         return None
-    report = read_json(path)
-    titles = {row["run"]: title for title, row in report["meta"]["runs"].items()}
-    found = report["selection"].get(titles.get(run.folder.name), {})
-    dice = {int(u): d for u, d in found.get("dice_by_joint_update", {}).items()}
+    gap = read_json(path)["selection"].get(run.folder.name, {})
+    dice = {int(u): d for u, d in gap.get("dice_by_joint_update", {}).items()}
     return dice if dice.keys() == {s.update for s in find_snapshots(run.folder)} else None
 
 

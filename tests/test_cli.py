@@ -35,8 +35,13 @@ def run(module: str, *arguments: str, folder) -> tuple[int, str]:
         ("prepare", ["--raw=nowhere"], 2, "error: --prepared: a folder is required"),
         ("phantom", ["--out=file/below"], 1, "error: file/below: cannot make this output folder"),
         ("evaluate", ["--runs=nowhere"], 1, "error: nowhere: no finished run"),
-        ("select", ["--runs=nowhere"], 1, "error: nowhere: no finished adaptation with snapshots"),
-        ("select", ["--criterion=dice"], 2, "error: --criterion: expected one of last, entropy"),
+        (
+            "snapshots",
+            ["--runs=nowhere"],
+            1,
+            "error: nowhere: no finished adaptation with snapshots",
+        ),
+        ("snapshots", ["--criterion=dice"], 2, "error: --criterion: expected one of last, entropy"),
         ("train", ["--phase=adapt", "--snapshot_every=0"], 2, "error: --snapshot_every: expected"),
         (
             "train",
@@ -48,6 +53,26 @@ def run(module: str, *arguments: str, folder) -> tuple[int, str]:
         ("predict", ["--model=m"], 2, "error: expected at least one IMAGE"),
         ("predict", ["x.nii", "--model=m"], 1, "error: m: no finished run here"),
         ("prepare", ["--raw=r", "--prepared=p", "--dataset=d.json"], 1, "error: d.json: cannot be"),
+        (
+            "train",
+            ["--phase=source", "--joint_updates=5"],
+            2,
+            "error: --joint_updates: a flag of -",
+        ),
+        (
+            "train",
+            ["--phase=adabn", "--clip=0.1"],
+            2,
+            "error: --clip: a flag of --phase=adapt, not",
+        ),
+        ("train", ["--phase=source", "--noforeground_only"], 2, "error: --foreground_only: a flag"),
+        (
+            "demo",
+            ["--finetune_steps=5"],
+            2,
+            "error: --finetune_steps: a flag of --phase=finetune, ",
+        ),
+        ("train", ["--phase=adapt", "--flagfile=f.cfg"], 2, "error: --flagfile: f.cfg: No such"),
     ],
 )
 def test_one_line_and_the_right_code(module, arguments, code, message, tmp_path):
@@ -60,7 +85,10 @@ def test_one_line_and_the_right_code(module, arguments, code, message, tmp_path)
 
 def test_missing_data_and_missing_source_run(tmp_path, dataset):
     code, found = run("train", "--phase=source", "--prepared=none", folder=tmp_path)
-    assert code == 1 and "none/manifest.json: no such file; python -m cmda_tf.prepare" in found
+    assert (
+        code == 1
+        and "none/manifest.json: no such file; this makes it: python -m cmda_tf.prepare" in found
+    )
     prepared = f"--prepared={dataset.folder}"
     code, found = run("train", "--phase=source", "--target=pet", prepared, folder=tmp_path)
     assert code == 2 and "--target: expected a modality of" in found and "(mr, ct)" in found
@@ -87,3 +115,40 @@ def test_a_locale_without_the_character_does_not_end_the_work(tmp_path):
     command, environment = [sys.executable, "-c", program], {**ENVIRONMENT, **bare}
     done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment)
     assert done.stdout == b"90.0 ? 1.5\n" and done.returncode == 0
+
+
+def test_a_flag_of_another_phase_names_it_and_a_near_one(tmp_path):
+    code, found = run("train", "--phase=finetune", "--steps=5", folder=tmp_path)
+    expected = "--steps: a flag of --phase=source, not of --phase=finetune"
+    assert code == 2 and expected in found
+    code, found = run("train", "--phase=selftrain", "--finetune_steps=5", folder=tmp_path)
+    assert code == 2 and found.endswith("did you mean --selftrain_steps?")
+
+
+def test_a_flagfile_may_be_for_all_phases_and_is_found_anywhere(tmp_path):
+    """`flags/demo.cfg` includes `flags/phantom.cfg`, which has flags of several phases."""
+    (tmp_path / "own.cfg").write_text("# mine\n--flagfile=flags/demo.cfg\n--prepared=none\n")
+    code, found = run("train", "--phase=source", "--flagfile=own.cfg", folder=tmp_path)
+    assert code == 1 and found.startswith("error: none/manifest.json: no such file")
+    (tmp_path / "own.cfg").write_text("--flagfile=own.cfg\n")
+    code, found = run("train", "--phase=source", "--flagfile=own.cfg", folder=tmp_path)
+    assert code == 2 and found == "error: --flagfile: own.cfg includes itself"
+
+
+def test_a_suggested_command_repeats_what_it_must_share(tmp_path, dataset):
+    shared = ("--runs=there", f"--prepared={dataset.folder}")
+    code, found = run("train", "--phase=adapt", "--depth=21", *shared, folder=tmp_path)
+    makes = f"this makes it: python -m cmda_tf.train --phase=source {' '.join(shared)}"
+    assert code == 1 and found.endswith(makes)
+
+
+def test_one_command_for_all(tmp_path):
+    command = [sys.executable, "-m", "cmda_tf"]
+    options = {"capture_output": True, "text": True, "cwd": tmp_path, "env": ENVIRONMENT}
+    for words in ([], ["--help"]):
+        done = subprocess.run([*command, *words], **options)
+        assert done.returncode == 0 and "  predict " in done.stdout
+    done = subprocess.run([*command, "paint"], **options)
+    assert done.returncode == 2 and "expected one of init, phantom, prepare" in done.stderr
+    done = subprocess.run([*command, "train", "--phase=sauce"], **options)
+    assert done.returncode == 2 and "error: --phase: expected one of source" in done.stderr

@@ -50,7 +50,7 @@ def test_description_report_and_what_to_do_next(raw, tmp_path, capsys):
 def test_nothing_is_replaced_without_being_asked(raw, tmp_path):
     (tmp_path / "d.json").write_text("mine")
     settings = InitSettings(raw=str(raw), out=str(tmp_path / "d.json"))
-    with pytest.raises(UsageError, match=r"--out: .*d\.json is there already; --overwrite"):
+    with pytest.raises(UsageError, match=r"^out: .*d\.json is there already; --overwrite"):
         main(settings)
     assert (tmp_path / "d.json").read_text(encoding="utf-8") == "mine"
     assert not (tmp_path / "d_report.csv").exists()
@@ -75,7 +75,7 @@ def test_mmwhs_needs_no_description_unless_its_codes_are_others(tmp_path, capsys
 
 def test_what_cannot_be_described_is_an_error_and_reported_all_the_same(tmp_path):
     settings = InitSettings(raw=str(tmp_path / "raw"), out=str(tmp_path / "d.json"))
-    with pytest.raises(UsageError, match="--raw: a folder is required"):
+    with pytest.raises(UsageError, match="^raw: a folder is required"):
         main(InitSettings())
     with pytest.raises(DataError, match="no such folder"):
         main(settings)

@@ -6,11 +6,11 @@ import pytest
 from absl import flags
 
 from cmda_tf.errors import UsageError
-from cmda_tf.settings import Options, define_flags, from_flags, setting
+from cmda_tf.settings import Settings, define_flags, from_flags, leaves, part, setting
 
 
 @dataclass(frozen=True)
-class Example(Options):
+class Example(Settings):
     """One field of each kind."""
 
     out: str = setting("x", "Folder.")
@@ -18,7 +18,7 @@ class Example(Options):
     layers: tuple[int, ...] = setting((1, 2), "Layers.", minimum=1)
     rate: float | None = setting(None, "Rate.", minimum=0)
     on: bool = setting(True, "Switch.")
-    modality: str = setting("mr", "Domain.", choices=("mr", "ct"))
+    modality: str = setting("mr", "Modality.", choices=("mr", "ct"))
 
 
 def parse(*arguments: str) -> Example:
@@ -45,15 +45,73 @@ def test_there_and_back():
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("--number=1", "--number: expected at least 2, found 1"),
-        ("--number=10", "--number: expected at most 9, found 10"),
-        ("--layers=3,0", "--layers: expected at least 1, found 0"),
-        ("--layers=a", "--layers: expected a comma-separated list of int, found 'a'"),
-        ("--rate=nan", "--rate: expected a finite number, found nan"),
-        ("--modality=us", "--modality: expected one of mr, ct; found 'us'"),
+        ("--number=1", "number: expected at least 2, found 1"),
+        ("--number=10", "number: expected at most 9, found 10"),
+        ("--layers=3,0", "layers: expected at least 1, found 0"),
+        ("--layers=a", "layers: expected a comma-separated list of int, found 'a'"),
+        ("--rate=nan", "rate: expected a finite number, found nan"),
+        ("--modality=us", "modality: expected one of mr, ct; found 'us'"),
     ],
 )
 def test_illegal_values_name_the_flag(argument, message):
     with pytest.raises(UsageError) as error:
         parse(argument)
     assert str(error.value) == message
+
+
+@dataclass(frozen=True)
+class Network(Settings):
+    """A part."""
+
+    key = "network"
+    width: float = setting(0.5, "Width.", minimum=0)
+
+
+@dataclass(frozen=True)
+class Keeping(Settings):
+    """Another one, of which nothing decides a result."""
+
+    key = "keeping"
+    folder: str | None = setting(None, "Folder.", free=True)
+    layers: tuple[int, ...] = setting((1,), "Layers.")
+
+
+@dataclass(frozen=True)
+class Whole(Settings):
+    """What is composed of both, and has a setting of its own."""
+
+    network: Network = part(Network)
+    keeping: Keeping = part(Keeping)
+    seed: int = setting(0, "Seed.")
+
+
+def test_parts_are_flat_as_flags_and_nested_on_disk():
+    whole = Whole.of(width=2.0, layers=(3, 4), folder="f", seed=1)
+    assert whole.network == Network(2.0) and whole.keeping == Keeping("f", (3, 4))
+    nested = {"network": {"width": 2.0}, "keeping": {"folder": "f", "layers": [3, 4]}, "seed": 1}
+    assert whole.to_dict() == nested and Whole.from_dict(nested) == whole
+    assert whole.flat() == {"width": 2.0, "folder": "f", "layers": [3, 4], "seed": 1}
+    assert whole.deciding() == {"width": 2.0, "layers": [3, 4], "seed": 1}
+    assert whole.to_flags() == ["--width=2.0", "--folder=f", "--layers=3,4", "--seed=1"]
+    values = flags.FlagValues()
+    define_flags(Whole, flag_values=values)
+    values(["program", *whole.to_flags()])
+    assert from_flags(Whole, values) == whole
+    assert [name for name, _ in leaves(Whole)] == ["width", "folder", "layers", "seed"]
+
+
+def test_changes_go_to_the_part_that_has_them():
+    whole = Whole()
+    assert whole.changed(width=1.0) == Whole(Network(1.0)) and whole == Whole()
+    with pytest.raises(UsageError, match=r"unknown setting 'widht'; known: "):
+        whole.changed(widht=1.0)
+    with pytest.raises(UsageError, match="width: expected at least 0, found -1"):
+        Whole.of(width=-1)
+
+
+def test_what_an_older_version_had_not_is_its_default():
+    assert Whole.from_dict({"network": {}}) == Whole()
+    with pytest.raises(UsageError, match="network: expected settings"):
+        Whole.from_dict({"network": 3})
+    with pytest.raises(UsageError, match="unknown setting 'depth'"):
+        Whole.from_dict({"network": {"depth": 3}})

@@ -40,7 +40,7 @@ class Loop:
             except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
                 reason = str(error).splitlines()[0]
                 raise DataError(
-                    f"{latest}: cannot be restored ({reason}); without resuming the run starts anew"
+                    f"{latest}: cannot be restored ({reason}); not resuming starts anew"
                 ) from error
 
     def done(self, counter: str) -> int:
@@ -91,7 +91,7 @@ class Loop:
                     self._check_finite(counter, done, result)
                     self._check_state(counter, done)
                     # Who stops waits for the checkpoint, not for pictures.
-                    self._save(counter, done, None if stop else images)
+                    self.save(counter, done, None if stop else images)
                 if stop:
                     break
         if interrupted():
@@ -128,7 +128,7 @@ class Loop:
                         f"finite ({variable.name}); stopped"
                     )
 
-    def _save(
+    def save(
         self, counter: str, number: int, images: Callable[[], dict[str, tf.Tensor]] | None
     ) -> None:
         """Writes a checkpoint and the images that show where the run stands."""

@@ -24,7 +24,7 @@ SMALL = {"size": 24, "spacing_mm": 6.0, "workers": 1}
 
 
 def stores(prepared):
-    """Name, inode and time of every file of a prepared folder but the dataset."""
+    """Name, inode and time of every file of a prepared folder but the manifest."""
     return {
         p.name: (p.stat().st_ino, p.stat().st_mtime_ns)
         for p in Path(prepared).iterdir()
@@ -194,20 +194,21 @@ def test_bad_raw_folders_and_ids_make_no_output(make_raw, tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         prepare(tmp_path / "raw", tmp_path / "out", **SMALL)
     raw = make_raw("ct_train_1")
-    with pytest.raises(UsageError, match="--test_ids"):
+    with pytest.raises(UsageError, match="^test_ids: "):
         prepare(raw, tmp_path / "out", **SMALL, test_ids=["ct_train_5"])
     assert not (tmp_path / "out").exists()
 
 
 def test_main_counts_subjects_and_warns_of_cut_structures(make_raw, tmp_path, capsys):
     raw = make_raw("mr_train_1", "mr_train_2", "ct_train_1", unlabeled=("ct_train_1",))
-    small = PrepareSettings(str(raw), str(tmp_path / "out"), size=16, spacing_mm=3.0, workers=1)
+    options = {"raw": str(raw), "prepared": str(tmp_path / "out"), "workers": 1}
+    small = PrepareSettings.of(**options, size=16, spacing_mm=3.0)
     main(small)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "mr: 1 for training (1 labeled), 1 for testing"
     assert lines[1] == "ct: 1 for training (0 labeled), 0 for testing"
     assert lines[2].startswith("warning: mr_train_1: ") and "48 mm" in lines[2]
-    with pytest.raises(UsageError, match="--prepared"):
+    with pytest.raises(UsageError, match="^prepared: a folder"):
         main(PrepareSettings(str(raw)))
 
 

@@ -1,10 +1,12 @@
-"""The dataset file."""
+"""Prepared data: what its manifest says, of this format and of the one before."""
 
+import dataclasses
 import json
 
 import pytest
 
-from cmda_tf.data.prepared import Dataset, Entry, read_prepared, write_manifest
+from cmda_tf.data.dataset import Entry
+from cmda_tf.data.prepared import PreparedDataset, read_prepared, write_manifest
 from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError
 
@@ -17,7 +19,6 @@ def entry(id, modality, split, **changes):
         "file": f"{id}.0123.npz",
         "labeled": True,
         "raw_spacing_mm": (0.7, 0.9, 1.6),
-        "spacing_mm": 1.0,
         "centered_on": "volume",
         "intensity_cut": 310.25,
         "label_inside": 0.998,
@@ -34,7 +35,7 @@ def dataset(tmp_path):
         entry("ct_train_1", "ct", "train", labeled=False, label_inside=None),
         entry("ct_train_2", "ct", "train"),
     )
-    return Dataset(tmp_path, 256, 1.0, HEART, entries)
+    return PreparedDataset(tmp_path, 256, 1.0, HEART, entries)
 
 
 def test_a_manifest_comes_back(dataset):
@@ -60,11 +61,10 @@ def test_selection(dataset):
     assert dataset.select("ct", "test") == []
 
 
-def test_a_missing_manifest_says_which_command_makes_it(tmp_path):
-    with pytest.raises(
-        DataError, match=f"cmda_tf.prepare --raw=DIR --prepared={tmp_path} makes it"
-    ):
+def test_a_missing_manifest_says_what_makes_it(tmp_path):
+    with pytest.raises(DataError, match=r"manifest\.json: no such file") as caught:
         read_prepared(tmp_path)
+    assert caught.value.made_by == "prepare"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_missing_manifest_says_which_command_makes_it(tmp_path):
         lambda v: v["entries"][0].update(split="validation"),
         lambda v: v["entries"][0].update(modality="../pet"),
         lambda v: v["entries"][0].update(file="../../secret.npz"),
-        lambda v: v["entries"][0].update(raw_spacing_mm=None),
+        lambda v: v["entries"][0].update(raw_spacing_mm="wide"),
         lambda v: v["entries"][0].update(id="../../elsewhere"),
         lambda v: v["entries"][0].update(id=7),
         lambda v: v["entries"][0].update(labeled="no"),
@@ -97,12 +97,38 @@ def test_damaged_manifests_are_refused(dataset, change):
     values = json.loads(path.read_text(encoding="utf-8"))
     change(values)
     path.write_text(json.dumps(values))
-    with pytest.raises(DataError, match=r"dataset\.json: not a readable dataset"):
+    with pytest.raises(DataError, match=r"manifest\.json: not a readable manifest"):
         read_prepared(dataset.folder)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]"])
 def test_a_manifest_that_is_no_json_object_is_refused(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(DataError, match=r"dataset\.json"):
+    with pytest.raises(DataError, match=r"manifest\.json"):
         read_prepared(tmp_path)
+
+
+def test_a_manifest_of_0_1_is_read_as_it_is(dataset):
+    """Format 2 had other words, and each entry the spacing that all share."""
+    write_manifest(dataset)
+    path = dataset.folder / "manifest.json"
+    text = path.read_text(encoding="utf-8").replace('"color"', '"colour"')
+    for new, old in (("modality", "domain"), ("labeled", "labelled"), ("centered", "centred")):
+        text = text.replace(f'"{new}', f'"{old}')
+    values = {**json.loads(text), "format": 2}
+    for entry in values["entries"]:
+        entry["spacing_mm"] = 1.0
+    path.write_text(json.dumps(values), encoding="utf-8")
+    assert read_prepared(dataset.folder) == dataset
+    values["entries"][0]["centred_on"] = "unknown"  # of what was converted from the release
+    path.write_text(json.dumps(values), encoding="utf-8")
+    assert read_prepared(dataset.folder).entries[0].centered_on is None
+
+
+def test_crop_of_a_modality(dataset):
+    assert dataset.crop("mr") == dataset.crop("ct") == "volume"
+    first, *others = dataset.entries
+    for centered_on in ("label", None):
+        one = dataclasses.replace(first, centered_on=centered_on)
+        changed = dataclasses.replace(dataset, entries=(one, *others))
+        assert changed.crop("mr") == centered_on and changed.crop("ct") == "volume"

@@ -15,9 +15,9 @@ from cmda_tf.errors import DataError, UsageError
 from cmda_tf.export import ExportSettings, main
 from cmda_tf.files import read_json, write_json
 from cmda_tf.inference import exported
-from cmda_tf.inference.predictor import load_model
-from cmda_tf.old_settings import AdaptSettings
+from cmda_tf.inference.networks import load_networks
 from cmda_tf.training.adabn import adapt_statistics
+from cmda_tf.training.phases import AdabnPhase
 
 SAVED_MODEL = """
 import sys, numpy as np, tensorflow as tf
@@ -46,7 +46,7 @@ needs_onnx = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def run(tiny, dataset, untraced):
-    return untraced(adapt_statistics, tiny(AdaptSettings, name="exporting"), dataset)
+    return untraced(adapt_statistics, tiny(AdabnPhase, name="exporting"), dataset)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_fresh_process_predicts_the_same(run, tmp_path, form, program):
     with np.load(tmp_path / "found.npz") as found:
         assert sorted(found) == ["source", "target"]
         for role in found:
-            logits = load_model(run, role)(images).numpy()
+            logits = load_networks(run).paths()[role](images).numpy()
             expected = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
             np.testing.assert_allclose(found[role], expected, atol=1e-4)
         assert np.abs(found["source"] - found["target"]).max() > 1e-3
@@ -107,12 +107,12 @@ def test_nothing_is_left_of_a_failed_export(run, tmp_path, monkeypatch):
 
 
 def test_wrong_usage(run, tmp_path, monkeypatch):
-    with pytest.raises(UsageError, match="--model: a folder is required"):
+    with pytest.raises(UsageError, match="^model: a folder is required"):
         main(ExportSettings(out="x"))
-    with pytest.raises(UsageError, match=r"--out: .* is there already"):
+    with pytest.raises(UsageError, match=r"^out: .* is there already"):
         main(ExportSettings(str(run.folder), str(tmp_path)))
     with pytest.raises(DataError, match="no finished run"):
         main(ExportSettings(str(tmp_path / "none"), str(tmp_path / "out")))
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    with pytest.raises(UsageError, match="--format=onnx: needs the package tf2onnx"):
+    with pytest.raises(UsageError, match="^format: onnx needs the package tf2onnx"):
         main(ExportSettings(str(run.folder), str(tmp_path / "out"), "onnx"))

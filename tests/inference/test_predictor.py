@@ -9,13 +9,15 @@ import tensorflow as tf
 
 from cmda_tf.data.subjects import load_subject
 from cmda_tf.errors import DataError
-from cmda_tf.evaluate import EvaluateSettings, evaluate
-from cmda_tf.evaluation.rows import find_experiments
+from cmda_tf.evaluation.evaluate import evaluate
+from cmda_tf.evaluation.rows import find_rows
+from cmda_tf.evaluation.settings import EvaluateSettings
 from cmda_tf.files import read_json
-from cmda_tf.inference.predictor import load_model, load_paths, predictor
+from cmda_tf.inference.networks import load_networks
+from cmda_tf.inference.predictor import Predictor, classes
 from cmda_tf.models.segmenter import build_segmenter
-from cmda_tf.old_settings import AdaptSettings
 from cmda_tf.training.adabn import adapt_statistics
+from cmda_tf.training.phases import AdabnPhase
 from cmda_tf.training.setup import source_run
 
 
@@ -23,7 +25,9 @@ def test_every_slice_is_predicted_with_its_neighbors(config):
     tf.keras.utils.set_random_seed(0)
     model = build_segmenter(config)
     volume = np.random.default_rng(0).normal(size=(21, 16, 16)).astype(np.float32)
-    found = predictor(model)(volume)  # 21 slices: one full batch of 16 and a rest
+    found = Predictor(model, classes).on_volume(
+        volume
+    )  # 21 slices: one full batch of 16 and a rest
     assert found.shape == volume.shape and found.dtype == np.uint8
     for k, neighbors in ((0, [0, 0, 1]), (10, [9, 10, 11]), (20, [19, 20, 20])):
         logits = model(np.moveaxis(volume[neighbors], 0, -1)[np.newaxis]).numpy()[0]
@@ -37,10 +41,10 @@ def test_every_slice_is_predicted_with_its_neighbors(config):
 def evaluated(tiny, dataset, untraced, tmp_path_factory):
     """Source and AdaBN runs in a folder of their own, evaluated."""
     out = tmp_path_factory.mktemp("report")
-    source = source_run(tiny(AdaptSettings))
+    source = source_run(tiny(AdabnPhase))
     runs = tmp_path_factory.mktemp("evaluated")
     (runs / "source_mr").symlink_to(source.folder)
-    untraced(adapt_statistics, tiny(AdaptSettings, runs=str(runs)), dataset)
+    untraced(adapt_statistics, tiny(AdabnPhase, runs=str(runs)), dataset)
     (runs / "adapt_d13").mkdir()  # begun, not finished
     (runs / "adapt_d13" / "settings.json").write_text(
         (runs / "adabn_d13/settings.json").read_text(encoding="utf-8")
@@ -51,7 +55,7 @@ def evaluated(tiny, dataset, untraced, tmp_path_factory):
 def test_rows_in_the_order_of_the_table(evaluated):
     report, runs, _ = evaluated
     assert list(report.rows) == ["Seg-MRI", "noDA", "AdaBN d=13"]
-    experiments = find_experiments(runs)
+    experiments = find_rows(runs)
     assert [(e.path, e.role) for e in experiments] == [
         ("source", "mr"), ("source", "ct"), ("target", "ct"),
     ]  # fmt: skip
@@ -60,37 +64,39 @@ def test_rows_in_the_order_of_the_table(evaluated):
 def test_files_of_the_report(evaluated, dataset):
     report, _, out = evaluated
     results = read_json(out / "results.json")
-    assert set(results["rows"]["noDA"]) == {"AA", "LA-blood", "LV-blood", "LV-myo"}
-    assert {"dice_mean", "dice_std", "asd_mean", "asd_std"} <= set(results["rows"]["noDA"]["AA"])
-    facts = {"phase": "adabn", "run": "adabn_d13", "depth": 13, "seed": 0}
-    facts |= {"origin": "source_mr", "subjects": ["ct_train_1004"]}
-    assert results["meta"]["runs"]["AdaBN d=13"] == facts
+    cells = results["rows"]["source_mr/noDA"]["structures"]
+    assert set(cells) == {"AA", "LA-blood", "LV-blood", "LV-myo"}
+    assert {"dice_mean", "dice_std", "asd_mean", "asd_std"} <= set(cells["AA"])
+    facts = {"phase": "adabn", "run": "adabn_d13", "depth": 13, "seed": 0, "crop": "volume"}
+    facts |= {"init_from": "source_mr", "subjects": ["ct_train_1004"], "precision": "float32"}
+    facts |= {"title": "AdaBN d=13", "kind": "adabn", "usual": True}
+    row = results["rows"]["adabn_d13"]
+    assert {name: value for name, value in row.items() if name != "structures"} == facts
     for name in ("table.md", "table.csv", "figure3.png", "figure3.pdf"):
         assert (out / name).stat().st_size > 0
     lines = list(csv.DictReader((out / "subjects.csv").open()))
     assert {line["subject"] for line in lines} == {"mr_train_1004", "ct_train_1004"}
-    image = sitk.ReadImage(str(out / "predictions/AdaBN_d=13/ct_train_1004.nii.gz"))
+    image = sitk.ReadImage(str(out / "predictions/adabn_d13/ct_train_1004.nii.gz"))
     subject = load_subject(dataset.path(dataset.select("ct", "test")[0]))
     assert image.GetSpacing() == pytest.approx((9, 9, 9))
     assert image.GetOrigin() == pytest.approx(subject.grid.origin_mm)
     truth = subject.label == 3
     predicted = sitk.GetArrayFromImage(image) == 3
     dice = 200 * (truth & predicted).sum() / (truth.sum() + predicted.sum())
-    assert report.rows["AdaBN d=13"].dice["LV-blood"].mean == pytest.approx(dice)
+    assert report.rows["adabn_d13"].dice["LV-blood"].mean == pytest.approx(dice)
 
 
 def test_paths_of_a_run_with_a_dam(evaluated):
     _, runs, _ = evaluated
-    run = next(e.run for e in find_experiments(runs) if e.title.startswith("AdaBN"))
+    first, *_, adabn = find_rows(runs)
     images = np.random.default_rng(0).normal(size=(1, 16, 16, 3)).astype(np.float32)
-    source, target = (load_model(run, path)(images).numpy() for path in ("source", "target"))
-    assert np.abs(source - target).max() > 1e-3
-    seg = load_model(next(e.run for e in find_experiments(runs)), "source")(images).numpy()
+    paths = load_networks(adabn.run).paths()
+    source, target = (paths[role](images).numpy() for role in ("source", "target"))
+    assert adabn.kind == "adabn" and np.abs(source - target).max() > 1e-3
+    seg = load_networks(first.run).paths()["source"](images).numpy()
     np.testing.assert_array_equal(source, seg)
-    paths = load_paths(run)
-    assert (
-        paths["target"].layers[-1] is paths["source"].layers[-1]
-    )  # the layers above the DAM are the same
+    # The layers above the DAM are the same.
+    assert paths["target"].layers[-1] is paths["source"].layers[-1]
 
 
 def test_a_stopped_evaluation_leaves_no_results_that_look_complete(
@@ -99,16 +105,18 @@ def test_a_stopped_evaluation_leaves_no_results_that_look_complete(
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cmda_tf.evaluate._draw_figures", stop)
+    monkeypatch.setattr("cmda_tf.evaluation.evaluate.draw_segmentations", stop)
     settings = EvaluateSettings(runs=str(evaluated[1]), only=("source_mr",), out=str(tmp_path))
     with pytest.raises(KeyboardInterrupt):
         evaluate(settings)
     assert (tmp_path / "figure1.png").is_file() and not (tmp_path / "results.json").exists()
     monkeypatch.undo()
-    assert list(evaluate(settings).rows) == ["Seg-MRI", "noDA"]
-    assert list(read_json(tmp_path / "results.json")["rows"]) == ["Seg-MRI", "noDA"]
+    assert list(evaluate(settings).rows) == ["source_mr", "source_mr/noDA"]
+    rows = read_json(tmp_path / "results.json")["rows"]
+    assert [row["title"] for row in rows.values()] == ["Seg-MRI", "noDA"]
 
 
 def test_folder_without_runs_names_the_command(tmp_path):
-    with pytest.raises(DataError, match=r"python -m cmda_tf\.train --phase=source"):
-        find_experiments(tmp_path)
+    with pytest.raises(DataError, match="no finished run") as caught:
+        find_rows(tmp_path)
+    assert caught.value.made_by == "source"

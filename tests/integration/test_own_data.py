@@ -13,13 +13,14 @@ from cmda_tf import prepare as cli_prepare
 from cmda_tf.data.description import DatasetDescription, read_description
 from cmda_tf.data.preparation import prepare
 from cmda_tf.data.prepared import read_prepared
-from cmda_tf.evaluate import EvaluateSettings, evaluate
+from cmda_tf.datasets import open_data
+from cmda_tf.evaluation.evaluate import evaluate
+from cmda_tf.evaluation.settings import EvaluateSettings
 from cmda_tf.files import read_json, write_json
-from cmda_tf.old_settings import AdaptSettings, SelfTrainSettings, SourceSettings
 from cmda_tf.training.adabn import adapt_statistics
 from cmda_tf.training.adversarial import adapt
+from cmda_tf.training.phases import AdabnPhase, AdaptPhase, SelftrainPhase, SourcePhase
 from cmda_tf.training.self_training import selftrain
-from cmda_tf.training.setup import check_modalities
 from cmda_tf.training.supervised import train_segmenter
 
 DATASET = DatasetDescription.from_dict(
@@ -79,10 +80,10 @@ def test_description_is_guessed_then_named_then_used(tmp_path):
     }
     assert found.structures.code_to_class == DATASET.structures.code_to_class
     cli_prepare.main(
-        cli_prepare.PrepareSettings(
+        cli_prepare.PrepareSettings.of(
             raw=str(tmp_path / "raw"),
             prepared=str(tmp_path / "prepared"),
-            description=str(path),
+            dataset=str(path),
             size=16,
             spacing_mm=10.0,
             center_on_labels=("t1",),
@@ -107,13 +108,14 @@ def trained(tmp_path_factory, untraced):
     )
     common = {"source": "t1", "target": "ct", "width": 0.0625, "batch": 2, "log_every": 1}
     common |= {"prepared": str(dataset.folder), "runs": str(folder / "runs")}
-    source = SourceSettings(**common, steps=3)
-    game = {"warmup_updates": 1, "joint_updates": 2, "critic_updates": 1, "snapshot_every": 2}
-    check_modalities(source, dataset)
-    untraced(train_segmenter, "source", source, dataset)
-    untraced(adapt_statistics, AdaptSettings(**common), dataset)
-    untraced(adapt, AdaptSettings(**common, **game), dataset)
-    last = SelfTrainSettings(**common, selftrain_steps=2, align_classes=True)
+    source = SourcePhase.of(**common, steps=3)
+    short = {"warmup_updates": 1, "joint_updates": 2, "critic_updates": 1, "snapshot_every": 2}
+    assert open_data(source.data) == dataset
+    untraced(train_segmenter, source, dataset)
+    no_loop = {k: v for k, v in common.items() if k not in ("batch", "log_every")}
+    untraced(adapt_statistics, AdabnPhase.of(**no_loop), dataset)
+    untraced(adapt, AdaptPhase.of(**common, **short), dataset)
+    last = SelftrainPhase.of(**common, selftrain_steps=2, align_classes=True)
     untraced(selftrain, last, dataset)
     return folder
 
@@ -121,7 +123,8 @@ def trained(tmp_path_factory, untraced):
 @pytest.mark.slow
 def test_table_has_the_structures_and_domains_of_the_data(trained):
     report = evaluate(EvaluateSettings(runs=str(trained / "runs")))
-    assert list(report.rows) == ["Seg-T1", "noDA", "AdaBN d=13", "UDA d=13", "Self-training d=13"]
+    titles = [row.title for row in report.rows.values()]
+    assert titles == ["Seg-T1", "noDA", "AdaBN d=13", "UDA d=13", "Self-training d=13"]
     assert report.columns == ["kidneys", "liver"]
     head = (trained / "runs" / "table.md").read_text(encoding="utf-8").splitlines()[0]
     assert head.startswith("| Methods | kidneys Dice [%] |") and "AA" not in head

@@ -14,8 +14,8 @@ import pytest
 import tensorflow as tf
 
 from cmda_tf.files import replacing
-from cmda_tf.models.blocks import ModelConfig
 from cmda_tf.models.segmenter import build_dam, build_router, build_segmenter
+from cmda_tf.models.settings import ModelConfig
 from cmda_tf.runs.weights import load_weights, save_weights, set_weights
 
 CONFIG = ModelConfig(size=16, width=0.0625)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.training import watch_labels
 
-from cmda_tf.data import published, store
 from cmda_tf.errors import DataError, UsageError
-from cmda_tf.evaluate import EvaluateSettings, evaluate
+from cmda_tf.evaluation.evaluate import evaluate
+from cmda_tf.evaluation.settings import EvaluateSettings
 from cmda_tf.files import read_json, write_json
 from cmda_tf.model_selection.choice import (
     change_choice,
@@ -22,13 +23,14 @@ from cmda_tf.model_selection.choice import (
 )
 from cmda_tf.model_selection.criteria import CRITERIA
 from cmda_tf.model_selection.scoring import Scored
-from cmda_tf.old_settings import AdaptSettings
+from cmda_tf.model_selection.settings import SelectionSettings
 from cmda_tf.runs.run import open_run
 from cmda_tf.runs.weights import digest
-from cmda_tf.snapshots import SelectSettings, main
+from cmda_tf.snapshots import SnapshotsSettings, main
 from cmda_tf.training.adabn import adapt_statistics
 from cmda_tf.training.adversarial import adapt
 from cmda_tf.training.loop import Loop
+from cmda_tf.training.phases import AdabnPhase, AdaptPhase
 from cmda_tf.training.setup import source_run
 
 SNAPSHOTS = {"joint_updates": 3, "snapshot_every": 2, "dam_learning_rate": 1e-2}  # 0, 2 and 3
@@ -37,7 +39,7 @@ SNAPSHOTS = {"joint_updates": 3, "snapshot_every": 2, "dam_learning_rate": 1e-2}
 @pytest.fixture(scope="module")
 def finished(tiny, dataset, untraced):
     """A run that chose its last snapshot."""
-    return untraced(adapt, tiny(AdaptSettings, name="chosen", **SNAPSHOTS), dataset)
+    return untraced(adapt, tiny(AdaptPhase, name="chosen", **SNAPSHOTS), dataset)
 
 
 @pytest.fixture
@@ -51,14 +53,9 @@ def run(finished, tmp_path):
 @pytest.fixture
 def watched(monkeypatch):
     """Target labels and test subjects must not be read."""
-    load = store.load_subject
-
-    def checked(path, with_label=True, classes=255):
-        assert "_train_" in path.name, f"{path}: a test subject was read"
-        assert path.name.startswith("mr") or not with_label, f"{path}: a label was asked for"
-        return load(path, with_label, classes)
-
-    monkeypatch.setattr(published, "load_subject", checked)
+    labels = watch_labels(monkeypatch)
+    yield
+    assert all(name.startswith("mr") for name in labels), labels
 
 
 def _scored(**values):
@@ -74,7 +71,7 @@ def test_choice_is_the_snapshot_with_the_highest_value():
     assert select("entropy", scored).chosen == 5
     assert select("last", scored).chosen == 10
     assert select("critic_distance", scored).chosen == 5
-    with pytest.raises(DataError, match="--select=source_shapes: no snapshot has a value"):
+    with pytest.raises(DataError, match="source_shapes: no snapshot has a value"):
         select("source_shapes", scored)
 
 
@@ -101,11 +98,11 @@ def test_chosen_start_is_adabn_and_changing_back_is_last(
     run, finished, tiny, dataset, untraced, watched
 ):
     """Both choices have a model that is known from elsewhere."""
-    adabn = untraced(adapt_statistics, tiny(AdaptSettings), dataset)
+    adabn = untraced(adapt_statistics, tiny(AdabnPhase), dataset)
     selection = untraced(change_choice, run, dataset, "adabn_agreement")
     assert selection.chosen == 0 and read_selection(run) == selection
     changed = open_run(run.folder)
-    assert changed.record["settings"]["select"] == "adabn_agreement"
+    assert changed.record.part(SelectionSettings).select == "adabn_agreement"
     assert digest(changed.weights()) == digest(adabn.weights())
     untraced(change_choice, changed, dataset, "last")
     again = open_run(run.folder)
@@ -116,7 +113,7 @@ def test_chosen_start_is_adabn_and_changing_back_is_last(
 def test_training_with_select_makes_its_choice_final(tiny, dataset, untraced):
     """Without refreshed statistics the final DAM is the snapshot to the bit."""
     changes = {"name": "nearest", "select": "critic_distance", "refresh_statistics": False}
-    settings = tiny(AdaptSettings, **changes, **SNAPSHOTS)
+    settings = tiny(AdaptPhase, **changes, **SNAPSHOTS)
     run = untraced(adapt, settings, dataset)
     kept = {n: dict(np.load(run.folder / f"snapshots/joint_000{n}.npz")) for n in (2, 3)}
     nearest = min(kept, key=lambda n: kept[n]["metric/distance"])
@@ -126,14 +123,14 @@ def test_training_with_select_makes_its_choice_final(tiny, dataset, untraced):
         if not name.startswith("metric/"):
             np.testing.assert_array_equal(weights[name], value, err_msg=name)
     with pytest.raises(UsageError, match=r"nearest holds a run with select='critic_distance'"):
-        adapt(tiny(AdaptSettings, **{**changes, "select": "last"}, **SNAPSHOTS), dataset)
+        adapt(tiny(AdaptPhase, **{**changes, "select": "last"}, **SNAPSHOTS), dataset)
 
 
 def test_killed_run_ends_with_the_same_snapshots_and_choice(
     tiny, dataset, finished, untraced, monkeypatch
 ):
-    settings = tiny(AdaptSettings, name="killed", joint_checkpoint_every=1, **SNAPSHOTS)
-    save, stops = Loop._save, [2, 3]
+    settings = tiny(AdaptPhase, name="killed", joint_checkpoint_every=1, **SNAPSHOTS)
+    save, stops = Loop.save, [2, 3]
 
     def killed(self, counter, number, images):
         if counter == "joint" and number in stops:  # the snapshot is there, no checkpoint of it
@@ -141,7 +138,7 @@ def test_killed_run_ends_with_the_same_snapshots_and_choice(
             raise RuntimeError("killed")
         return save(self, counter, number, images)
 
-    monkeypatch.setattr(Loop, "_save", killed)
+    monkeypatch.setattr(Loop, "save", killed)
     for _ in range(2):
         with pytest.raises(RuntimeError, match="killed"):
             untraced(adapt, settings, dataset)
@@ -190,7 +187,7 @@ def test_a_damaged_selection_is_refused(run, change):
 
 def test_command_prints_the_choices_and_changes_the_final_model(run, untraced, capsys):
     runs = str(run.folder.parent)
-    main(SelectSettings(runs=runs))
+    main(SnapshotsSettings(runs=runs))
     out = capsys.readouterr().out
     head, *lines, end = out[out.index("snapshot") :].splitlines()[:5]
     assert head.split() == ["snapshot", *CRITERIA]
@@ -198,19 +195,19 @@ def test_command_prints_the_choices_and_changes_the_final_model(run, untraced, c
     assert lines[0].split()[5] == "N/A" and lines[0].split()[6] == "1*"
     assert lines[2].split()[1] == "3*" and end.startswith("final: joint_0003, by last")
     assert sum(line.count("*") for line in lines) == len(CRITERIA)
-    untraced(main, SelectSettings(runs=runs, name="chosen", criterion="adabn_agreement"))
+    untraced(main, SnapshotsSettings(runs=runs, name="chosen", criterion="adabn_agreement"))
     assert "final: joint_0000, by adabn_agreement" in capsys.readouterr().out
-    assert open_run(run.folder).record["settings"]["select"] == "adabn_agreement"
+    assert open_run(run.folder).record.part(SelectionSettings).select == "adabn_agreement"
 
 
 def test_command_names_what_is_missing(tmp_path, tiny):
-    with pytest.raises(DataError, match=r"no finished adaptation with snapshots; python -m"):
-        main(SelectSettings(runs=str(tmp_path)))
-    source = source_run(tiny(AdaptSettings)).folder
+    with pytest.raises(DataError, match="no finished adaptation with snapshots"):
+        main(SnapshotsSettings(runs=str(tmp_path)))
+    source = source_run(tiny(AdaptPhase)).folder
     with pytest.raises(DataError, match=r"source_mr: no finished adaptation with snapshots"):
-        main(SelectSettings(runs=str(source.parent), name="source_mr"))
-    with pytest.raises(UsageError, match="--criterion: expected one of last, entropy"):
-        SelectSettings(criterion="dice")
+        main(SnapshotsSettings(runs=str(source.parent), name="source_mr"))
+    with pytest.raises(UsageError, match="^criterion: expected one of last, entropy"):
+        SnapshotsSettings(criterion="dice")
 
 
 def test_damaged_record_is_named(run):
@@ -225,21 +222,21 @@ def test_damaged_record_is_named(run):
 def test_report_says_how_far_the_choice_is_from_the_best(run, dataset, untraced):
     settings = EvaluateSettings(runs=str(run.folder.parent))
     report = untraced(evaluate, settings)
-    (title,) = report.rows
-    assert title == "UDA d=13 (chosen)"
-    found = report.selection[title]
+    ((id, row),) = report.rows.items()
+    assert (id, row.title) == ("chosen", "UDA d=13 (chosen)")
+    found = report.selection[id]
     assert list(found.dice) == [0, 2, 3]
     # What was measured for the chosen snapshot is what the table says of the final model.
-    assert found.dice[3] == pytest.approx(report.rows[title].mean_dice)
-    assert f"\n{title}: snapshot joint_0003 chosen by `last`; " in report.to_text()
+    assert found.dice[3] == pytest.approx(row.mean_dice)
+    assert f"\n{row.title}: snapshot joint_0003 chosen by `last`; " in report.to_text()
     results = read_json(run.folder.parent / "results.json")
-    assert results["selection"][title]["regret"] == max(found.dice.values()) - found.dice[3]
+    assert results["selection"][id]["regret"] == max(found.dice.values()) - found.dice[3]
     assert results["rows"].keys() == report.rows.keys()
 
 
 def test_snapshots_are_not_measured_when_not_asked_for(run, untraced, monkeypatch):
     monkeypatch.setattr(
-        "cmda_tf.evaluation.snapshots.measure_oracle_gap", None
+        "cmda_tf.evaluation.evaluate.measure_oracle_gap", None
     )  # would raise if called
     settings = EvaluateSettings(runs=str(run.folder.parent), measure_snapshots=False)
     assert untraced(evaluate, settings).selection == {}
@@ -266,5 +263,5 @@ def test_benchmark_measures_every_criterion(run, untraced, tmp_path, capsys):
     older = (run.folder / "weights.npz").stat().st_mtime - 1
     os.utime(report, (older, older))
     assert benchmark.reported(run) is None  # the run may have changed since
-    with pytest.raises(UsageError, match="--folders: expected folders"):
+    with pytest.raises(UsageError, match="^folders: expected folders"):
         benchmark.main(benchmark.BenchmarkSettings())

@@ -7,12 +7,13 @@ import pytest
 from builders.release import SIZE, triples, without_target_labels, write_release
 
 from cmda_tf.convert import ConvertSettings, main
+from cmda_tf.data.batches import batches
 from cmda_tf.data.prepared import read_prepared
-from cmda_tf.data.slices import batches, load_slices, stack_triples
+from cmda_tf.data.slices import stack_triples
 from cmda_tf.data.subjects import load_subject, save_subject
+from cmda_tf.datasets import open_dataset
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.model_selection.scoring import spread
-from cmda_tf.release2018.dataset import checksum, load_prepared, load_test_subject, open_dataset
 from cmda_tf.volumes.geometry import prepared_grid
 
 
@@ -26,7 +27,7 @@ def test_a_release_is_prepared_data(release):
     assert (dataset.size, dataset.spacing_mm, dataset.modalities) == (SIZE, 1.0, ("ct", "mr"))
     assert len(dataset.select("ct", "train")) == 12
     assert [e.id for e in dataset.select("ct", "test")] == ["ct_1003"]
-    subject = load_test_subject(dataset, dataset.select("ct", "test")[0])
+    (subject,) = dataset.test_subjects("ct")
     rng = np.random.default_rng(11)
     image, label = rng.normal(size=(SIZE,) * 3), rng.integers(0, 5, (SIZE,) * 3)
     np.testing.assert_allclose(subject.image[3], image[:, :, 3], rtol=1e-6)
@@ -35,7 +36,7 @@ def test_a_release_is_prepared_data(release):
 
 
 def test_batches_hold_the_records_triples(release):
-    stack = load_slices(open_dataset(release), "mr", "train", with_labels=True)
+    stack = open_dataset(release).slices("mr", "train", with_labels=True)
     images, labels = triples(0)
     expected = labels[..., 1].copy()
     expected[expected == 5] = 0
@@ -60,28 +61,28 @@ def test_groups_of_records_stand_for_subjects():
 
 def test_labels_that_are_not_asked_for_are_not_read(tmp_path):
     folder = write_release(tmp_path)
-    expected = load_slices(open_dataset(folder), "ct", "train", with_labels=False)
+    expected = open_dataset(folder).slices("ct", "train", with_labels=False)
     without_target_labels(folder)
-    found = load_slices(open_dataset(folder), "ct", "train", with_labels=False)
+    found = open_dataset(folder).slices("ct", "train", with_labels=False)
     np.testing.assert_array_equal(found.images, expected.images)
     assert found.labels is None
     with pytest.raises(DataError, match=r"ct_train_slice0.*label_vol is missing"):
-        load_slices(open_dataset(folder), "ct", "train", with_labels=True)
+        open_dataset(folder).slices("ct", "train", with_labels=True)
 
 
 def test_the_checksum_follows_the_files(tmp_path, dataset):
     folder = write_release(tmp_path)
-    before = checksum(open_dataset(folder))
+    before = open_dataset(folder).checksum()
     (folder / "ct_train_tfs/ct_train_slice3.tfrecords").unlink()
-    assert checksum(open_dataset(folder)) != before
-    assert len(checksum(dataset)) == 64
+    assert open_dataset(folder).checksum() != before
+    assert len(dataset.checksum()) == 64
 
 
 def test_other_folders_name_both_that_could_be_there(tmp_path):
-    with pytest.raises(DataError, match=r"no such file; python -m cmda_tf\.prepare"):
+    with pytest.raises(DataError, match=r"manifest\.json: no such file"):
         open_dataset(tmp_path / "none")
     (tmp_path / "ct_1001.0123456789abcdef.npz").touch()  # of a preparation that was stopped
-    with pytest.raises(DataError, match=r"dataset\.json .*nor published records"):
+    with pytest.raises(DataError, match=r"neither manifest\.json nor published records"):
         open_dataset(tmp_path)
     (tmp_path / "ct_val_0.tfrecords").touch()
     with pytest.raises(DataError, match="validation records alone"):
@@ -124,7 +125,10 @@ def test_conversions_that_cannot_be_are_refused(release, dataset, tmp_path):
     (tmp_path / "full/x").touch()
     with pytest.raises(DataError, match="full: expected an empty folder"):
         main(ConvertSettings(prepared=str(dataset.folder), out=str(tmp_path / "full")))
-    with pytest.raises(DataError, match="expected published records"):
+    with pytest.raises(
+        DataError,
+        match="no training record|no such folder|expected files such as|expected one split|expected one modality",
+    ):
         main(ConvertSettings(release=str(dataset.folder), out=str(tmp_path / "b")))
     for wrong in ({"out": "x"}, {"prepared": "a", "release": "b", "out": "x"}, {"prepared": "a"}):
         with pytest.raises(UsageError, match="expected"):
@@ -147,6 +151,28 @@ def test_a_store_must_be_the_one_of_the_manifest(tmp_path, dataset):
     ):
         save_subject(moved.path(entry), dataclasses.replace(subject, **changes))
         with pytest.raises(DataError, match=words) as caught:
-            load_prepared(moved, entry)
+            moved.subject(entry)
         assert str(moved.path(entry)) in str(caught.value)
-    assert load_prepared(moved, entry, with_label=False).label is None
+    assert moved.subject(entry, with_label=False).label is None
+
+
+def test_a_release_and_its_conversion_answer_alike(dataset, tmp_path):
+    """Prepared data, that data as a release, and prepared data made of it again."""
+    out, back = str(tmp_path / "release"), str(tmp_path / "back")
+    main(ConvertSettings(prepared=str(dataset.folder), out=out))
+    main(ConvertSettings(release=out, out=back))
+    release, again = open_dataset(out), open_dataset(back)
+    assert type(release) is not type(again)
+    for one in (release, again):
+        assert (one.size, one.structures) == (dataset.size, dataset.structures)
+        assert set(one.modalities) == set(dataset.modalities)
+        assert one.crop("ct") is None and dataset.crop("ct") == "volume"
+        (subject,) = one.test_subjects("ct")
+        (expected,) = dataset.test_subjects("ct")
+        np.testing.assert_array_equal(subject.image, expected.image)
+        np.testing.assert_array_equal(subject.truth, expected.truth)
+        assert one.has_test_subjects("mr") and len(one.checksum()) == 64
+        stack, whole = (x.slices("mr", "train", with_labels=True) for x in (one, dataset))
+        found = {stack.inputs(stack.usable[[n]]).tobytes() for n in range(len(stack.usable))}
+        wanted = {whole.inputs(whole.usable[[n]]).tobytes() for n in range(len(whole.usable))}
+        assert found == wanted

@@ -68,7 +68,9 @@ def test_failed_write_leaves_no_snapshot(tmp_path, dam, monkeypatch):
 
 
 def test_missing_and_damaged_snapshots_are_named(tmp_path):
-    with pytest.raises(DataError, match="snapshots: no snapshots; train this run anew to have them"):
+    with pytest.raises(
+        DataError, match="snapshots: no snapshots; train this run anew to have them"
+    ):
         find_snapshots(tmp_path)
     (tmp_path / "snapshots").mkdir()
     (tmp_path / "snapshots/joint_0003.npz").write_bytes(b"damaged")
