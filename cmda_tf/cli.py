@@ -125,7 +125,7 @@ def required(settings: Settings, *names: str) -> list[str]:
     """
     for name in names:
         if not getattr(settings, name):
-            raise UsageError(f"{name}: a folder is required")
+            raise UsageError(f"{name}: a folder is required; expected its path, found none")
     return [getattr(settings, name) for name in names]
 
 

@@ -220,7 +220,8 @@ def check_types(cls: Any, values: Mapping[str, Any]) -> None:
     """Raises UsageError for the first of the values of a dataclass' fields of another type."""
     for field in dataclasses.fields(cls):
         if field.name in values and not _is_a(values[field.name], field.type):
-            expected = field.type.__name__ if type(field.type) is type else field.type
+            named = field.type.__name__ if type(field.type) is type else field.type
+            expected = "settings by name" if "part" in field.metadata else named
             value = f"{values[field.name]!r:.80}"
             raise UsageError(f"{field.name}: expected {expected}, found {value}")
 
