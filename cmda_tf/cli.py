@@ -8,6 +8,7 @@ write, 2 bad usage, 130 interrupted.
 import difflib
 import os
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -57,6 +58,7 @@ def run(
     if phases and not settings:
         text = f"One of: {', '.join(phases)}."
         flags.DEFINE_string("phase", None, text, module_name=sys.argv[0])
+    sys.argv[1:] = _joined(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a bare locale prints "?" where it has no character
             stream.reconfigure(errors="replace")
@@ -161,6 +163,19 @@ def packaged(path: str | Path) -> Path:
     return next((place for place in places if place.exists()), Path(path))
 
 
+def _joined(words: Sequence[str]) -> list[str]:
+    """The words with `--runs DIR` as `--runs=DIR`."""
+    with_value = {"flagfile", *(name for name in flags.FLAGS if not flags.FLAGS[name].boolean)}
+    joined: list[str] = []
+    for word in words:
+        match = re.fullmatch(r"--?(\w+)", joined[-1]) if joined else None
+        if match and match[1] in with_value:
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
 def _flag_name(word: str, flag_values: flags.FlagValues = flags.FLAGS) -> str | None:
     """The flag that a word sets, `resume` for `--noresume`; None if it is none."""
     match = re.match(r"--?(\w+)", word)
@@ -174,6 +189,8 @@ def _parse(argv: Sequence[str], with_arguments: bool = False) -> list[str]:
     """Parses flags; an unknown flag, an illegal value or a stray argument exits with 2."""
     try:
         rest = flags.FLAGS([argv[0], *read_flagfiles(argv[1:])])
+    except SystemExit:  # absl ends a program that was asked for --help with 1
+        sys.exit(0)
     except flags.Error as error:
         _fail(str(error).splitlines()[0] + " (--help lists the flags)", UsageError.exit_code)
     except UsageError as error:
@@ -219,7 +236,8 @@ def one_line(error: Exception) -> str:
     if made_by := getattr(error, "made_by", None):
         command = _COMMANDS.get(made_by, f"train --phase={made_by}")
         given = [w for w in sys.argv[1:] if _flag_name(w) in _REPEATED and made_by != "prepare"]
-        text += f"; this makes it: {' '.join(['python -m cmda_tf.' + command, *given])}"
+        text += f"; this makes it: python -m cmda_tf.{command}"
+        text += f" {shlex.join(given)}" if given else ""
     return text
 
 

@@ -85,10 +85,8 @@ def test_one_line_and_the_right_code(module, arguments, code, message, tmp_path)
 
 def test_missing_data_and_missing_source_run(tmp_path, dataset):
     code, found = run("train", "--phase=source", "--prepared=none", folder=tmp_path)
-    assert (
-        code == 1
-        and "none/manifest.json: no such file; this makes it: python -m cmda_tf.prepare" in found
-    )
+    makes = "this makes it: python -m cmda_tf.prepare --raw=DIR --prepared=DIR"
+    assert code == 1 and found == f"error: none/manifest.json: no such file; {makes}"
     prepared = f"--prepared={dataset.folder}"
     code, found = run("train", "--phase=source", "--target=pet", prepared, folder=tmp_path)
     assert code == 2 and "--target: expected a modality of" in found and "(mr, ct)" in found
@@ -105,6 +103,7 @@ def test_help_lists_flags_with_their_sentence(tmp_path):
     command = [sys.executable, "-m", "cmda_tf.train", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT)
     text = done.stdout
+    assert done.returncode == 0
     assert "--depth: Adaptation depth d, the last layer the DAM replaces." in text
     assert "--[no]resume" in text
 
@@ -130,7 +129,30 @@ def test_a_flagfile_may_be_for_all_phases_and_is_found_anywhere(tmp_path):
     (tmp_path / "own.cfg").write_text("# mine\n--flagfile=flags/demo.cfg\n--prepared=none\n")
     code, found = run("train", "--phase=source", "--flagfile=own.cfg", folder=tmp_path)
     assert code == 1 and found.startswith("error: none/manifest.json: no such file")
+    # The same flag is one of another phase where it is typed.
+    words = ("--flagfile=own.cfg", "--critic_updates=20")
+    code, found = run("train", "--phase=source", *words, folder=tmp_path)
+    assert code == 2 and "--critic_updates: a flag of --phase=adapt, not of --phase=sou" in found
+
+
+def test_the_packages_flagfiles_are_found_from_an_empty_folder(tmp_path):
+    paper = ("train", "--flagfile=flags/paper.cfg", "--phase=source")
+    code, found = run(*paper, folder=tmp_path)
+    assert code == 1 and found.startswith("error: data/mmwhs_prepared/manifest.json: no such file")
+    apart = ("train", "--flagfile", "flags/paper.cfg", "--phase", "source")
+    assert run(*apart, folder=tmp_path) == (code, found)
+    (tmp_path / "flags").mkdir()  # one's own comes first
+    (tmp_path / "flags/paper.cfg").write_text("--prepared=mine\n")
+    code, found = run(*paper, folder=tmp_path)
+    assert code == 1 and found.startswith("error: mine/manifest.json: no such file")
+
+
+def test_a_flagfile_that_includes_itself_is_refused(tmp_path):
     (tmp_path / "own.cfg").write_text("--flagfile=own.cfg\n")
+    code, found = run("train", "--phase=source", "--flagfile=own.cfg", folder=tmp_path)
+    assert code == 2 and found == "error: --flagfile: own.cfg includes itself"
+    (tmp_path / "own.cfg").write_text("--flagfile=other.cfg\n")
+    (tmp_path / "other.cfg").write_text("--flagfile=./own.cfg\n")
     code, found = run("train", "--phase=source", "--flagfile=own.cfg", folder=tmp_path)
     assert code == 2 and found == "error: --flagfile: own.cfg includes itself"
 
@@ -140,6 +162,9 @@ def test_a_suggested_command_repeats_what_it_must_share(tmp_path, dataset):
     code, found = run("train", "--phase=adapt", "--depth=21", *shared, folder=tmp_path)
     makes = f"this makes it: python -m cmda_tf.train --phase=source {' '.join(shared)}"
     assert code == 1 and found.endswith(makes)
+    apart = ("--runs", "over there", "--prepared", str(dataset.folder))
+    code, found = run("train", "--phase=adapt", *apart, folder=tmp_path)
+    assert code == 1 and found.endswith(f"=source '--runs=over there' {shared[1]}")
 
 
 def test_one_command_for_all(tmp_path):
@@ -150,5 +175,9 @@ def test_one_command_for_all(tmp_path):
         assert done.returncode == 0 and "  predict " in done.stdout
     done = subprocess.run([*command, "paint"], **options)
     assert done.returncode == 2 and "expected one of init, phantom, prepare" in done.stderr
-    done = subprocess.run([*command, "train", "--phase=sauce"], **options)
-    assert done.returncode == 2 and "error: --phase: expected one of source" in done.stderr
+    for words in (["train", "--phase=sauce"], ["phantom", "--help"], ["prepare", "--raw=nowhere"]):
+        module = [sys.executable, "-m", f"cmda_tf.{words[0]}", *words[1:]]
+        one, other = (subprocess.run(x, **options) for x in ([*command, *words], module))
+        assert one.returncode == other.returncode
+        assert (one.stdout, one.stderr) == (other.stdout, other.stderr)
+        assert (one.stdout or one.stderr).strip()

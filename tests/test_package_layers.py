@@ -45,13 +45,14 @@ def test_importing_the_package_and_its_entry_points_does_not_load_tensorflow():
 def test_no_module_hides_one_of_the_standard_library():
     """A program run by its path has the package's folder in front of the library's."""
     names = {path.stem for path in PACKAGE.iterdir() if not path.name.startswith("_")}
-    assert not names & sys.stdlib_module_names
+    assert {"cli", "data", "train"} <= names and not names & sys.stdlib_module_names
 
 
 def test_a_program_can_be_run_by_its_path(tmp_path):
     command = [sys.executable, str(PACKAGE / "prepare.py"), "--help"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert "--prepared" in done.stdout and "Traceback" not in done.stderr
+    assert done.returncode == 0 and done.stderr == ""
+    assert "--prepared" in done.stdout
 
 
 def test_every_command_has_a_program():

@@ -100,6 +100,16 @@ def test_parts_are_flat_as_flags_and_nested_on_disk():
     assert [name for name, _ in leaves(Whole)] == ["width", "folder", "layers", "seed"]
 
 
+def test_none_cannot_be_a_flag_where_another_value_is_the_default():
+    @dataclass(frozen=True)
+    class Limited(Settings):
+        limit: int | None = setting(5, "Limit.")
+
+    assert Limited().to_flags() == [] and Limited(4).to_flags() == ["--limit=4"]
+    with pytest.raises(UsageError, match="limit: None cannot be written as a flag"):
+        Limited(None).to_flags()
+
+
 def test_changes_go_to_the_part_that_has_them():
     whole = Whole()
     assert whole.changed(width=1.0) == Whole(Network(1.0)) and whole == Whole()
