@@ -6,6 +6,7 @@ Arrays are [k, j, i] on the LIP grid (`cmda_tf.volumes.geometry`).
 """
 
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ import SimpleITK as sitk
 
 from cmda_tf import npz
 from cmda_tf.data.structures import MAX_CLASSES, Structures
+from cmda_tf.errors import DataError
 from cmda_tf.volumes.geometry import Geometry
 
 STORE_FORMAT = 1
 MAX_SIZE = 512  # voxels per side of the prepared grid
 _MAX_ABOUT_BYTES = 1 << 16
-_FAILURE = "not a readable prepared subject; python -m cmda_tf.prepare makes it again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,28 +91,12 @@ def load_subject(path: str | Path, with_label: bool = True, classes: int = MAX_C
       DataError: the file is missing, damaged or no such store. Sizes are checked against the
         header before anything is allocated.
     """
-    with npz.opened(path, _FAILURE) as archive:
-        text = npz.read_array(archive, "about", None, np.uint8, _MAX_ABOUT_BYTES)
-        about = json.loads(text.tobytes())
-        grid = _checked_grid(about)
-        image = npz.read_array(archive, "image", grid.shape_kji, np.float16).astype(np.float32)
-        if not np.isfinite(image).all():
-            raise ValueError("its image holds NaN or infinite values")
-        label = None
-        if with_label and "label" in npz.names(archive):
-            label = npz.read_array(archive, "label", grid.shape_kji, np.uint8).copy()
-            if label.max() >= classes:
-                raise ValueError(f"label {label.max()} is no class index below {classes}")
-        return Subject(
-            id=str(about["id"]),
-            modality=str(about["domain"]),
-            image=image,
-            label=label,
-            grid=grid,
-            raw=Geometry.from_dict(about["raw"]),
-            intensity_cut=about["intensity_cut"],
-            label_inside=about["label_inside"],
-        )
+    try:
+        with npz.opened(path, "not a readable prepared subject") as archive:
+            return _read(archive, with_label, classes)
+    except DataError as error:
+        error.made_by = "prepare"
+        raise
 
 
 def labels_to_raw(
@@ -134,6 +119,31 @@ def labels_to_raw(
         background = structures.written_codes[0]
         values = np.array(structures.written_codes, np.uint16)[values]
     return subject.raw.resample(subject.grid.apply(values), sitk.sitkNearestNeighbor, background)
+
+
+def _read(archive: zipfile.ZipFile, with_label: bool, classes: int) -> Subject:
+    """The subject of a store; what damage raises is `npz.opened`'s business."""
+    text = npz.read_array(archive, "about", None, np.uint8, _MAX_ABOUT_BYTES)
+    about = json.loads(text.tobytes())
+    grid = _checked_grid(about)
+    image = npz.read_array(archive, "image", grid.shape_kji, np.float16).astype(np.float32)
+    if not np.isfinite(image).all():
+        raise ValueError("its image holds NaN or infinite values")
+    label = None
+    if with_label and "label" in npz.names(archive):
+        label = npz.read_array(archive, "label", grid.shape_kji, np.uint8).copy()
+        if label.max() >= classes:
+            raise ValueError(f"label {label.max()} is no class index below {classes}")
+    return Subject(
+        id=str(about["id"]),
+        modality=str(about["domain"]),
+        image=image,
+        label=label,
+        grid=grid,
+        raw=Geometry.from_dict(about["raw"]),
+        intensity_cut=about["intensity_cut"],
+        label_inside=about["label_inside"],
+    )
 
 
 def _checked_grid(about: dict[str, Any]) -> Geometry:
