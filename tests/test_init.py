@@ -75,7 +75,7 @@ def test_mmwhs_needs_no_description_unless_its_codes_are_others(tmp_path, capsys
 
 def test_what_cannot_be_described_is_an_error_and_reported_all_the_same(tmp_path):
     settings = InitSettings(raw=str(tmp_path / "raw"), out=str(tmp_path / "d.json"))
-    with pytest.raises(UsageError, match="^raw: a folder is required"):
+    with pytest.raises(UsageError, match=r"^raw: a folder is required"):
         main(InitSettings())
     with pytest.raises(DataError, match="no such folder"):
         main(settings)

@@ -148,5 +148,5 @@ def test_asked_for_ids_replace_the_rule_of_their_modality():
         "ct_train_2",
         "mr_train_5",
     ]
-    with pytest.raises(UsageError, match="test_ids: no subject 'ct_train_9'"):
+    with pytest.raises(UsageError, match=r"^test_ids: no subject 'ct_train_9'"):
         split_subjects(members, ["ct_train_9"])

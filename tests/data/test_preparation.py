@@ -194,7 +194,7 @@ def test_bad_raw_folders_and_ids_make_no_output(make_raw, tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         prepare(tmp_path / "raw", tmp_path / "out", **SMALL)
     raw = make_raw("ct_train_1")
-    with pytest.raises(UsageError, match="^test_ids: "):
+    with pytest.raises(UsageError, match=r"^test_ids: no subject 'ct_train_5'"):
         prepare(raw, tmp_path / "out", **SMALL, test_ids=["ct_train_5"])
     assert not (tmp_path / "out").exists()
 
@@ -208,7 +208,7 @@ def test_main_counts_subjects_and_warns_of_cut_structures(make_raw, tmp_path, ca
     assert lines[0] == "mr: 1 for training (1 labeled), 1 for testing"
     assert lines[1] == "ct: 1 for training (0 labeled), 0 for testing"
     assert lines[2].startswith("warning: mr_train_1: ") and "48 mm" in lines[2]
-    with pytest.raises(UsageError, match="^prepared: a folder"):
+    with pytest.raises(UsageError, match=r"^prepared: a folder"):
         main(PrepareSettings(str(raw)))
 
 

@@ -108,6 +108,24 @@ def test_a_manifest_that_is_no_json_object_is_refused(tmp_path, text):
         read_prepared(tmp_path)
 
 
+def test_a_manifest_is_of_format_3(dataset):
+    write_manifest(dataset)
+    values = json.loads((dataset.folder / "manifest.json").read_text(encoding="utf-8"))
+    assert (values["format"], values["size"], values["spacing_mm"]) == (3, 256, 1.0)
+    assert all("color" in structure for structure in values["structures"])
+    first = values["entries"][0]
+    assert set(first) == {field.name for field in dataclasses.fields(Entry)}
+    assert (first["modality"], first["labeled"], first["centered_on"]) == ("mr", True, "volume")
+
+
+def test_what_is_unknown_is_none(dataset):
+    """As of what was converted from the release."""
+    bare = dataclasses.replace(dataset, entries=(Entry("ct_1", "ct", "train", "ct_1.npz", True),))
+    write_manifest(bare)
+    assert read_prepared(dataset.folder) == bare
+    assert '"raw_spacing_mm": null' in (dataset.folder / "manifest.json").read_text("utf-8")
+
+
 def test_a_manifest_of_0_1_is_read_as_it_is(dataset):
     """Format 2 had other words, and each entry the spacing that all share."""
     write_manifest(dataset)
