@@ -85,13 +85,14 @@ def test_a_run_in_bfloat16_becomes_onnx_in_float32(run, tmp_path):
 
     shutil.copytree(run.folder, tmp_path / "run")
     record = read_json(tmp_path / "run" / "settings.json")
-    record["model"]["precision"] = record["settings"]["precision"] = "mixed_bfloat16"
+    for part in (record["model"], record["settings"]["network"]):
+        part["precision"] = "mixed_bfloat16"
     write_json(tmp_path / "run" / "settings.json", record)
     main(ExportSettings(str(tmp_path / "run"), str(tmp_path / "out"), "onnx"))
     images = np.random.default_rng(0).normal(size=(1, 16, 16, 3)).astype(np.float32)
     session = onnxruntime.InferenceSession(str(tmp_path / "out" / "target.onnx"))
     found = session.run(["probabilities"], {"images": images})[0]
-    logits = load_model(run, "target")(images).numpy()
+    logits = load_networks(run).paths()["target"](images).numpy()
     expected = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
@@ -107,12 +108,12 @@ def test_nothing_is_left_of_a_failed_export(run, tmp_path, monkeypatch):
 
 
 def test_wrong_usage(run, tmp_path, monkeypatch):
-    with pytest.raises(UsageError, match="^model: a folder is required"):
+    with pytest.raises(UsageError, match=r"^model: a folder is required"):
         main(ExportSettings(out="x"))
     with pytest.raises(UsageError, match=r"^out: .* is there already"):
         main(ExportSettings(str(run.folder), str(tmp_path)))
     with pytest.raises(DataError, match="no finished run"):
         main(ExportSettings(str(tmp_path / "none"), str(tmp_path / "out")))
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    with pytest.raises(UsageError, match="^format: onnx needs the package tf2onnx"):
+    with pytest.raises(UsageError, match=r"^format: onnx needs the package tf2onnx"):
         main(ExportSettings(str(run.folder), str(tmp_path / "out"), "onnx"))

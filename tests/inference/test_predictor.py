@@ -25,9 +25,8 @@ def test_every_slice_is_predicted_with_its_neighbors(config):
     tf.keras.utils.set_random_seed(0)
     model = build_segmenter(config)
     volume = np.random.default_rng(0).normal(size=(21, 16, 16)).astype(np.float32)
-    found = Predictor(model, classes).on_volume(
-        volume
-    )  # 21 slices: one full batch of 16 and a rest
+    # 21 slices: one full batch of 16 and a rest.
+    found = Predictor(model, classes).on_volume(volume)
     assert found.shape == volume.shape and found.dtype == np.uint8
     for k, neighbors in ((0, [0, 0, 1]), (10, [9, 10, 11]), (20, [19, 20, 20])):
         logits = model(np.moveaxis(volume[neighbors], 0, -1)[np.newaxis]).numpy()[0]
@@ -54,7 +53,7 @@ def evaluated(tiny, dataset, untraced, tmp_path_factory):
 
 def test_rows_in_the_order_of_the_table(evaluated):
     report, runs, _ = evaluated
-    assert list(report.rows) == ["Seg-MRI", "noDA", "AdaBN d=13"]
+    assert [row.title for row in report.rows.values()] == ["Seg-MRI", "noDA", "AdaBN d=13"]
     experiments = find_rows(runs)
     assert [(e.path, e.role) for e in experiments] == [
         ("source", "mr"), ("source", "ct"), ("target", "ct"),
