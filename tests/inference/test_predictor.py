@@ -54,8 +54,7 @@ def evaluated(tiny, dataset, untraced, tmp_path_factory):
 def test_rows_in_the_order_of_the_table(evaluated):
     report, runs, _ = evaluated
     assert [row.title for row in report.rows.values()] == ["Seg-MRI", "noDA", "AdaBN d=13"]
-    experiments = find_rows(runs)
-    assert [(e.path, e.role) for e in experiments] == [
+    assert [(row.role, row.modality) for row in find_rows(runs)] == [
         ("source", "mr"), ("source", "ct"), ("target", "ct"),
     ]  # fmt: skip
 
