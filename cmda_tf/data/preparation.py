@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from cmda_tf.data.dataset import LABEL, VOLUME, Entry
 from cmda_tf.data.description import DatasetDescription, find_described, held_out
+from cmda_tf.data.labels import to_classes
 from cmda_tf.data.layout import RawSubject, find_sources, split_subjects
 from cmda_tf.data.prepared import PreparedDataset, write_manifest
 from cmda_tf.data.preprocess import PREPROCESSING_VERSION, preprocess
@@ -32,7 +33,7 @@ from cmda_tf.errors import DataError
 from cmda_tf.files import make_folder
 from cmda_tf.settings import Settings, setting
 from cmda_tf.volumes.formats import volume_files
-from cmda_tf.volumes.reading import check_same_geometry, read_label, read_volume, to_classes
+from cmda_tf.volumes.reading import check_same_geometry, read_label, read_volume
 
 # Stores, and what a killed process leaves of one that it was writing.
 _STORE_NAME = re.compile(r"(\.tmp\d+_)?[\w-]+\.[0-9a-f]{16}\.npz", re.ASCII)

@@ -1,15 +1,13 @@
-"""Reading images and label maps, in any of `cmda_tf.volumes.formats`, refusing what cannot be right.
+"""Reads images and label maps in any of `cmda_tf.volumes.formats`; refuses what cannot be right.
 
 Images are SimpleITK images: index order (i, j, k), physical space LPS in millimeters.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from cmda_tf.data.structures import Structures
 from cmda_tf.errors import DataError
 from cmda_tf.volumes.formats import make_reader
 from cmda_tf.volumes.geometry import Geometry
@@ -20,8 +18,6 @@ MIN_SPACING_MM, MAX_SPACING_MM = 0.01, 100.0
 # How far a label's corners may lie from its image's, as a share of the smallest spacing.
 # Rounding in a NIfTI header moves them by about 1e-4 voxel; a wrong file by whole voxels.
 CORNER_TOLERANCE_VOXEL = 0.1
-
-_UNKNOWN = 255
 
 
 def read_volume(path: str | Path) -> sitk.Image:
@@ -77,42 +73,6 @@ def read_label(path: str | Path) -> sitk.Image:
             value = plane[broken][0]
             raise DataError(f"{path}: expected whole-number label codes, found {value:g}")
     return sitk.Cast(label, sitk.sitkInt32)
-
-
-def to_classes(label: sitk.Image, path: str | Path, structures: Structures) -> sitk.Image:
-    """Turns label codes into class indices.
-
-    Args:
-      label: integer codes.
-      path: its file, for messages.
-      structures: whose codes these are.
-
-    Returns:
-      Class indices on the same grid, uint8.
-
-    Raises:
-      DataError: a code is not in the table, or no structure is there. A label without any
-        structure is refused instead of counted as a subject without a heart; a subject whose
-        label is to be ignored is prepared by leaving the label file out.
-    """
-    codes = sitk.GetArrayViewFromImage(label)
-    known = structures.code_to_class
-    table = np.full(max(known) + 1, _UNKNOWN, np.uint8)
-    table[list(known)] = list(known.values())
-    for extreme in (codes.min(), codes.max()):
-        if extreme not in known:
-            raise DataError(_unknown(path, extreme, known))
-    classes = np.stack([table[plane] for plane in codes])
-    if (unknown := classes == _UNKNOWN).any():
-        raise DataError(_unknown(path, codes[unknown][0], known))
-    if not classes.any():
-        names = ", ".join(f"{s.codes[0]} {s.name}" for s in structures)
-        raise DataError(f"{path}: holds none of the structures ({names})")
-    return Geometry.of(label).apply(classes)
-
-
-def _unknown(path: str | Path, code: int, known: Iterable[int]) -> str:
-    return f"{path}: label code {code} is unknown; known codes are {sorted(known)}"
 
 
 def check_same_geometry(

@@ -19,11 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from cmda_tf.data.labels import to_classes
 from cmda_tf.data.preprocess import anti_alias, label_center_mm, normalize, preprocess
 from cmda_tf.data.structures import HEART
 from cmda_tf.data.subjects import labels_to_raw
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.reading import to_classes
 
 # Thousandths of a degree: ITK cannot invert directions with cosines such as 1e-308.
 ANGLES = st.tuples(*[st.integers(-180_000, 180_000).map(lambda a: a / 1000)] * 3)

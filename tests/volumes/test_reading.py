@@ -8,16 +8,9 @@ import pytest
 import SimpleITK as sitk
 from builders.volumes import centered_geometry, oblique, write
 
-from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError
 from cmda_tf.volumes.geometry import Geometry
-from cmda_tf.volumes.reading import (
-    check_image,
-    check_same_geometry,
-    read_label,
-    read_volume,
-    to_classes,
-)
+from cmda_tf.volumes.reading import check_image, check_same_geometry, read_label, read_volume
 
 GEOMETRY = centered_geometry((7, 6, 5), (0.7, 0.9, 1.6), oblique(12, -7, 30), (40.0, -30.0, 90.0))
 
@@ -188,35 +181,9 @@ def codes_file(path, dtype, *values):
     return write(path, GEOMETRY, codes)
 
 
-@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.int32, np.float32, np.float64])
-def test_codes_become_classes(tmp_path, dtype):
-    values = (205, 420, 421, 500, 820, 600, 550, 850, 0)
-    path = codes_file(tmp_path / "a.nii.gz", dtype, *values)
-    label = read_label(path)
-    assert label.GetPixelID() == sitk.sitkInt32
-    classes = to_classes(label, path, HEART)
-    assert classes.GetPixelID() == sitk.sitkUInt8
-    assert Geometry.of(classes) == Geometry.of(label)
-    found = sitk.GetArrayFromImage(classes).ravel()
-    assert found[: len(values)].tolist() == [1, 2, 2, 3, 4, 0, 0, 0, 0]
-    assert found.sum() == 12
-
-
-@pytest.mark.parametrize("code", [1, 4, 255, 421 + 1, 851, 32767, -205])
-def test_unknown_codes_are_named_with_their_file(tmp_path, code, capfd):
-    path = codes_file(tmp_path / "a.nii.gz", np.int16, 205, code)
-    assert_refused(
-        lambda p: to_classes(read_label(p), p, HEART), path, f"label code {code} is", capfd
-    )
-
-
-def test_fractional_and_empty_labels_are_refused(tmp_path, capfd):
+def test_fractional_labels_are_refused(tmp_path, capfd):
     path = codes_file(tmp_path / "a.nii.gz", np.float32, 205, 420.5)
     assert_refused(read_label, path, "found 420.5", capfd)
-    path = codes_file(tmp_path / "b.nii.gz", np.int16, 600, 850)
-    assert_refused(
-        lambda p: to_classes(read_label(p), p, HEART), path, "none of the structures", capfd
-    )
 
 
 def shifted(**changes):
