@@ -5,19 +5,41 @@ on a regular grid needs is checked before GDCM makes one of it: one series, one 
 slices without gaps.
 """
 
+import io
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
+from pydicom import uid
+from pydicom.charset import default_encoding
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.filereader import data_element_generator, read_sequence
+from pydicom.tag import BaseTag
+from pydicom.valuerep import VR
 
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.dicom_tags import read_tags
-from cmda_tf.volumes.voxel_stream import Sound, check_spacing, count_voxels, numbers
+from cmda_tf.volumes.voxel_stream import Sound, check_spacing, count_voxels, readable
 
 MAX_FILES = 10000
 GAP_TOLERANCE = 0.01  # share of the slice spacing
+_PIXEL_DATA = 0x7FE00010
+_UNDEFINED = 0xFFFFFFFF  # length of what consists of items up to their end
+_ITEM, _ITEMS_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+_KEYWORDS = (
+    *("TransferSyntaxUID", "SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient"),
+    *("SamplesPerPixel", "NumberOfFrames", "Rows", "Columns", "PixelSpacing", "BitsAllocated"),
+)
+_TAGS = {tag_for_keyword(keyword) for keyword in _KEYWORDS}
+_TYPES = {kind.value for kind in VR}
+_MAX_VALUE_BYTES = 1 << 10
+_MAX_PADDING_BYTES = 1 << 12
 _MAX_COMPRESSION = 200  # a plane's bytes over its file's; lossless coding of noise reaches about 4
 
 
@@ -63,48 +85,144 @@ def check_folder(folder: Path) -> Sound:
 
 def _read_slice(path: Path) -> _Slice | None:
     """A file's slice; None if it is no DICOM image."""
-    tags = None if path.name == "DICOMDIR" else read_tags(path)
-    if tags is None:
-        return None
-    _check_pixels(path, tags)
+    with readable(path), open(path, "rb", buffering=0) as raw:
+        if path.name == "DICOMDIR" or raw.read(132)[128:] != b"DICM":
+            return None
+        try:
+            with catch_warnings():
+                simplefilter("ignore")  # pydicom warns of what does not matter here
+                header, pixel_bytes = _read_header(_Bounded(raw))
+                return None if pixel_bytes is None else _slice(path, header, pixel_bytes)
+        except DataError:
+            raise
+        except Exception as error:  # pydicom promises no kind of error
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(f"{path}: expected a sound DICOM file ({reason})") from error
+
+
+class _Bounded(io.BufferedReader):
+    """A file of which no more can be read than a slice's header needs, whatever it claims."""
+
+    def __init__(self, raw: io.FileIO):
+        super().__init__(raw)
+        self.size = os.fstat(raw.fileno()).st_size
+        self._left = 1 << 26
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._left -= max(size or 0, 64)  # Python's objects outweigh short values
+        if self._left < 0:
+            raise ValueError("too many elements, or a nested one that claims too much")
+        return super().read(size)
+
+    def is_padding(self, start: int) -> bool:
+        """Whether all that follows is some zeros."""
+        here, rest = self.tell(), b"?"
+        if self.size - start <= _MAX_PADDING_BYTES:
+            self.seek(start)
+            rest = super().read()
+            self.seek(here)
+        return not any(rest)
+
+
+def _read_header(data: _Bounded) -> tuple[Dataset, int | None]:
+    """The first of each element in `_TAGS`, and the pixels' length: 0 if compressed, None if none.
+
+    What follows the pixels is walked too: GDCM reads all elements, and believes any length.
+    """
+    first: dict[BaseTag, RawDataElement | DataElement] = {}
+    pixel_bytes: list[int] = []
+    end = data.tell()
+
+    def stops(tag: BaseTag, kind: str | None, length: int) -> bool:
+        """Looks at an element before its value is read."""
+        if data.is_padding(end):
+            return True
+        beyond = length != _UNDEFINED and data.tell() + length > data.size
+        if beyond or (tag in _TAGS and length > _MAX_VALUE_BYTES):
+            raise _wrong(tag, f"claims {length} bytes")
+        if tag == _PIXEL_DATA:
+            pixel_bytes.append(0 if length == _UNDEFINED else length)
+        return False
+
+    def walk(implicit: bool, stop_when: Callable[[BaseTag, str | None, int], bool]) -> None:
+        nonlocal end
+        for element in data_element_generator(data, implicit, True, stop_when, _MAX_VALUE_BYTES):
+            end = data.tell()
+            _check_within(data, element)
+            data.seek(end)
+            if element.tag in _TAGS:
+                first.setdefault(element.tag, element)
+
+    walk(False, lambda tag, kind, length: tag >> 16 != 2 or stops(tag, kind, length))
+    syntax = Dataset(first).get("TransferSyntaxUID")
+    if syntax in (None, uid.DeflatedExplicitVRLittleEndian, uid.ExplicitVRBigEndian):
+        raise ValueError(f"its transfer syntax {syntax} is not supported")
+    walk(syntax == uid.ImplicitVRLittleEndian, stops)
+    if end < data.size and not (pixel_bytes and data.is_padding(end)):
+        raise ValueError("its last element is not complete")
+    return Dataset(first), pixel_bytes[0] if pixel_bytes else None
+
+
+def _check_within(data: _Bounded, element: RawDataElement | DataElement) -> None:
+    """Looks into all that an element nests, as GDCM will; leaves the stream anywhere."""
+    items: Any = element.value
+    if isinstance(element, RawDataElement):
+        if not element.is_implicit_VR and element.VR not in _TYPES:
+            # GDCM would take type and length for a length of gigabytes.
+            raise _wrong(element.tag, "has no type")
+        if items is not None and len(items) < element.length < _UNDEFINED:
+            raise _wrong(element.tag, f"claims {element.length} bytes")
+        data.seek(element.value_tell)
+        if element.length == _UNDEFINED:
+            while (head := data.read(8))[:4] == _ITEM:
+                data.seek(int.from_bytes(head[4:], "little"), os.SEEK_CUR)
+            if head[:4] != _ITEMS_END:  # pydicom would look for an end between the items
+                raise _wrong(element.tag, "holds a damaged item")
+        if element.VR != "SQ":
+            return
+        items = read_sequence(data, element.is_implicit_VR, True, element.length, default_encoding)
+    for item in items:
+        for nested in item.elements():
+            _check_within(data, nested)
+
+
+def _wrong(tag: BaseTag, what: str) -> ValueError:
+    return ValueError(f"element {tag >> 16:04x},{tag & 0xFFFF:04x} {what}")
+
+
+def _slice(path: Path, header: Dataset, pixel_bytes: int) -> _Slice:
+    """The slice, once it is a plane of gray values that the file can hold."""
+    counts = [header.get(keyword) for keyword in ("NumberOfFrames", "SamplesPerPixel")]
+    frames, samples = [1 if count is None else int(count) for count in counts]
+    if (frames, samples) != (1, 1):
+        raise DataError(
+            f"{path}: expected one gray plane, found {frames} frame(s) of {samples} sample(s)"
+        )
+    if missing := [k for k in ("Rows", "Columns", "BitsAllocated") if not header.get(k)]:
+        raise DataError(f"{path}: has no {missing[0]}")
+    rows, columns, bits = int(header.Rows), int(header.Columns), header.BitsAllocated
+    if bits not in (8, 16, 32):
+        raise DataError(f"{path}: expected 8, 16 or 32 bits per pixel, found {bits}")
+    claimed = rows * columns * bits // 8
+    held = pixel_bytes or _MAX_COMPRESSION * path.stat().st_size
+    if claimed > held:
+        raise DataError(f"{path}: claims {rows}x{columns} pixels, {claimed} bytes; holds {held}")
 
     def vector(keyword: str, length: int) -> np.ndarray:
-        text = str(tags.get(keyword, "")).replace("\\", " ")
-        values = np.array(numbers(text, float, keyword, path))
-        if len(values) != length or not np.isfinite(values).all():
-            raise DataError(f"{path}: expected {length} numbers as {keyword}, found {text[:80]!r}")
-        return values
+        value = header.get(keyword)
+        vector = np.array(value, float)
+        if vector.shape != (length,) or not np.isfinite(vector).all():
+            raise DataError(f"{path}: expected {length} numbers as {keyword}, found {value!r:.80}")
+        return vector
 
     return _Slice(
         path,
-        str(tags.get("SeriesInstanceUID", "")),
-        (int(tags["Rows"]), int(tags["Columns"])),
+        str(header.get("SeriesInstanceUID", "")),
+        (rows, columns),
         tuple(vector("PixelSpacing", 2)),
         vector("ImagePositionPatient", 3),
         vector("ImageOrientationPatient", 6).reshape(2, 3),
     )
-
-
-def _check_pixels(path: Path, tags: Mapping[str, str | int]) -> None:
-    """Refuses what is no plane of gray values, and sizes that the file cannot hold."""
-    frames = str(tags.get("NumberOfFrames", "1"))
-    if frames != "1" or tags.get("SamplesPerPixel", 1) != 1:
-        raise DataError(
-            f"{path}: expected one gray plane, found {frames[:16]} frame(s) of "
-            f"{tags.get('SamplesPerPixel', 1)} sample(s)"
-        )
-    if missing := [k for k in ("Rows", "Columns", "BitsAllocated") if not tags.get(k)]:
-        raise DataError(f"{path}: has no {missing[0]}")
-    if tags["BitsAllocated"] not in (8, 16, 32):
-        raise DataError(
-            f"{path}: expected 8, 16 or 32 bits per pixel, found {tags['BitsAllocated']}"
-        )
-    claimed = tags["Rows"] * tags["Columns"] * tags["BitsAllocated"] // 8
-    held = tags["PixelBytes"] or _MAX_COMPRESSION * path.stat().st_size
-    if claimed > held:
-        raise DataError(
-            f"{path}: claims {tags['Rows']}x{tags['Columns']} pixels, {claimed} bytes; holds {held}"
-        )
 
 
 def _in_order(folder: Path, slices: Sequence[_Slice]) -> Sound:
