@@ -62,7 +62,7 @@ def choose_final(run: Run, model: SnapshotModel, dataset: Dataset) -> None:
     Writes `selection.json`; the run's final model is still to be saved.
     """
     snapshots = find_snapshots(run.folder)
-    criterion = run.record.part(SelectionSettings).select
+    criterion = run.part(SelectionSettings).select
     selection = select(criterion, score_snapshots(model, dataset, snapshots))
     _load(run, model, selection)
 
@@ -77,7 +77,7 @@ def change_choice(run: Run, dataset: Dataset, criterion: str) -> Selection:
         selection = select(criterion, read_selection(run).snapshots)
         model = snapshot_model(run, dataset)
         (run.folder / WEIGHTS).unlink()
-        chosen = run.record.part(SelectionSettings).changed(select=criterion)
+        chosen = run.part(SelectionSettings).changed(select=criterion)
         settings = {**run.record.settings, SelectionSettings.key: chosen.to_dict()}
         write_record(run.folder, dataclasses.replace(run.record, settings=settings))
         _load(run, model, selection)

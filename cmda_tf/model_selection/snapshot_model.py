@@ -11,7 +11,6 @@ from cmda_tf.inference.predictor import Predictor, probabilities
 from cmda_tf.inference.settings import ForegroundSettings, StatisticsSettings
 from cmda_tf.inference.statistics import make_refresh
 from cmda_tf.models.segmenter import build_dam, path
-from cmda_tf.runs.record import RunRecord
 from cmda_tf.runs.run import Run
 from cmda_tf.runs.snapshots import Snapshot
 from cmda_tf.runs.weights import get_weights, set_weights
@@ -21,21 +20,19 @@ class SnapshotModel:
     """Makes of a snapshot the very model that a run would end with.
 
     Args:
-      record: of the run.
+      run: that has the snapshots.
       nets: its networks; only the DAM's weights are ever changed.
       router: both paths of them.
       stack: the target's unlabeled training slices.
     """
 
-    def __init__(
-        self, record: RunRecord, nets: Networks, router: tf.keras.Model, stack: SliceStack
-    ):
-        self.record, self.router, self.stack = record, router, stack
+    def __init__(self, run: Run, nets: Networks, router: tf.keras.Model, stack: SliceStack):
+        self.record, self.router, self.stack = run.record, router, stack
         self.model = path(router, "target")  # images to logits, whatever the DAM holds
         self._dam = nets.dam
         self._init = get_weights(build_dam(nets.config, nets.depth, nets.segmenter))
         self._refresh = make_refresh(nets.config, nets.depth, nets.segmenter, stack)
-        self._refreshes = record.part(StatisticsSettings).refresh_statistics
+        self._refreshes = run.part(StatisticsSettings).refresh_statistics
         self._predictor = Predictor(self.model, probabilities)
 
     def load(self, snapshot: Snapshot) -> dict[str, float]:
@@ -67,6 +64,6 @@ def snapshot_model(run: Run, dataset: Dataset) -> SnapshotModel:
     """The model of a finished run, for data like that it was trained on."""
     nets = load_networks(run)
     stack = dataset.target_slices(run.record.target)
-    if run.record.part(ForegroundSettings).foreground_only:
+    if run.part(ForegroundSettings).foreground_only:
         stack = foreground_slices(stack, nets.segmenter)
-    return SnapshotModel(run.record, nets, nets.router(), stack)
+    return SnapshotModel(run, nets, nets.router(), stack)

@@ -19,6 +19,7 @@ from cmda_tf.settings import SettingsType, check_types
 
 SETTINGS = "settings.json"  # in a run's folder, written first
 RECORD_FORMAT = 2  # the first one had all settings in one flat dict
+PHASE_NAMES = ("source", "finetune", "adabn", "adapt", "selftrain")
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class RunRecord:
     """A run's record.
 
     Attributes:
-      phase: `source`, `finetune`, `adabn`, `adapt` or `selftrain`.
+      phase: one of `PHASE_NAMES`.
       settings: of the phase, JSON values by part; `part` gives one of them, typed.
       model: configuration of the networks.
       inputs: what the result depends on besides.
@@ -156,9 +157,12 @@ class RunRecord:
                 f"format {values.get('format')!r:.20}, this version reads {RECORD_FORMAT}: runs of "
                 "0.1 are to be trained again"
             )
+        if values["phase"] not in PHASE_NAMES:
+            legal = ", ".join(PHASE_NAMES)
+            raise ValueError(f"phase: expected one of {legal}; found {values['phase']!r:.80}")
         model, inputs = ModelConfig(**values["model"]), Inputs.from_dict(values["inputs"])
         settings = {name: dict(part) for name, part in values["settings"].items()}
-        record = cls(str(values["phase"]), settings, model, inputs, dict(values["versions"]))
+        record = cls(values["phase"], settings, model, inputs, dict(values["versions"]))
         record.part(RunSettings), record.part(DataSettings), record.depth
         stated = {**record.part(NetworkSettings).to_dict(), "seed": settings["compute"]["seed"]}
         for name, value in stated.items():

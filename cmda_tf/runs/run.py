@@ -21,6 +21,7 @@ from cmda_tf.errors import DataError, UsageError
 from cmda_tf.files import make_folder, replacing
 from cmda_tf.models.settings import ModelConfig
 from cmda_tf.runs.record import SETTINGS, RunRecord, read_record, write_record
+from cmda_tf.settings import SettingsType
 
 if TYPE_CHECKING:  # who only looks at runs need not wait for it
     import tensorflow as tf
@@ -52,8 +53,15 @@ class Run:
 
     @property
     def phase(self) -> str:
-        """`source`, `finetune`, `adabn`, `adapt` or `selftrain`."""
+        """One of `cmda_tf.runs.record.PHASE_NAMES`."""
         return self.record.phase
+
+    def part(self, cls: type[SettingsType]) -> SettingsType:
+        """`RunRecord.part` of what was read from disk; DataError, naming its file, if damaged."""
+        try:
+            return self.record.part(cls)
+        except UsageError as error:
+            raise _no_settings(self.folder, error) from error
 
     def weights(self) -> dict[str, Any]:
         """The final weights by name."""
@@ -145,7 +153,7 @@ def _check_same(
                 of_run.update(deciding(record.settings))
                 of_run.update(vars(record.model) | record.inputs.deciding())
         except UsageError as error:
-            raise DataError(f"{folder / SETTINGS}: not the settings of a run ({error})") from error
+            raise _no_settings(folder, error) from error
     for name in sorted(values[0] | values[1]):
         before, now = (of_run.get(name) for of_run in values)
         if before != now:
@@ -153,6 +161,11 @@ def _check_same(
                 f"resume: {folder} holds a run with {name}={before!r}, now it is {now!r}; "
                 "not resuming replaces it, another name starts another"
             )
+
+
+def _no_settings(folder: Path, error: UsageError) -> DataError:
+    """The error of a record, a setting of which is none."""
+    return DataError(f"{folder / SETTINGS}: not the settings of a run ({error})")
 
 
 def _empty(folder: Path) -> None:

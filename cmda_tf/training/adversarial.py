@@ -57,7 +57,7 @@ def adapt(settings: AdaptPhase, dataset: Dataset) -> Run:
     jit_compile = settings.loop.jit_compile
     trained = make_networks(settings.critic, settings.adversarial, nets, source, jit_compile)
     _train(run, settings, trained, router, source, target)
-    choose_final(run, SnapshotModel(run.record, nets, router, target), dataset)
+    choose_final(run, SnapshotModel(run, nets, router, target), dataset)
     run.finish(router)
     return run
 

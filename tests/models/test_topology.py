@@ -39,7 +39,7 @@ def test_other_depths_are_refused_with_the_legal_ones(depth):
 
 @pytest.mark.parametrize("taps", [(), (12,), (13, 13), (13, 34)])
 def test_illegal_taps_are_refused(taps):
-    with pytest.raises(UsageError, match="^taps: "):
+    with pytest.raises(UsageError, match=r"^taps: "):
         check_taps(taps)
 
 

@@ -36,8 +36,10 @@ def test_a_part_that_the_phase_does_not_have_is_its_defaults(tmp_path):
 def test_what_other_versions_had_is_passed_over(run):
     values = run.record.to_dict()
     values["settings"]["dam"]["gone"] = 1
+    del values["settings"]["critic"]["critic_norm"]
     write_json(run.folder / "settings.json", values)
-    assert open_run(run.folder).record.depth == 21
+    record = open_run(run.folder).record
+    assert record.depth == 21 and record.part(CriticSettings).critic_norm == "batch"
 
 
 @pytest.mark.parametrize("crop", ["label", "volume", None])
@@ -64,6 +66,7 @@ def changed(record, path, value):
     ("path", "value", "words"),
     [
         ("format", 1, "format 1, this version reads 2: runs of 0.1 are to be trained again"),
+        ("phase", "sauce", "phase: expected one of source, finetune, .*; found 'sauce'"),
         ("settings/dam/depth", 12, "depth: 12 does not end a block"),
         ("settings/dam/depth", "13", "depth: expected int, found '13'"),
         ("settings/data/source", None, "source: expected str, found None"),
@@ -88,12 +91,22 @@ def test_damaged_values_are_refused(run, path, value, words):
         open_run(run.folder)
 
 
+def test_a_damaged_part_is_refused_when_it_is_asked_for(run):
+    """The phases know all parts; whoever reads a record asks for those that it knows."""
+    values = changed(run.record, "settings/critic/taps", [13, 2.5])
+    write_json(run.folder / "settings.json", values)
+    message = (
+        r"adapt_d21/settings\.json: not the settings of a run "
+        r"\(taps: expected tuple\[int, ...\], found \(13, 2\.5\)\)"
+    )
+    with pytest.raises(DataError, match=message):
+        open_run(run.folder).part(CriticSettings)
+
+
 @pytest.mark.parametrize("part", ["phase", "settings", "inputs", "model", "versions"])
 def test_missing_parts_are_refused(run, part):
     values = run.record.to_dict()
-    wrong = [{k: v for k, v in values.items() if k != part}]
-    wrong += [] if part in ("phase",) else [{**values, part: [1]}]
-    for record in wrong:
+    for record in ({k: v for k, v in values.items() if k != part}, {**values, part: [1]}):
         write_json(run.folder / "settings.json", record)
         with pytest.raises(DataError, match="not the settings of a run"):
             open_run(run.folder)

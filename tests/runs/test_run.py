@@ -5,6 +5,7 @@ from builders.runs import write_run
 
 from cmda_tf.errors import DataError, UsageError
 from cmda_tf.files import read_json, write_json
+from cmda_tf.models.settings import ModelConfig
 from cmda_tf.runs.run import find_runs, finished_run, open_run
 from cmda_tf.training.phases import AdabnPhase, AdaptPhase
 
@@ -25,9 +26,11 @@ def test_new_run_holds_its_settings(settings):
     run = write_run(settings)
     assert not run.finished and run.folder.name == "adapt_d13"
     record = read_json(run.folder / "settings.json")
-    assert record["phase"] == "adapt" and record["inputs"]["prepared_sha256"] == "of the data"
+    assert record["phase"] == "adapt" and record["inputs"] == run.record.inputs.to_dict()
+    assert record["inputs"]["prepared_sha256"] == "of the data"
     assert AdaptPhase.from_dict(record["settings"]) == settings
     assert open_run(run.folder).record == run.record
+    assert open_run(run.folder).config == run.config == ModelConfig(16, width=0.0625)
 
 
 def test_what_does_not_decide_the_result_may_change(settings):
@@ -139,22 +142,29 @@ def test_a_finished_run_keeps_the_versions_that_made_it(settings):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "words"),
     [
-        [],
-        {"settings": []},
-        {"settings": {"depth": 13}, "model": None},
-        lambda record: record["settings"]["critic"].update(taps=[13, 2.5]),
-        lambda record: record["settings"].pop("adversarial") and record["settings"].update(a={}),
+        ([], "attribute 'get'"),
+        ({"settings": []}, "format None, this version reads 2"),
+        ({"settings": {"depth": 13}, "model": None}, "format None, this version reads 2"),
+        (
+            lambda record: record["settings"]["critic"].update(taps=[13, 2.5]),
+            r"taps: expected tuple\[int, ...\], found \(13, 2.5\)",
+        ),
+        (
+            lambda record: record["settings"].update(a=record["settings"].pop("adversarial")),
+            "unknown setting 'a'",
+        ),
     ],
 )
-def test_a_damaged_record_of_the_same_run_is_a_data_error(settings, wrong):
+def test_a_damaged_record_of_the_same_run_is_a_data_error(settings, wrong, words):
     run = write_run(settings)
     if callable(wrong):
         record = read_json(run.folder / "settings.json")
         wrong(record)
         wrong = record
     write_json(run.folder / "settings.json", wrong)
-    with pytest.raises(DataError, match=r"adapt_d13.settings\.json: not the settings of a run"):
+    named = r"adapt_d13.settings\.json: not the settings of a run"
+    with pytest.raises(DataError, match=rf"{named} .*{words}.*; not resuming replaces it"):
         write_run(settings)
     write_run(settings.changed(resume=False))

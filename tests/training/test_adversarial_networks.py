@@ -61,7 +61,8 @@ def test_joint_update_is_its_parts_in_turn(build, start):
     """One graph of 2 + 1 updates against the graphs of the updates, called one by one.
 
     The two need not round alike, so the training here does not blow rounding up. With the default
-    epsilon RMSProp makes whole steps of the smallest gradients, and BatchNorm of the few pixels that a critic of 16x16 images ends with turned 1e-6 of the images into 1e-2 of the DAM's
+    epsilon RMSProp makes whole steps of the smallest gradients, and BatchNorm of the few pixels
+    that a critic of 16x16 images ends with turned 1e-6 of the images into 1e-2 of the DAM's
     weights.
     """
     images, rates = start[2], (0.1, 2.0)

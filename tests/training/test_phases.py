@@ -5,8 +5,14 @@ import dataclasses
 import pytest
 
 from cmda_tf.errors import UsageError
+from cmda_tf.runs.record import PHASE_NAMES
 from cmda_tf.settings import leaves
 from cmda_tf.training.phases import PHASES, AdabnPhase, AdaptPhase, SelftrainPhase, SourcePhase
+from cmda_tf.transforms.settings import AffineAugmentation
+
+
+def test_records_know_all_phases():
+    assert sorted(PHASE_NAMES) == sorted(PHASES)
 
 
 @pytest.mark.parametrize("cls", PHASES.values())
@@ -25,9 +31,12 @@ def test_parts_have_one_name_and_flags_are_distinct(cls):
         ("source", {"modality": "ct"}, "source_ct", None, "ct"),
         ("source", {"source": "ct", "target": "mr"}, "source_ct", None, "ct"),
         ("finetune", {}, "finetune_ct", "source_mr", "ct"),
+        ("adabn", {}, "adabn_d13", "source_mr", "ct"),
         ("adabn", {"depth": 21}, "adabn_d21", "source_mr", "ct"),
+        ("adapt", {"depth": 21}, "adapt_d21", "source_mr", "ct"),
         ("adapt", {"init_from": "other"}, "adapt_d13", "other", "ct"),
         ("adapt", {"source": "ct", "target": "mr"}, "adapt_d13", "source_ct", "mr"),
+        ("selftrain", {}, "selftrain_d13", "adapt_d13", "ct"),
         ("selftrain", {"depth": 31}, "selftrain_d31", "adapt_d31", "ct"),
     ],
 )
@@ -45,6 +54,12 @@ def test_phases_have_their_own_settings_alone():
     assert "intensity_curves" not in own[AdaptPhase] and "clip" not in own[SelftrainPhase]
     with pytest.raises(UsageError, match="unknown setting 'clip'"):
         AdabnPhase.of(clip=0.1)
+
+
+def test_augmentation_follows_settings():
+    limits = {"rotation_degrees": 1.0, "zoom": 0.2, "shear": 0.3, "translation": 0.4}
+    assert SourcePhase.of(**limits).affine == AffineAugmentation(True, 1.0, 0.2, 0.3, 0.4)
+    assert not SourcePhase.of(augment=False).affine.augment
 
 
 def test_contradictions_are_refused():

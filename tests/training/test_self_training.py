@@ -15,11 +15,7 @@ from cmda_tf.runs.weights import get_weights, set_weights
 from cmda_tf.training.adabn import adapt_statistics
 from cmda_tf.training.phases import AdabnPhase, SelftrainPhase
 from cmda_tf.training.pseudo_labels import Rule
-from cmda_tf.training.self_training import (
-    make_pair,
-    make_selftrain_step,
-    selftrain,
-)
+from cmda_tf.training.self_training import make_pair, make_selftrain_step, selftrain
 from cmda_tf.training.setup import seed_everything
 from cmda_tf.training.steps import ema_update
 
@@ -146,8 +142,9 @@ def test_finished_run_is_not_done_again(short, dataset, taught, monkeypatch):
 
 
 def test_origin_is_the_adaptation_of_the_same_depth(tiny, dataset):
-    with pytest.raises(DataError, match=r"adapt_d21: no finished run.*--phase=adapt --depth=21"):
+    with pytest.raises(DataError, match=r"adapt_d21: no finished run here") as caught:
         selftrain(tiny(SelftrainPhase, depth=21), dataset)
+    assert caught.value.made_by == "adapt"
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ def test_same_seed_same_maps(images):
 
 
 def test_no_augmentation_and_no_range_leave_images_as_they_are(images):
-    assert augment_affine(images, None, [0, 0], None)[0] is images
+    for off in (None, AffineAugmentation(augment=False)):
+        assert augment_affine(images, None, [0, 0], off)[0] is images
     still = AffineAugmentation(True, 0, 0, 0, 0)
     np.testing.assert_allclose(augment_affine(images, None, [0, 0], still)[0], images, atol=1e-5)
     np.testing.assert_array_equal(transform(images, tf.constant([IDENTITY]), "nearest"), images)
