@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from cmda_tf.data.subjects import Subject
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.geometry import Geometry, prepared_grid
+from cmda_tf.volumes.geometry import Geometry, box_center_mm, prepared_grid
 
 # Raised whenever the arithmetic below changes, so that stores made before are made anew.
 PREPROCESSING_VERSION = 1
@@ -76,11 +76,7 @@ def volume_center_mm(image: sitk.Image) -> tuple[float, ...]:
 
 def label_center_mm(classes: sitk.Image) -> tuple[float, ...]:
     """Physical center of the bounding box, along the image's axes, of all non-zero voxels."""
-    statistics = sitk.LabelShapeStatisticsImageFilter()
-    statistics.Execute(classes > 0)
-    box = statistics.GetBoundingBox(1)
-    middle = [start + (length - 1) / 2 for start, length in zip(box[:3], box[3:])]
-    return classes.TransformContinuousIndexToPhysicalPoint(middle)
+    return box_center_mm(classes)
 
 
 def anti_alias(image: sitk.Image, spacing_mm: float) -> sitk.Image:

@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import SimpleITK as sitk
 
-from cmda_tf.data.preprocess import label_center_mm
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.geometry import Geometry
+from cmda_tf.volumes.geometry import Geometry, box_center_mm
 
 Look = Callable[[Sequence[float]], tuple[Geometry, np.ndarray]]
 
@@ -69,4 +68,4 @@ def _foreground(grid: Geometry, probabilities: np.ndarray) -> tuple[int, tuple[f
     foreground = (probabilities.argmax(axis=-1) > 0).astype(np.uint8)
     largest = sitk.RelabelComponent(sitk.ConnectedComponent(grid.apply(foreground))) == 1
     voxels = int(np.count_nonzero(sitk.GetArrayViewFromImage(largest)))
-    return voxels, label_center_mm(largest) if voxels else None
+    return voxels, box_center_mm(largest) if voxels else None

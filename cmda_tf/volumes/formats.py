@@ -3,7 +3,6 @@
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -12,30 +11,17 @@ from cmda_tf.errors import DataError
 from cmda_tf.volumes import dicom, metaimage, nifti, nrrd
 from cmda_tf.volumes.voxel_stream import Sound
 
-
-@dataclass(frozen=True)
-class Format:
-    """A format of one file per volume.
-
-    Attributes:
-      endings: of its files' names, in small letters.
-      reader: ITK's name for what reads it.
-      check: raises DataError unless the file is a sound volume.
-    """
-
-    endings: tuple[str, ...]
-    reader: str
-    check: Callable[[Path], Sound]
-
-
-_NIFTI = Format((".nii.gz", ".nii"), "NiftiImageIO", nifti.check_file)
-FORMATS = (
-    _NIFTI,
-    Format((".nrrd", ".nhdr"), "NrrdImageIO", nrrd.check_file),
-    Format((".mha", ".mhd"), "MetaImageIO", metaimage.check_file),
-)
+# By a file's ending: ITK's name for what reads it, and what refuses all but sound volumes.
+_FORMATS: dict[str, tuple[str, Callable[[Path], Sound]]] = {
+    ".nii.gz": ("NiftiImageIO", nifti.check_file),
+    ".nii": ("NiftiImageIO", nifti.check_file),
+    ".nrrd": ("NrrdImageIO", nrrd.check_file),
+    ".nhdr": ("NrrdImageIO", nrrd.check_file),
+    ".mha": ("MetaImageIO", metaimage.check_file),
+    ".mhd": ("MetaImageIO", metaimage.check_file),
+}
+ENDINGS = tuple(_FORMATS)
 _HEADERS = (".nhdr", ".mhd")  # whose voxels lie in another file
-ENDINGS = tuple(ending for found in FORMATS for ending in found.endings)
 
 
 def stem(path: str | Path) -> str:
@@ -50,14 +36,14 @@ def exact_ending(path: str | Path) -> str:
     NIfTI has single precision, enough for its own; ITK takes the rounding of another format's
     origin for another grid.
     """
-    return ".nii.gz" if Path(path).name.lower().endswith(_NIFTI.endings) else ".nrrd"
+    return ".nii.gz" if Path(path).name.lower().endswith((".nii.gz", ".nii")) else ".nrrd"
 
 
 def check_files(path: str | Path) -> Sound:
     """Checks a volume's files without reading it.
 
     Args:
-      path: a file of `FORMATS`, or a folder of DICOM slices.
+      path: a file with one of `ENDINGS`, or a folder of DICOM slices.
 
     Returns:
       All files that decide what the volume is, the slices of a series in their order; its voxels.
@@ -66,7 +52,7 @@ def check_files(path: str | Path) -> Sound:
       DataError: it is missing, of no known format, or not a sound 3-D scalar volume.
     """
     path = Path(path)
-    return dicom.check_folder(path) if path.is_dir() else _format(path).check(path)
+    return dicom.check_folder(path) if path.is_dir() else _format(path)[1](path)
 
 
 def volume_files(path: str | Path) -> list[Path]:
@@ -84,16 +70,17 @@ def make_reader(path: str | Path) -> sitk.ImageFileReader | sitk.ImageSeriesRead
       DataError: as `check_files`, or ITK finds another volume in them.
       RuntimeError: ITK cannot make sense of a header.
     """
-    path, sound = Path(path), check_files(path)
+    path, (files, voxels) = Path(path), check_files(path)
+    reader: sitk.ImageFileReader | sitk.ImageSeriesReader
     if path.is_dir():
-        reader, io = sitk.ImageSeriesReader(), "GDCMImageIO"
-        reader.SetFileNames([str(file) for file in sound.files])
+        io, reader = "GDCMImageIO", sitk.ImageSeriesReader()
+        reader.SetFileNames([str(file) for file in files])
         # The first slice decides what is allocated; ITK refuses others of another size.
-        _check_header(sound.files[0], io, sound.voxels // len(sound.files))
+        _check_header(files[0], io, voxels // len(files))
     else:
-        reader, io = sitk.ImageFileReader(), _format(path).reader
+        io, reader = _format(path)[0], sitk.ImageFileReader()
         reader.SetFileName(str(path))
-        _check_header(path, io, sound.voxels)
+        _check_header(path, io, voxels)
     reader.SetImageIO(io)
     reader.SetOutputPixelType(sitk.sitkFloat32)
     return reader
@@ -114,12 +101,11 @@ def _check_header(path: Path, io: str, voxels: int) -> None:
         raise DataError(f"{path}: its header is ambiguous: expected {voxels} voxels, found {found}")
 
 
-def _format(path: Path) -> Format:
-    name = path.name.lower()
-    found = next((f for f in FORMATS if name.endswith(f.endings)), None)
-    if found is None:
-        raise DataError(
-            f"{path}: expected {', '.join(ENDINGS)} or a folder of DICOM slices, found "
-            + ("another ending" if path.exists() else "no such file")
-        )
-    return found
+def _format(path: Path) -> tuple[str, Callable[[Path], Sound]]:
+    """The row of `_FORMATS` for a file."""
+    ending = next((e for e in ENDINGS if path.name.lower().endswith(e)), None)
+    if ending is None:
+        found = "another ending" if path.exists() else "no such file"
+        expected = f"{', '.join(ENDINGS)} or a folder of DICOM slices"
+        raise DataError(f"{path}: expected {expected}, found {found}")
+    return _FORMATS[ending]

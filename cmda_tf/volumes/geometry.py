@@ -78,11 +78,7 @@ class Geometry:
 
     def blank(self, pixel_type: int = sitk.sitkUInt8) -> sitk.Image:
         """An image of zeros on this grid."""
-        image = sitk.Image(list(self.size_ijk), pixel_type)
-        image.SetSpacing(self.spacing_mm)
-        image.SetOrigin(self.origin_mm)
-        image.SetDirection(self.direction)
-        return image
+        return self._place(sitk.Image(list(self.size_ijk), pixel_type))
 
     def apply(self, array_kji: np.ndarray) -> sitk.Image:
         """The image on this grid whose voxels are `array_kji`.
@@ -95,7 +91,9 @@ class Geometry:
         """
         if array_kji.shape != self.shape_kji:
             raise ValueError(f"expected an array of shape {self.shape_kji}, got {array_kji.shape}")
-        image = sitk.GetImageFromArray(array_kji)
+        return self._place(sitk.GetImageFromArray(array_kji))
+
+    def _place(self, image: sitk.Image) -> sitk.Image:
         image.SetSpacing(self.spacing_mm)
         image.SetOrigin(self.origin_mm)
         image.SetDirection(self.direction)
@@ -123,12 +121,9 @@ class Geometry:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Geometry":
         """Inverse of `to_dict`; KeyError, TypeError or ValueError for anything else."""
-        return cls(
-            tuple(int(n) for n in values["size_ijk"]),
-            tuple(float(v) for v in values["spacing_mm"]),
-            tuple(float(v) for v in values["origin_mm"]),
-            tuple(float(v) for v in values["direction"]),
-        )
+        kinds = {"size_ijk": int, "spacing_mm": float, "origin_mm": float, "direction": float}
+        fields: dict[str, Any] = {n: tuple(map(kind, values[n])) for n, kind in kinds.items()}
+        return cls(**fields)
 
 
 def prepared_grid(center_mm: Sequence[float], size: int, spacing_mm: float) -> Geometry:
@@ -142,3 +137,16 @@ def prepared_grid(center_mm: Sequence[float], size: int, spacing_mm: float) -> G
     half_mm = np.full(3, spacing_mm * (size - 1) / 2)
     origin_mm = np.asarray(center_mm) - np.reshape(LIP_DIRECTION, (3, 3)) @ half_mm
     return Geometry((size,) * 3, (float(spacing_mm),) * 3, tuple(origin_mm.tolist()), LIP_DIRECTION)
+
+
+def box_center_mm(mask: sitk.Image) -> tuple[float, float, float]:
+    """Physical center (LPS) of the bounding box, along the image's axes, of all non-zero voxels.
+
+    Args:
+      mask: of any integer type; at least one voxel is not zero.
+    """
+    statistics = sitk.LabelShapeStatisticsImageFilter()
+    statistics.Execute(mask > 0)
+    box = statistics.GetBoundingBox(1)
+    middle = [start + (length - 1) / 2 for start, length in zip(box[:3], box[3:])]
+    return mask.TransformContinuousIndexToPhysicalPoint(middle)

@@ -6,8 +6,8 @@ streamed once to its end, which also makes gzip verify its checksum.
 """
 
 import gzip
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -17,36 +17,23 @@ from cmda_tf.volumes.voxel_stream import (
     check_spacing,
     check_voxels,
     count_voxels,
+    plain,
     readable,
 )
 
 # NIfTI's scalar data types; RGB, complex and 128-bit types are not listed.
-SCALAR_TYPES = {
-    2: "u1",
-    4: "i2",
-    8: "i4",
-    16: "f4",
-    64: "f8",
-    256: "i1",
-    512: "u2",
-    768: "u4",
-    1024: "i8",
-    1280: "u8",
-}
+SCALAR_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8"}
+SCALAR_TYPES |= {256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 
-# The part of the 348-byte NIfTI-1 header that decides: name, format, offset.
-_FIELDS = (
-    ("sizeof_hdr", "i4", 0),
-    ("dim", "8i2", 40),
-    ("datatype", "i2", 70),
-    ("pixdim", "8f4", 76),
-    ("vox_offset", "f4", 108),
-    ("qform_code", "i2", 252),
-    ("sform_code", "i2", 254),
-    ("srow", "(3,4)f4", 280),
-    ("magic", "S4", 344),
+# The 348-byte NIfTI-1 header; what does not decide has no name.
+_HEADER = np.dtype(
+    [
+        *(("sizeof_hdr", "i4"), ("", "V36"), ("dim", "8i2"), ("", "V14"), ("datatype", "i2")),
+        *(("", "V4"), ("pixdim", "8f4"), ("vox_offset", "f4"), ("", "V140")),
+        *(("qform_code", "i2"), ("sform_code", "i2"), ("", "V24"), ("srow", "(3,4)f4")),
+        *(("", "V16"), ("magic", "S4")),
+    ]
 )
-_HEADER = np.dtype(dict(zip(("names", "formats", "offsets"), zip(*_FIELDS)), itemsize=348))
 
 
 def check_file(path: str | Path) -> Sound:
@@ -54,9 +41,6 @@ def check_file(path: str | Path) -> Sound:
 
     Args:
       path: `.nii` or `.nii.gz`.
-
-    Returns:
-      The file, which holds all of the volume, and its voxels.
 
     Raises:
       DataError: it is missing, damaged, truncated, no NIfTI-1 file, not 3-D (trailing axes of
@@ -67,15 +51,17 @@ def check_file(path: str | Path) -> Sound:
     opener = gzip.open if path.suffix.lower() == ".gz" else open
     with readable(path), opener(path, "rb") as stream:
         header = _read_header(stream, path)
-        voxels, dtype = _count_voxels(header, path), _voxel_type(header, path)
+        rank = int(header["dim"][0])
+        shape = header["dim"][1 : rank + 1].tolist() if 0 < rank < 8 else []
+        voxels, dtype = count_voxels(shape, path), _voxel_type(header, path)
         _check_geometry(header, path)
         start = header["vox_offset"]
         stream.read(int(start) - _HEADER.itemsize if 352 < start < 1 << 20 else 4)
-        check_voxels(stream, voxels, dtype, path)
+        check_voxels(plain(stream), voxels, dtype, path)
     return Sound([path], voxels)
 
 
-def _read_header(stream: BinaryIO, path: Path) -> np.void:
+def _read_header(stream: BufferedIOBase, path: Path) -> np.void:
     """The header's fields, in whichever byte order makes it one."""
     data = stream.read(_HEADER.itemsize)
     if len(data) == _HEADER.itemsize:
@@ -84,13 +70,6 @@ def _read_header(stream: BinaryIO, path: Path) -> np.void:
             if header["sizeof_hdr"] == _HEADER.itemsize and header["magic"] == b"n+1":
                 return header
     raise DataError(f"{path}: expected a NIfTI-1 file (.nii or .nii.gz), found something else")
-
-
-def _count_voxels(header: np.void, path: Path) -> int:
-    """Number of voxels of a 3-D header."""
-    rank = int(header["dim"][0])
-    shape = [int(n) for n in header["dim"][1 : rank + 1]] if 0 < rank < 8 else []
-    return count_voxels(shape, path)
 
 
 def _voxel_type(header: np.void, path: Path) -> np.dtype:
@@ -102,12 +81,12 @@ def _voxel_type(header: np.void, path: Path) -> np.dtype:
 
 def _check_geometry(header: np.void, path: Path) -> None:
     """Refuses geometries that ITK would silently replace by a guess."""
-    spacing = header["pixdim"][1:4].astype(float)
-    check_spacing(spacing.tolist(), path)
+    spacing = header["pixdim"][1:4].tolist()
+    check_spacing(spacing, path)
     if header["qform_code"] <= 0 and header["sform_code"] <= 0:
         raise DataError(f"{path}: states no orientation (its qform and sform codes are both 0)")
     if header["sform_code"] > 0:
-        scales = np.linalg.norm(header["srow"][:, :3].astype(float), axis=0)
+        scales = np.linalg.norm(np.array(header["srow"].tolist())[:, :3], axis=0)
         if not np.allclose(scales, spacing, rtol=0.01):
             raise DataError(
                 f"{path}: contradicts itself: voxel spacing {np.round(spacing, 4).tolist()} "

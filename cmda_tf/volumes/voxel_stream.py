@@ -1,4 +1,4 @@
-"""What the checks of all formats share: sizes, spacings, and a stream that must hold the voxels.
+"""What the checks of formats share: sizes, spacings, text headers, and streams of voxels.
 
 ITK allocates whatever a header claims, reads truncated compressed files without complaint and
 turns NaN into 0. So headers are read here first, and voxels streamed once to their end.
@@ -7,10 +7,11 @@ turns NaN into 0. So headers are read here first, and voxels streamed once to th
 import gzip
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from cmda_tf.errors import DataError
 
 # A full-body CT has 2**29 voxels; what claims more than this is a damaged or hostile header.
 MAX_VOXELS = 2**31
-MAX_HEADER_BYTES = 1 << 16
+_MAX_HEADER_BYTES = 1 << 16
 _PIECE_BYTES = 1 << 20
 # What may follow the voxels; a stream that goes on is no volume but meant to keep us busy.
 _MAX_TRAILING_BYTES = 1 << 24
@@ -50,11 +51,8 @@ def count_voxels(shape: Sequence[int], path: Path) -> int:
     """
     shape = list(shape)
     if len(shape) < 3 or min(shape[:3]) < 2 or max(shape[3:], default=1) > 1:
-        text = " x ".join(map(str, shape)) or "no legal shape"
-        raise DataError(
-            f"{path}: expected a 3-D volume, two voxels per axis or more, found {len(shape)}-D data "
-            f"({text})"
-        )
+        text = f"{len(shape)}-D data ({' x '.join(map(str, shape)) or 'no legal shape'})"
+        raise DataError(f"{path}: expected a 3-D volume, two voxels per axis or more, found {text}")
     if (voxels := math.prod(shape[:3])) > MAX_VOXELS:
         raise DataError(f"{path}: its header claims {voxels} voxels; the limit is {MAX_VOXELS}")
     return voxels
@@ -66,83 +64,123 @@ def check_spacing(spacing: Sequence[float], path: Path) -> None:
         raise DataError(f"{path}: expected positive voxel spacings, found {list(spacing)}")
 
 
-def check_voxels(stream: BinaryIO, voxels: int, dtype: np.dtype, path: Path) -> None:
-    """Reads a stream to its end: it must hold as many voxels as promised, all finite.
+def check_voxels(pieces: Iterable[bytes], voxels: int, dtype: np.dtype, path: Path) -> None:
+    """Goes through a file's pieces: they must hold as many voxels as promised, all finite.
 
     Raises:
-      DataError: it does not, or goes on far beyond them.
+      DataError: they do not, or go on far beyond them.
     """
-    expected, found = voxels * dtype.itemsize, 0
-    while piece := stream.read(_PIECE_BYTES):
+    expected, held, rest = voxels * dtype.itemsize, 0, b""
+    for piece in pieces:
         if dtype.kind == "f":
-            count = min(len(piece), max(0, expected - found)) // dtype.itemsize
-            if not np.isfinite(np.frombuffer(piece, dtype, count)).all():
+            part = rest + piece[: max(0, expected - held)]
+            count = len(part) // dtype.itemsize
+            if not np.isfinite(np.frombuffer(part, dtype, count)).all():
                 raise DataError(f"{path}: expected finite voxels, found NaN or infinite ones")
-        found += len(piece)
-        if found > expected + _MAX_TRAILING_BYTES:
+            rest = part[count * dtype.itemsize :]
+        held += len(piece)
+        if held > expected + _MAX_TRAILING_BYTES:
             raise DataError(
                 f"{path}: its header promises {expected} bytes of voxels, but more come"
             )
-    if found < expected:
+    if held < expected:
         raise DataError(
-            f"{path}: truncated; its header promises {expected} bytes of voxels, found {found}"
+            f"{path}: truncated; its header promises {expected} bytes of voxels, found {held}"
         )
 
 
-class ZlibStream:
-    """A zlib-compressed part of a file, `length` bytes of it, read in pieces of bounded size."""
+def plain(stream: BufferedIOBase) -> Iterator[bytes]:
+    """The rest of a stream in pieces."""
+    return iter(lambda: stream.read(_PIECE_BYTES), b"")
 
-    def __init__(self, stream: BinaryIO, length: int):
-        self._stream = stream
-        self._left = length
-        self._decompressor = zlib.decompressobj()
-        self._waiting = b""
 
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes; none at the end.
+def unzipped(stream: BufferedIOBase, left: int) -> Iterator[bytes]:
+    """The content of `left` zlib-compressed bytes of a stream, in pieces of bounded size.
+
+    Raises:
+      EOFError: they or the file end before the compressed data does.
+    """
+    unpacker = zlib.decompressobj()
+    while not unpacker.eof:
+        packed = unpacker.unconsumed_tail
+        if not packed:
+            packed = stream.read(min(_PIECE_BYTES, left))
+            left -= len(packed)
+        if not packed:
+            raise EOFError("its end before that of the compressed voxels")
+        yield unpacker.decompress(packed, _PIECE_BYTES)
+
+
+class Fields(dict[str, str]):
+    """The fields of a file's text header, each there once."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.path = path
+
+    def __setitem__(self, name: str, value: str) -> None:
+        if name in self:
+            raise self.error(f"its header has two fields {name!r}")
+        super().__setitem__(name, value.strip())
+
+    def __missing__(self, name: str) -> str:
+        raise self.error(f"its header has no field {name!r}")
+
+    def error(self, text: str) -> DataError:
+        """An error that names the file."""
+        return DataError(f"{self.path}: {text}")
+
+    def numbers(self, name: str, kind: type, between: str = "") -> list:
+        """The numbers in a field, with spaces or characters of `between` around them.
 
         Raises:
-          EOFError: the part or the file ends before the compressed data does.
+          DataError: it is missing or holds something else.
         """
-        while not self._decompressor.eof:
-            data = self._waiting
-            if not data:
-                data = self._stream.read(min(_PIECE_BYTES, self._left))
-                self._left -= len(data)
-            if not data:
-                raise EOFError("its end before that of the compressed voxels")
-            piece = self._decompressor.decompress(data, size)
-            self._waiting = self._decompressor.unconsumed_tail
-            if piece:
-                return piece
-        return b""
+        text = self[name].translate(dict.fromkeys(map(ord, between), " "))
+        try:
+            return [kind(word) for word in text.split()]
+        except ValueError as error:
+            raise self.error(f"expected numbers as {name}, found {text.strip()[:80]!r}") from error
 
 
-def local_file(name: str, header: Path) -> Path:
-    """The data file that a header names, in the header's own folder.
+def header_lines(stream: BufferedIOBase, path: Path) -> Iterator[str]:
+    """The lines of a text header, as long as someone asks for them; DataError for too many."""
+    left = _MAX_HEADER_BYTES
+    while line := stream.readline(left):
+        left -= len(line)
+        if left <= 0:
+            raise DataError(f"{path}: its header does not end; found something else than an image")
+        yield line.decode("utf-8", "replace")
+
+
+def check_data(
+    stream: BufferedIOBase,
+    path: Path,
+    data: str | None,
+    unpack: Callable[[BufferedIOBase], Iterable[bytes]],
+    voxels: int,
+    dtype: np.dtype,
+) -> Sound:
+    """Checks the voxels behind a text header, or in the data file that it names.
+
+    Args:
+      stream: file of the header, where the voxels may begin.
+      path: its path.
+      data: name of the data file, in the same folder; None if the voxels follow the header.
+      unpack: a stream of the voxels as they are stored to the pieces of their content.
+      voxels, dtype: what the header promises.
 
     Raises:
-      DataError: the name leads elsewhere; a header must not decide what else is read.
+      DataError: the voxels are not there, or the name leads elsewhere: a header must not decide
+        what else is read.
     """
+    if data is None:
+        check_voxels(unpack(stream), voxels, dtype, path)
+        return Sound([path], voxels)
+    name = data.removeprefix("./")
     if not name or Path(name).name != name or name in (".", "..") or "\\" in name or "%" in name:
-        raise DataError(f"{header}: expected a data file in the same folder, found {name!r}")
-    return header.with_name(name)
-
-
-def field(fields: dict[str, str], name: str, path: Path) -> str:
-    """A field of a text header; DataError if it is not there."""
-    if name not in fields:
-        raise DataError(f"{path}: its header has no field {name!r}")
-    return fields[name]
-
-
-def numbers(text: str, kind: type, what: str, path: Path) -> list:
-    """The numbers in a header's field.
-
-    Raises:
-      DataError: it holds something else.
-    """
-    try:
-        return [kind(word) for word in text.split()]
-    except ValueError as error:
-        raise DataError(f"{path}: expected numbers as {what}, found {text[:80]!r}") from error
+        raise DataError(f"{path}: expected a data file in the same folder, found {data!r}")
+    data_path = path.with_name(name)
+    with readable(data_path), open(data_path, "rb") as data_stream:
+        check_voxels(unpack(data_stream), voxels, dtype, data_path)
+    return Sound([path, data_path], voxels)

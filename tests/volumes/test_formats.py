@@ -211,6 +211,38 @@ def test_packed_voxels_in_a_file_of_their_own_need_no_size(tmp_path, noise):
     assert_same(read_volume(path), GEOMETRY, noise)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_packed_voxels_of_more_than_one_piece_come_back(tmp_path, dtype):
+    """A piece may end within a voxel."""
+    geometry = centered_geometry((90, 80, 70), (1, 1, 1))
+    array = np.random.default_rng(0).normal(0, 300, geometry.shape_kji).astype(dtype)
+    path = tmp_path / "a.mha"
+    sitk.WriteImage(geometry.apply(array), str(path), True)
+    assert path.stat().st_size > 1 << 20
+    assert_same(read_volume(path), geometry, array.astype(np.float32))
+
+
+@pytest.mark.parametrize("ending", [".nhdr", ".mhd"])
+def test_a_data_file_may_be_named_with_its_folder(tmp_path, noise, ending):
+    path = write(tmp_path / f"a{ending}", GEOMETRY, noise)
+    path.write_bytes(re.sub(rb"(data file: |ElementDataFile = )", rb"\1./", path.read_bytes()))
+    assert_same(read_volume(path), GEOMETRY, noise)
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        (rb"Offset = .*", b"Offset = nan 0 0", "expected 3 finite numbers as Offset"),
+        (rb"TransformMatrix = .*", b"TransformMatrix = 1 0 0", "expected 9 finite numbers as"),
+        (rb"TransformMatrix = .*", b"TransformMatrix = a b c", "expected numbers as Transform"),
+    ],
+)
+def test_what_itk_would_take_for_zero_is_refused(tmp_path, noise, old, new, words):
+    path = write(tmp_path / "a.mha", GEOMETRY, noise)
+    path.write_bytes(re.sub(old, new, path.read_bytes()))
+    assert_refused(path, words)
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(ending=st.sampled_from([".nrrd", ".nhdr", ".mha", ".mhd"]), data=st.data())
 def test_no_damage_raises_anything_else(tmp_path, noise, ending, data):

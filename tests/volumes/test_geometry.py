@@ -9,7 +9,7 @@ from builders.volumes import centered_geometry, oblique, points_mm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmda_tf.volumes.geometry import Geometry, prepared_grid
+from cmda_tf.volumes.geometry import Geometry, box_center_mm, prepared_grid
 
 ANGLE = st.integers(-180_000, 180_000).map(lambda a: a / 1000)
 SPACING = st.floats(0.3, 4.0)
@@ -38,6 +38,14 @@ def test_which_points_a_grid_holds():
         assert grid.holds(point) == held
     assert not grid.holds((0, 4.9, 0)) and not grid.holds((0.6, 8, 0))
     assert grid.holds((-0.4, 8, 1.9)) and not grid.holds((0, 8, -2.1))
+
+
+def test_the_center_of_a_box_is_that_of_its_first_and_last_voxels():
+    # As above, the first axis runs along -y.
+    grid = Geometry((5, 4, 3), (2.0, 1.0, 4.0), (0, 10, 0), (0, 1, 0, -1, 0, 0, 0, 0, 1))
+    mask = np.zeros(grid.shape_kji, np.uint8)
+    mask[0, 1, 2] = mask[1, 3, 4] = 3
+    assert box_center_mm(grid.apply(mask)) == pytest.approx((2, 4, 2))
 
 
 @settings(max_examples=30, deadline=None)
