@@ -1,5 +1,7 @@
 """Slices in which a segmenter finds something, by one that looks at brightness."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
@@ -28,3 +30,14 @@ def test_slices_are_those_in_which_the_segmenter_finds_something(dataset):
     np.testing.assert_array_equal(found.usable, stack.usable[bright])
     assert MIN_SLICES < bright.sum() < len(bright) and found.images is stack.images
     assert foreground_slices(stack, Bright(np.inf)) is stack  # fewer than enough
+
+
+def test_the_fewest_slices_that_are_enough(dataset):
+    stack = dataset.slices("ct", "train", with_labels=False)
+    brightness = np.arange(len(stack.images), dtype=np.float16)[:, None, None]
+    stack = dataclasses.replace(stack, images=np.broadcast_to(brightness, stack.images.shape))
+    enough, few = (Bright(stack.usable[-n] - 0.5) for n in (MIN_SLICES, MIN_SLICES - 1))
+    np.testing.assert_array_equal(
+        foreground_slices(stack, enough).usable, stack.usable[-MIN_SLICES:]
+    )
+    assert foreground_slices(stack, few) is stack

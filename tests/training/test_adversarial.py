@@ -8,6 +8,7 @@ from builders.training import assert_equal, stop_at, watch_labels
 
 from cmda_tf.data.batches import batches
 from cmda_tf.errors import DataError, UsageError
+from cmda_tf.runs.run import is_finished
 from cmda_tf.training.adabn import adapt_statistics
 from cmda_tf.training.adversarial import adapt, source_moments
 from cmda_tf.training.phases import AdabnPhase, AdaptPhase, SourcePhase
@@ -49,10 +50,18 @@ def test_no_target_label_is_read(
     assert not (unlabeled.folder.parent / "raw/ct_train/ct_train_1001_label.nii.gz").exists()
 
 
-def test_target_images_that_labels_have_cropped_are_refused(tiny, dataset):
+def test_target_images_that_labels_have_cropped_are_refused(tiny, dataset, untraced):
     assert dataset.crop("mr") == "label" and dataset.crop("ct") == "volume"
-    with pytest.raises(DataError, match=r"mr_train_1001.*is centered on its label, which adapt"):
+    message = r"mr_train_1001.*is centered on its label, which adapt.* the labels of mr not among"
+    with pytest.raises(DataError, match=message):
         dataset.target_slices("mr")
+    roles = {"source": "ct", "target": "mr"}
+    untraced(train_segmenter, tiny(SourcePhase, steps=1, modality="ct"), dataset)
+    for phase, cls in BOTH:
+        settings = tiny(cls, name=f"{cls.name}_other_way", **roles)
+        with pytest.raises(DataError, match=message):
+            untraced(phase, settings, dataset)
+        assert not is_finished(settings.folder)
 
 
 def test_stopped_run_resumes_to_the_same_bits(
@@ -136,6 +145,17 @@ def test_average_and_mask_critic_are_resumed(tiny, dataset, untraced, press_ctrl
     )
     name = "dam_conv1_conv/kernel"
     assert (plain.weights()[name] != whole.weights()[name]).any()
+
+
+def test_all_slices_take_part_unless_asked_for_otherwise(
+    tiny, dataset, normalized, untraced, monkeypatch
+):
+    monkeypatch.setattr("cmda_tf.training.adabn.foreground_slices", lambda *_: 1 / 0)
+    run = untraced(adapt_statistics, tiny(AdabnPhase, name="all_slices"), dataset)
+    assert_equal(run.weights(), normalized.weights())
+    with pytest.raises(ZeroDivisionError):
+        settings = tiny(AdabnPhase, name="some_slices", foreground_only=True)
+        untraced(adapt_statistics, settings, dataset)
 
 
 def test_a_target_whose_crop_is_unknown_is_told(tiny, dataset, untraced, caplog):

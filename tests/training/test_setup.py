@@ -10,7 +10,7 @@ from cmda_tf.data.structures import HEART
 from cmda_tf.errors import UsageError
 from cmda_tf.models.settings import ModelConfig
 from cmda_tf.threads import limit_threads
-from cmda_tf.training.phases import SourcePhase
+from cmda_tf.training.phases import PHASES, FinetunePhase, SourcePhase
 from cmda_tf.training.previews import previews
 from cmda_tf.training.setup import start
 
@@ -34,9 +34,19 @@ def test_record_tells_what_the_run_is_made_of(dataset, tmp_path):
     inputs = start(SourcePhase.of(runs=str(tmp_path)), dataset).record.inputs
     assert inputs.prepared_sha256 == dataset.checksum() and inputs.structures == HEART
     assert (inputs.modality, inputs.crop, inputs.init_from) == ("mr", "label", None)
-    assert start(SourcePhase.of(runs=str(tmp_path), modality="ct"), dataset).folder.name == (
-        "source_ct"
-    )
+    run = start(SourcePhase.of(runs=str(tmp_path), modality="ct"), dataset)
+    assert run.folder.name == "source_ct" and run.record.inputs.crop == "volume"
+
+
+@pytest.mark.parametrize("cls", PHASES.values())
+def test_adaptation_to_images_of_an_unknown_crop_warns(cls, dataset, tmp_path, caplog):
+    """Who learns from labels may as well let them choose the field of view."""
+    entries = tuple(dataclasses.replace(e, centered_on=None) for e in dataset.entries)
+    unknown = dataclasses.replace(dataset, entries=entries)
+    record = start(cls.of(runs=str(tmp_path)), unknown).record
+    assert record.inputs.crop is None
+    adapts = cls not in (SourcePhase, FinetunePhase)
+    assert ("ct for training were cropped in an unknown way" in caplog.text) == adapts
 
 
 @pytest.mark.parametrize("size", [8, 20, 63])
