@@ -6,7 +6,6 @@ slices without gaps.
 """
 
 import io
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,18 +24,16 @@ from pydicom.tag import BaseTag
 from pydicom.valuerep import VR
 
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.voxel_stream import Sound, check_spacing, count_voxels, readable
+from cmda_tf.volumes.checks import Sound, check_spacing, count_voxels, readable
 
 MAX_FILES = 10000
 GAP_TOLERANCE = 0.01  # share of the slice spacing
 _PIXEL_DATA = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF  # length of what consists of items up to their end
 _ITEM, _ITEMS_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
-_KEYWORDS = (
-    *("TransferSyntaxUID", "SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient"),
-    *("SamplesPerPixel", "NumberOfFrames", "Rows", "Columns", "PixelSpacing", "BitsAllocated"),
-)
-_TAGS = {tag_for_keyword(keyword) for keyword in _KEYWORDS}
+_KEYWORDS = """TransferSyntaxUID SeriesInstanceUID SamplesPerPixel NumberOfFrames Rows Columns
+    BitsAllocated PixelSpacing ImagePositionPatient ImageOrientationPatient"""
+_TAGS = {tag_for_keyword(keyword) for keyword in _KEYWORDS.split()}
 _TYPES = {kind.value for kind in VR}
 _MAX_VALUE_BYTES = 1 << 10
 _MAX_PADDING_BYTES = 1 << 12
@@ -105,7 +102,11 @@ class _Bounded(io.BufferedReader):
 
     def __init__(self, raw: io.FileIO):
         super().__init__(raw)
-        self.size = os.fstat(raw.fileno()).st_size
+        self.size = self.seek(0, io.SEEK_END)
+        self.seek(max(0, self.size - _MAX_PADDING_BYTES))
+        tail = super().read()
+        self.padding = self.size - len(tail) + len(tail.rstrip(b"\0"))  # where only zeros follow
+        self.seek(132)
         self._left = 1 << 26
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -113,15 +114,6 @@ class _Bounded(io.BufferedReader):
         if self._left < 0:
             raise ValueError("too many elements, or a nested one that claims too much")
         return super().read(size)
-
-    def is_padding(self, start: int) -> bool:
-        """Whether all that follows is some zeros."""
-        here, rest = self.tell(), b"?"
-        if self.size - start <= _MAX_PADDING_BYTES:
-            self.seek(start)
-            rest = super().read()
-            self.seek(here)
-        return not any(rest)
 
 
 def _read_header(data: _Bounded) -> tuple[Dataset, int | None]:
@@ -135,7 +127,7 @@ def _read_header(data: _Bounded) -> tuple[Dataset, int | None]:
 
     def stops(tag: BaseTag, kind: str | None, length: int) -> bool:
         """Looks at an element before its value is read."""
-        if data.is_padding(end):
+        if end >= data.padding:
             return True
         beyond = length != _UNDEFINED and data.tell() + length > data.size
         if beyond or (tag in _TAGS and length > _MAX_VALUE_BYTES):
@@ -158,7 +150,7 @@ def _read_header(data: _Bounded) -> tuple[Dataset, int | None]:
     if syntax in (None, uid.DeflatedExplicitVRLittleEndian, uid.ExplicitVRBigEndian):
         raise ValueError(f"its transfer syntax {syntax} is not supported")
     walk(syntax == uid.ImplicitVRLittleEndian, stops)
-    if end < data.size and not (pixel_bytes and data.is_padding(end)):
+    if end < data.size and not (pixel_bytes and end >= data.padding):
         raise ValueError("its last element is not complete")
     return Dataset(first), pixel_bytes[0] if pixel_bytes else None
 
@@ -175,7 +167,7 @@ def _check_within(data: _Bounded, element: RawDataElement | DataElement) -> None
         data.seek(element.value_tell)
         if element.length == _UNDEFINED:
             while (head := data.read(8))[:4] == _ITEM:
-                data.seek(int.from_bytes(head[4:], "little"), os.SEEK_CUR)
+                data.seek(int.from_bytes(head[4:], "little"), io.SEEK_CUR)
             if head[:4] != _ITEMS_END:  # pydicom would look for an end between the items
                 raise _wrong(element.tag, "holds a damaged item")
         if element.VR != "SQ":

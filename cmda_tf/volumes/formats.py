@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from cmda_tf.errors import DataError
 from cmda_tf.volumes import dicom, metaimage, nifti, nrrd
-from cmda_tf.volumes.voxel_stream import Sound
+from cmda_tf.volumes.checks import Sound
 
 # By a file's ending: ITK's name for what reads it, and what refuses all but sound volumes.
 _FORMATS: dict[str, tuple[str, Callable[[Path], Sound]]] = {

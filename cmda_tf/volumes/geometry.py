@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from cmda_tf.volumes.voxel_stream import MAX_VOXELS
+from cmda_tf.volumes.checks import MAX_VOXELS
 
 # Columns: the physical directions of i (left), j (inferior) and k (posterior).
 LIP_DIRECTION = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0)
@@ -111,12 +111,7 @@ class Geometry:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
-        return {
-            "size_ijk": list(self.size_ijk),
-            "spacing_mm": list(self.spacing_mm),
-            "origin_mm": list(self.origin_mm),
-            "direction": list(self.direction),
-        }
+        return {name: list(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Geometry":

@@ -13,16 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.voxel_stream import (
+from cmda_tf.volumes.checks import (
     Fields,
     Sound,
-    check_data,
     check_spacing,
     count_voxels,
-    header_lines,
     plain,
     readable,
-    unzipped,
+    unzip,
 )
 
 TYPES = {"MET_CHAR": "i1", "MET_SHORT": "i2", "MET_INT": "i4", "MET_LONG_LONG": "i8"}
@@ -60,17 +58,16 @@ def check_file(path: Path) -> Sound:
         def unpack(stored: BufferedIOBase) -> Iterator[bytes]:
             if not _flag(fields, "CompressedData", False):
                 return plain(stored)
-            return unzipped(stored, _packed_bytes(fields, stored))
+            return unzip(stored, _packed_bytes(fields, stored))
 
-        return check_data(
-            stream, path, None if data.upper() == "LOCAL" else data, unpack, voxels, dtype
-        )
+        local = None if data.upper() == "LOCAL" else data
+        return fields.check_data(stream, local, unpack, voxels, dtype)
 
 
 def _read_header(stream: BufferedIOBase, path: Path) -> Fields:
     """The header's fields; the stream is left where the voxels begin, if they follow."""
     fields = Fields(path)
-    for line in header_lines(stream, path):
+    for line in fields.lines(stream):
         # ITK's reader takes a colon for an equals sign: what it would see must be seen here.
         name, *value = re.split("[=:]", line, maxsplit=1)
         name = name.strip()  # of what others have noted perhaps "dim[1]" or "Patient's Name"

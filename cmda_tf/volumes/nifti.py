@@ -12,14 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.voxel_stream import (
-    Sound,
-    check_spacing,
-    check_voxels,
-    count_voxels,
-    plain,
-    readable,
-)
+from cmda_tf.volumes.checks import Sound, check_spacing, check_voxels, count_voxels, plain, readable
 
 # NIfTI's scalar data types; RGB, complex and 128-bit types are not listed.
 SCALAR_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8"}

@@ -13,16 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.voxel_stream import (
-    Fields,
-    Sound,
-    check_data,
-    check_spacing,
-    count_voxels,
-    header_lines,
-    plain,
-    readable,
-)
+from cmda_tf.volumes.checks import Fields, Sound, check_spacing, count_voxels, plain, readable
 
 _NAMES = {
     "i1": "signed char|int8|int8_t",
@@ -58,7 +49,7 @@ def check_file(path: Path) -> Sound:
         _check_geometry(fields)
         data = fields.get("data file", fields.get("datafile"))
         unpack = _unzipped if _is_packed(fields) else plain
-        return check_data(stream, path, data, unpack, voxels, _voxel_type(fields))
+        return fields.check_data(stream, data, unpack, voxels, _voxel_type(fields))
 
 
 def _read_header(stream: BufferedIOBase, path: Path) -> Fields:
@@ -66,7 +57,7 @@ def _read_header(stream: BufferedIOBase, path: Path) -> Fields:
     if not re.fullmatch(rb"NRRD000\d\r?\n", stream.readline(16)):
         raise DataError(f"{path}: expected an NRRD file, found something else")
     fields = Fields(path)
-    for line in header_lines(stream, path):
+    for line in fields.lines(stream):
         if not line.strip():
             break
         name, colon, value = line.partition(":")

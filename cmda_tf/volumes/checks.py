@@ -94,7 +94,7 @@ def plain(stream: BufferedIOBase) -> Iterator[bytes]:
     return iter(lambda: stream.read(_PIECE_BYTES), b"")
 
 
-def unzipped(stream: BufferedIOBase, left: int) -> Iterator[bytes]:
+def unzip(stream: BufferedIOBase, left: int) -> Iterator[bytes]:
     """The content of `left` zlib-compressed bytes of a stream, in pieces of bounded size.
 
     Raises:
@@ -142,45 +142,42 @@ class Fields(dict[str, str]):
         except ValueError as error:
             raise self.error(f"expected numbers as {name}, found {text.strip()[:80]!r}") from error
 
+    def lines(self, stream: BufferedIOBase) -> Iterator[str]:
+        """The lines of a header as long as someone asks for them; DataError for too many."""
+        left = _MAX_HEADER_BYTES
+        while line := stream.readline(left):
+            left -= len(line)
+            if left <= 0:
+                raise self.error("its header does not end; found something else than an image")
+            yield line.decode("utf-8", "replace")
 
-def header_lines(stream: BufferedIOBase, path: Path) -> Iterator[str]:
-    """The lines of a text header, as long as someone asks for them; DataError for too many."""
-    left = _MAX_HEADER_BYTES
-    while line := stream.readline(left):
-        left -= len(line)
-        if left <= 0:
-            raise DataError(f"{path}: its header does not end; found something else than an image")
-        yield line.decode("utf-8", "replace")
+    def check_data(
+        self,
+        stream: BufferedIOBase,
+        data: str | None,
+        unpack: Callable[[BufferedIOBase], Iterable[bytes]],
+        voxels: int,
+        dtype: np.dtype,
+    ) -> Sound:
+        """Checks the voxels behind the header, or in the data file that it names.
 
+        Args:
+          stream: where the voxels begin, if they follow the header.
+          data: name of the data file, in the same folder; None if they follow.
+          unpack: a stream of voxels as they are stored to the pieces of their content.
+          voxels, dtype: what the header promises.
 
-def check_data(
-    stream: BufferedIOBase,
-    path: Path,
-    data: str | None,
-    unpack: Callable[[BufferedIOBase], Iterable[bytes]],
-    voxels: int,
-    dtype: np.dtype,
-) -> Sound:
-    """Checks the voxels behind a text header, or in the data file that it names.
-
-    Args:
-      stream: file of the header, where the voxels may begin.
-      path: its path.
-      data: name of the data file, in the same folder; None if the voxels follow the header.
-      unpack: a stream of the voxels as they are stored to the pieces of their content.
-      voxels, dtype: what the header promises.
-
-    Raises:
-      DataError: the voxels are not there, or the name leads elsewhere: a header must not decide
-        what else is read.
-    """
-    if data is None:
-        check_voxels(unpack(stream), voxels, dtype, path)
-        return Sound([path], voxels)
-    name = data.removeprefix("./")
-    if not name or Path(name).name != name or name in (".", "..") or "\\" in name or "%" in name:
-        raise DataError(f"{path}: expected a data file in the same folder, found {data!r}")
-    data_path = path.with_name(name)
-    with readable(data_path), open(data_path, "rb") as data_stream:
-        check_voxels(unpack(data_stream), voxels, dtype, data_path)
-    return Sound([path, data_path], voxels)
+        Raises:
+          DataError: the voxels are not there, or the name leads elsewhere: a header must not
+            decide what else is read.
+        """
+        if data is None:
+            check_voxels(unpack(stream), voxels, dtype, self.path)
+            return Sound([self.path], voxels)
+        name = data.removeprefix("./")
+        if name in ("", ".", "..") or Path(name).name != name or set(name) & set("\\%"):
+            raise self.error(f"expected a data file in the same folder, found {data!r}")
+        path = self.path.with_name(name)
+        with readable(path), open(path, "rb") as data_stream:
+            check_voxels(unpack(data_stream), voxels, dtype, path)
+        return Sound([self.path, path], voxels)
