@@ -34,7 +34,7 @@ setup(
     ],
     packages=[*find_packages(include=["cmda_tf", "cmda_tf.*"]), *FLAGS],
     package_dir=FLAGS,
-    package_data={"cmda_tf": ["py.typed"], **dict.fromkeys(FLAGS, ["*.cfg"])},
+    package_data={"cmda_tf": ["py.typed"], **{package: ["*.cfg"] for package in FLAGS}},
     entry_points={"console_scripts": ["cmda-tf = cmda_tf.__main__:main"]},
     python_requires=">=3.10",
     install_requires=[

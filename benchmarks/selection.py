@@ -16,6 +16,7 @@ from cmda_tf import cli
 from cmda_tf.errors import UsageError
 from cmda_tf.files import read_json, write_json
 from cmda_tf.model_selection.criteria import CRITERIA
+from cmda_tf.runs.run import WEIGHTS
 from cmda_tf.settings import Settings, setting
 
 

@@ -206,7 +206,7 @@ def test_command_names_what_is_missing(tmp_path, tiny):
     source = source_run(tiny(AdaptPhase)).folder
     with pytest.raises(DataError, match=r"source_mr: no finished adaptation with snapshots"):
         main(SnapshotsSettings(runs=str(source.parent), name="source_mr"))
-    with pytest.raises(UsageError, match="^criterion: expected one of last, entropy"):
+    with pytest.raises(UsageError, match=r"^criterion: expected one of last, entropy"):
         SnapshotsSettings(criterion="dice")
 
 
@@ -263,5 +263,5 @@ def test_benchmark_measures_every_criterion(run, untraced, tmp_path, capsys):
     older = (run.folder / "weights.npz").stat().st_mtime - 1
     os.utime(report, (older, older))
     assert benchmark.reported(run) is None  # the run may have changed since
-    with pytest.raises(UsageError, match="^folders: expected folders"):
+    with pytest.raises(UsageError, match=r"^folders: expected folders"):
         benchmark.main(benchmark.BenchmarkSettings())

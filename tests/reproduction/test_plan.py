@@ -260,7 +260,7 @@ def test_bad_rows_are_named(tmp_path):
     with pytest.raises(UsageError, match=r"row a: --phase.*other"):
         make_plan([], tmp_path, ["a"], [])
     (tmp_path / "a.cfg").write_text("--depth=13\n")
-    with pytest.raises(UsageError, match="row a: --phase: expected one of .*; found none"):
+    with pytest.raises(UsageError, match=r"row a: --phase: expected one of .*; found none"):
         make_plan([], tmp_path, ["a"], [])
 
 
