@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from cmda_tf.data.slices import load_slices
 from cmda_tf.model_selection import shapes
 from cmda_tf.model_selection.scoring import spread
 
@@ -35,7 +34,7 @@ def test_distance_in_standard_deviations():
 
 
 def test_true_shapes_of_the_target_are_more_plausible_than_spoilt_ones(dataset):
-    mr, ct = (load_slices(dataset, modality, "test", with_labels=True) for modality in ("mr", "ct"))
+    mr, ct = (dataset.slices(modality, "test", with_labels=True) for modality in ("mr", "ct"))
     source, target = (shapes.by_subject(s.labels, s.first, s.classes) for s in (mr, ct))
     true = shapes.plausibility(target, source)
     swapped = np.array([0, 3, 2, 1, 4], np.uint8)[ct.labels]  # myocardium and blood
@@ -46,7 +45,7 @@ def test_true_shapes_of_the_target_are_more_plausible_than_spoilt_ones(dataset):
 
 
 def test_slices_are_spread_over_each_subject(dataset):
-    stack = load_slices(dataset, "ct", "train", with_labels=False)
+    stack = dataset.slices("ct", "train", with_labels=False)
     index, subjects = spread(stack)
     np.testing.assert_array_equal(index, np.arange(48))  # 3 subjects of 16 slices: all
     np.testing.assert_array_equal(subjects, np.repeat([0, 1, 2], 16))

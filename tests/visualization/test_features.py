@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.linalg import eigh
 
-from cmda_tf.inference.predictor import feature_model, load_model
-from cmda_tf.old_settings import AdaptSettings
+from cmda_tf.inference.networks import ROLES, load_networks
 from cmda_tf.training.adabn import adapt_statistics
+from cmda_tf.training.phases import AdabnPhase
 from cmda_tf.visualization.features import (
     draw_components,
     draw_feature_maps,
@@ -42,7 +42,7 @@ def test_most_varying_channels_come_first():
     assert most_varying(maps, 2) == [1, 2]
 
 
-def test_maps_share_a_grey_scale_per_channel():
+def test_maps_share_a_gray_scale_per_channel():
     image = np.zeros((8, 8))
     maps = {"before": np.zeros((2, 2, 3)), "after": np.full((2, 2, 3), 4.0)}
     figure = draw_feature_maps(image, maps, [0, 2])
@@ -66,10 +66,11 @@ def test_scatter_has_a_color_for_each_group():
 
 
 def test_features_of_a_run_lead_to_its_logits(tiny, dataset, untraced):
-    run = untraced(adapt_statistics, tiny(AdaptSettings, name="features"), dataset)
+    run = untraced(adapt_statistics, tiny(AdabnPhase, name="features"), dataset)
+    networks = load_networks(run)
     images = np.random.default_rng(2).normal(size=(2, 16, 16, 3)).astype(np.float32)
-    source, target = (np.asarray(feature_model(run, d, 13)(images)) for d in ("source", "target"))
+    source, target = (np.asarray(networks.features(r, 13)(images)) for r in ("source", "target"))
     assert source.shape == target.shape == (2, 2, 2, 8) and (source != target).any()
-    for modality in ("source", "target"):
-        expected = load_model(run, modality)(images)
-        np.testing.assert_allclose(feature_model(run, modality, 33)(images), expected, atol=1e-5)
+    for role in ROLES:
+        expected = networks.paths()[role](images)
+        np.testing.assert_allclose(networks.features(role, 33)(images), expected, atol=1e-5)

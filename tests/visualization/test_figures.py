@@ -8,9 +8,8 @@ import pytest
 from matplotlib.text import Text
 
 from cmda_tf.data.structures import HEART, Structure, Structures
-from cmda_tf.data.subjects import load_subject
 from cmda_tf.errors import DataError, UsageError
-from cmda_tf.old_settings import AdaptSettings
+from cmda_tf.training.phases import AdaptPhase
 from cmda_tf.training.setup import source_run
 from cmda_tf.visualization.architecture import draw
 from cmda_tf.visualization.canvas import save
@@ -91,10 +90,7 @@ def test_figure3_refuses_what_does_not_fit(label):
 
 
 def test_figure1_draws_both_modalities(dataset):
-    subjects = {
-        d.upper(): [load_subject(dataset.path(e)) for e in dataset.select(d, "test")]
-        for d in ("mr", "ct")
-    }
+    subjects = {m.upper(): dataset.test_subjects(m) for m in ("mr", "ct")}
     figure = figure1(subjects, HEART)
     mr = subjects["MR"]
     assert any("MR" in t for t in _texts(figure)) and any("CT" in t for t in _texts(figure))
@@ -111,7 +107,7 @@ def test_histograms_show_what_is_beside_the_cut_of_the_brightest():
     """Of 100 intensities 80 are cut at the maximum, 20 lie evenly in two bins below."""
     values = np.repeat([0.0, 0.25, 1.0], [10, 10, 80]).reshape(1, 10, 10)
     label = np.full(values.shape, HEART["AA"].index)
-    one = SimpleNamespace(id="a", image=values, label=label)
+    one = SimpleNamespace(id="a", image=values, label=label, truth=label)
     axis = figure1({"MR": [one], "CT": [one]}, HEART).axes[2]
     width = 1 / 60  # bins over 0..1
     assert max(p.get_height() for p in axis.patches[:60]) == pytest.approx(0.8 / width)
@@ -125,12 +121,12 @@ def test_architecture_is_that_of_the_table():
     assert texts.count("layers 14-17") == 1  # shared
     cut = " ".join(_texts(draw(11, taps=(33,))))
     assert "layers 10-11" in cut and "layers 12-13" in cut and "tap 13" not in cut
-    with pytest.raises(UsageError, match="--depth"):
+    with pytest.raises(UsageError, match=r"^depth: 12 does not"):
         draw(12)
 
 
 def test_curves_of_a_run(tiny, tmp_path):
-    run = source_run(tiny(AdaptSettings))
+    run = source_run(tiny(AdaptPhase))
     curves = read_curves(run.folder)
     steps, values = curves["train/loss"]
     assert steps == [1, 2, 3] and np.isfinite(values).all()

@@ -53,7 +53,7 @@ def test_neighboring_structures_both_keep_their_outline():
     label_kji = np.zeros((3, 24, 24), np.uint8)
     label_kji[1, 4:20, 4:20], label_kji[1, 8:16, 8:16] = 1, 3  # blood inside myocardium
     image = np.random.default_rng(0).normal(size=label_kji.shape)
-    subject = SimpleNamespace(id="x", image=image, label=label_kji)
+    subject = SimpleNamespace(id="x", image=image, label=label_kji, truth=label_kji)
     figure = figure1({"A": [subject], "B": [subject]}, SAFE)
     outlines = figure.axes[0].findobj(ContourSet)
     last = outlines[-1]
