@@ -102,13 +102,13 @@ def _measure(model, role, image, label, center, heart_mm) -> tuple[float, float,
 
     start = time.perf_counter()
     try:
-        found = model.predict(image, role, center)
+        prediction = model.predict(image, role, center)
     except DataError:  # the model finds nothing
         return 0.0, float("nan"), time.perf_counter() - start
     seconds = time.perf_counter() - start
-    codes = sitk.GetArrayViewFromImage(found.label)
+    codes = sitk.GetArrayViewFromImage(prediction.label)
     dice = np.nanmean([dice_percent(codes == code, label == code) for code in _codes()])
-    seen_mm = found.seen.corners_mm.mean(axis=0)
+    seen_mm = prediction.seen.corners_mm.mean(axis=0)
     return float(dice), float(np.linalg.norm(seen_mm - heart_mm)), seconds
 
 

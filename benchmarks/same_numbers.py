@@ -123,12 +123,12 @@ def digests(root: Path, folder: Path, workers: int) -> dict[str, str]:
         checkout.run("predict", scan, "--model=runs/adapt_d13", f"--out={out}", *flags)
     rows = f"--rows_folder={checkout.root / 'flags/rows'}"
     checkout.run("reproduce", f"--rows={ROWS}", rows, "--out=reproduced", *TINY, *SHORT)
-    found = {str(p.relative_to(folder)): _sha256(p) for p in sorted(folder.glob("raw/*/*.nii.gz"))}
-    found |= {f"prepared/{p.name}": _arrays(p) for p in sorted(folder.glob("prepared/*.npz"))}
-    found |= {p.parent.name: _arrays(p) for p in sorted(folder.glob("runs/*/weights.npz"))}
-    found |= {f"{p.parent.name}/map": _voxels(p) for p in sorted(folder.glob("*/*_label.nii.gz"))}
-    found["results"] = _results(folder / "reproduced/results.json")
-    return found
+    hashes = {str(p.relative_to(folder)): _sha256(p) for p in sorted(folder.glob("raw/*/*.nii.gz"))}
+    hashes |= {f"prepared/{p.name}": _arrays(p) for p in sorted(folder.glob("prepared/*.npz"))}
+    hashes |= {p.parent.name: _arrays(p) for p in sorted(folder.glob("runs/*/weights.npz"))}
+    hashes |= {f"{p.parent.name}/map": _voxels(p) for p in sorted(folder.glob("*/*_label.nii.gz"))}
+    hashes["results"] = _results(folder / "reproduced/results.json")
+    return hashes
 
 
 def _sha256(path: Path) -> str:
@@ -184,8 +184,8 @@ def main() -> None:
         print(f"{len(one | other)} digests, {len(wrong)} differ", *wrong, sep="\n")
         sys.exit(bool(wrong))
     with tempfile.TemporaryDirectory() as folder:
-        found = digests(arguments.checkout, Path(folder), arguments.workers)
-    arguments.out.write_text(json.dumps(found, indent=2) + "\n")
+        hashes = digests(arguments.checkout, Path(folder), arguments.workers)
+    arguments.out.write_text(json.dumps(hashes, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -92,8 +92,8 @@ def _print(records: dict[str, dict[str, Any]]) -> None:
     print(f"{'criterion':<22}  Spearman  regret [Dice]")
     for name, record in records.items():
         values = [record["rank_correlation"], record["regret"]]
-        shown = ["N/A" if v is None else f"{v:.2f}" for v in values]
-        print(f"{name:<22}  {shown[0]:>8}  {shown[1]:>13}")
+        texts = ["N/A" if v is None else f"{v:.2f}" for v in values]
+        print(f"{name:<22}  {texts[0]:>8}  {texts[1]:>13}")
 
 
 if __name__ == "__main__":

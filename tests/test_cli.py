@@ -77,26 +77,26 @@ def run(module: str, *arguments: str, folder) -> tuple[int, str]:
 )
 def test_one_line_and_the_right_code(module, arguments, code, message, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    found_code, found = run(module, *arguments, folder=tmp_path)
+    found_code, actual = run(module, *arguments, folder=tmp_path)
     assert found_code == code
-    assert found.startswith(message) and found.count("\n") == 0
+    assert actual.startswith(message) and actual.count("\n") == 0
     assert [path.name for path in tmp_path.iterdir()] == ["file"]  # nothing half-written
 
 
 def test_missing_data_and_missing_source_run(tmp_path, dataset):
-    code, found = run("train", "--phase=source", "--prepared=none", folder=tmp_path)
+    code, actual = run("train", "--phase=source", "--prepared=none", folder=tmp_path)
     makes = "this makes it: python -m cmda_tf.prepare --raw=DIR --prepared=DIR"
-    assert code == 1 and found == f"error: none/manifest.json: no such file; {makes}"
+    assert code == 1 and actual == f"error: none/manifest.json: no such file; {makes}"
     prepared = f"--prepared={dataset.folder}"
-    code, found = run("train", "--phase=source", "--target=pet", prepared, folder=tmp_path)
-    assert code == 2 and "--target: expected a modality of" in found and "(mr, ct)" in found
-    code, found = run("train", "--phase=adapt", prepared, folder=tmp_path)
-    assert code == 1 and "python -m cmda_tf.train --phase=source" in found
+    code, actual = run("train", "--phase=source", "--target=pet", prepared, folder=tmp_path)
+    assert code == 2 and "--target: expected a modality of" in actual and "(mr, ct)" in actual
+    code, actual = run("train", "--phase=adapt", prepared, folder=tmp_path)
+    assert code == 1 and "python -m cmda_tf.train --phase=source" in actual
 
 
 def test_debug_shows_the_traceback(tmp_path):
-    code, found = run("prepare", "--raw=nowhere", "--prepared=x", "--debug", folder=tmp_path)
-    assert code == 1 and found.startswith("Traceback")
+    code, actual = run("prepare", "--raw=nowhere", "--prepared=x", "--debug", folder=tmp_path)
+    assert code == 1 and actual.startswith("Traceback")
 
 
 def test_help_lists_flags_with_their_sentence(tmp_path):
@@ -117,54 +117,54 @@ def test_a_locale_without_the_character_does_not_end_the_work(tmp_path):
 
 
 def test_a_flag_of_another_phase_names_it_and_a_near_one(tmp_path):
-    code, found = run("train", "--phase=finetune", "--steps=5", folder=tmp_path)
+    code, actual = run("train", "--phase=finetune", "--steps=5", folder=tmp_path)
     expected = "--steps: a flag of --phase=source, not of --phase=finetune"
-    assert code == 2 and expected in found
-    code, found = run("train", "--phase=selftrain", "--finetune_steps=5", folder=tmp_path)
-    assert code == 2 and found.endswith("did you mean --selftrain_steps?")
+    assert code == 2 and expected in actual
+    code, actual = run("train", "--phase=selftrain", "--finetune_steps=5", folder=tmp_path)
+    assert code == 2 and actual.endswith("did you mean --selftrain_steps?")
 
 
 def test_a_flagfile_may_be_for_all_phases_and_is_found_anywhere(tmp_path):
     """`flags/demo.cfg` includes `flags/phantom.cfg`, which has flags of several phases."""
     (tmp_path / "own.cfg").write_text("# mine\n--flagfile=flags/demo.cfg\n--prepared=none\n")
-    code, found = run("train", "--phase=source", "--flagfile=own.cfg", folder=tmp_path)
-    assert code == 1 and found.startswith("error: none/manifest.json: no such file")
+    code, actual = run("train", "--phase=source", "--flagfile=own.cfg", folder=tmp_path)
+    assert code == 1 and actual.startswith("error: none/manifest.json: no such file")
     # The same flag is one of another phase where it is typed.
     words = ("--flagfile=own.cfg", "--critic_updates=20")
-    code, found = run("train", "--phase=source", *words, folder=tmp_path)
-    assert code == 2 and "--critic_updates: a flag of --phase=adapt, not of --phase=sou" in found
+    code, actual = run("train", "--phase=source", *words, folder=tmp_path)
+    assert code == 2 and "--critic_updates: a flag of --phase=adapt, not of --phase=sou" in actual
 
 
 def test_the_packages_flagfiles_are_found_from_an_empty_folder(tmp_path):
     paper = ("train", "--flagfile=flags/paper.cfg", "--phase=source")
-    code, found = run(*paper, folder=tmp_path)
-    assert code == 1 and found.startswith("error: data/mmwhs_prepared/manifest.json: no such file")
+    code, actual = run(*paper, folder=tmp_path)
+    assert code == 1 and actual.startswith("error: data/mmwhs_prepared/manifest.json: no such file")
     apart = ("train", "--flagfile", "flags/paper.cfg", "--phase", "source")
-    assert run(*apart, folder=tmp_path) == (code, found)
+    assert run(*apart, folder=tmp_path) == (code, actual)
     (tmp_path / "flags").mkdir()  # one's own comes first
     (tmp_path / "flags/paper.cfg").write_text("--prepared=mine\n")
-    code, found = run(*paper, folder=tmp_path)
-    assert code == 1 and found.startswith("error: mine/manifest.json: no such file")
+    code, actual = run(*paper, folder=tmp_path)
+    assert code == 1 and actual.startswith("error: mine/manifest.json: no such file")
 
 
 def test_a_flagfile_that_includes_itself_is_refused(tmp_path):
     (tmp_path / "own.cfg").write_text("--flagfile=own.cfg\n")
-    code, found = run("train", "--phase=source", "--flagfile=own.cfg", folder=tmp_path)
-    assert code == 2 and found == "error: --flagfile: own.cfg includes itself"
+    code, actual = run("train", "--phase=source", "--flagfile=own.cfg", folder=tmp_path)
+    assert code == 2 and actual == "error: --flagfile: own.cfg includes itself"
     (tmp_path / "own.cfg").write_text("--flagfile=other.cfg\n")
     (tmp_path / "other.cfg").write_text("--flagfile=./own.cfg\n")
-    code, found = run("train", "--phase=source", "--flagfile=own.cfg", folder=tmp_path)
-    assert code == 2 and found == "error: --flagfile: own.cfg includes itself"
+    code, actual = run("train", "--phase=source", "--flagfile=own.cfg", folder=tmp_path)
+    assert code == 2 and actual == "error: --flagfile: own.cfg includes itself"
 
 
 def test_a_suggested_command_repeats_what_it_must_share(tmp_path, dataset):
     shared = ("--runs=there", f"--prepared={dataset.folder}")
-    code, found = run("train", "--phase=adapt", "--depth=21", *shared, folder=tmp_path)
+    code, actual = run("train", "--phase=adapt", "--depth=21", *shared, folder=tmp_path)
     makes = f"this makes it: python -m cmda_tf.train --phase=source {' '.join(shared)}"
-    assert code == 1 and found.endswith(makes)
+    assert code == 1 and actual.endswith(makes)
     apart = ("--runs", "over there", "--prepared", str(dataset.folder))
-    code, found = run("train", "--phase=adapt", *apart, folder=tmp_path)
-    assert code == 1 and found.endswith(f"=source '--runs=over there' {shared[1]}")
+    code, actual = run("train", "--phase=adapt", *apart, folder=tmp_path)
+    assert code == 1 and actual.endswith(f"=source '--runs=over there' {shared[1]}")
 
 
 def test_one_command_for_all(tmp_path):

@@ -36,8 +36,8 @@ def test_description_report_and_what_to_do_next(raw, tmp_path, capsys):
     assert f"--dataset={tmp_path / 'own.json'} --center_on_labels=SOURCE" in printed
     assert printed.rstrip().endswith("learned from (ct)")
     (raw / "mr/q2.nii").unlink()
-    found = find_described(raw, read_description(tmp_path / "own.json"))
-    assert [(s.id, s.label and s.label.name) for s in found] == [
+    actual = find_described(raw, read_description(tmp_path / "own.json"))
+    assert [(s.id, s.label and s.label.name) for s in actual] == [
         ("ct_p1", "p1_seg.nii.gz"), ("ct_p2", "p2_seg.nii.gz"), ("mr_q1", None),
     ]  # fmt: skip
     names = [s.name for s in read_description(tmp_path / "own.json").structures]

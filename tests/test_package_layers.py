@@ -14,13 +14,13 @@ ENTRY_POINTS = tuple(COMMANDS)
 
 
 def _imports(path: Path) -> set[str]:
-    found = set()
+    actual = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            actual |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
+            actual |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return actual
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.stem)

@@ -15,13 +15,13 @@ def table(head):
     lines = iter(README.splitlines())
     titles = next(line for line in lines if line.startswith(f"| {head} |"))
     next(lines)
-    found = [titles]
+    actual = [titles]
     for line in lines:
         if not line.startswith("|"):
             break
-        found.append(line)
-    assert len(found) > 1
-    return [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in found]
+        actual.append(line)
+    assert len(actual) > 1
+    return [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in actual]
 
 
 @pytest.fixture(scope="module")

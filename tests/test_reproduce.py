@@ -96,17 +96,17 @@ def test_every_seed_is_trained_and_evaluated_then_all_reported(jobs, tmp_path, c
     assert jobs[8].arguments == (
         *("--phase=adapt", runs, "--phantom_seed=1", "--seed=1", "--joint_updates=3"),
     )
-    found = read_json(tmp_path / "results.json")
-    assert found["rows"]["adapt_d13"]["structures"]["AA"]["dice_mean"] == 65
-    assert found["rows"]["adapt_d13"]["structures"]["AA"]["dice_std"] == 5
-    assert found["rows"]["adapt_d13"]["structures"]["AA"]["dice_seeds"] == 2
+    actual = read_json(tmp_path / "results.json")
+    assert actual["rows"]["adapt_d13"]["structures"]["AA"]["dice_mean"] == 65
+    assert actual["rows"]["adapt_d13"]["structures"]["AA"]["dice_std"] == 5
+    assert actual["rows"]["adapt_d13"]["structures"]["AA"]["dice_seeds"] == 2
     lines = (tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0].endswith("dice_seeds,asd_mean,asd_std,asd_seeds,seeds")
     assert lines[1].startswith("Seg-CT-STL,AA,85.0,5.0,2,") and lines[1].endswith(",2,2")
     assert not (tmp_path / "subjects.csv").exists()
-    assert found["meta"]["seeds"] == [0, 1] and list(found["by_seed"]) == ["0", "1"]
-    assert found["meta"]["command"] == "python -m cmda_tf.reproduce --seeds=0,1"
-    gain = found["gains"][0]
+    assert actual["meta"]["seeds"] == [0, 1] and list(actual["by_seed"]) == ["0", "1"]
+    assert actual["meta"]["command"] == "python -m cmda_tf.reproduce --seeds=0,1"
+    gain = actual["gains"][0]
     assert gain["title"] == "UDA d=13" and gain["above_adabn"] == [10, 10]
     assert gain["share"] == [pytest.approx(20 / 40), pytest.approx(30 / 50)]
     printed = capsys.readouterr().out

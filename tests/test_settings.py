@@ -30,8 +30,8 @@ def parse(*arguments: str) -> Example:
 
 def test_defaults_and_values():
     assert parse() == Example()
-    found = parse("--number=4", "--layers=5,6", "--rate=0.5", "--noon", "--modality=ct", "--out=y")
-    assert found == Example("y", 4, (5, 6), 0.5, False, "ct")
+    actual = parse("--number=4", "--layers=5,6", "--rate=0.5", "--noon", "--modality=ct", "--out=y")
+    assert actual == Example("y", 4, (5, 6), 0.5, False, "ct")
 
 
 def test_there_and_back():

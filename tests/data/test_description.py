@@ -44,18 +44,18 @@ def test_subjects_of_all_domains_are_found(tmp_path):
     )
     description = DatasetDescription.from_dict(ABDOMEN)
     sources = find_described(tmp_path, description)
-    found = {s.id: (s.modality, s.image.name, s.label and s.label.name) for s in sources}
-    assert found["t1_p1"] == ("t1", "t1_b.nii.gz", None)
-    assert found["t1_p2"] == ("t1", "t1_a.nii.gz", "truth.nii.gz")
-    assert found["ct_x-y"] == ("ct", "x.y.nii.gz", "x.y_seg.nii.gz")
-    assert list(found) == ["t1_p1", "t1_p2", "ct_x-y"] and held_out(description) == ("t1_p2",)
+    actual = {s.id: (s.modality, s.image.name, s.label and s.label.name) for s in sources}
+    assert actual["t1_p1"] == ("t1", "t1_b.nii.gz", None)
+    assert actual["t1_p2"] == ("t1", "t1_a.nii.gz", "truth.nii.gz")
+    assert actual["ct_x-y"] == ("ct", "x.y.nii.gz", "x.y_seg.nii.gz")
+    assert list(actual) == ["t1_p1", "t1_p2", "ct_x-y"] and held_out(description) == ("t1_p2",)
 
 
 def test_folders_and_repeated_names(tmp_path):
     touch(tmp_path, "ct/a/slices/1.dcm", "ct/b/slices/1.dcm", "mr/a/a.nii", "mr/a/b.nii")
     modalities = {"ct": {"image": "ct/{id}/slices/"}, "mr": {"image": "mr/{id}/{id}.nii"}}
-    found = find_described(tmp_path, DatasetDescription.from_dict(changed(modalities=modalities)))
-    assert [s.id for s in found] == ["ct_a", "ct_b", "mr_a"] and found[0].image.is_dir()
+    actual = find_described(tmp_path, DatasetDescription.from_dict(changed(modalities=modalities)))
+    assert [s.id for s in actual] == ["ct_a", "ct_b", "mr_a"] and actual[0].image.is_dir()
 
 
 def test_two_images_of_one_subject_are_refused(tmp_path):
@@ -69,8 +69,8 @@ def test_two_images_of_one_subject_are_refused(tmp_path):
 def test_the_longer_pattern_decides(tmp_path):
     touch(tmp_path, "ct/a_0000.nii.gz", "ct/a.nii.gz", "ct/b_0000.nii.gz")  # as nnU-Net calls them
     modalities = {"ct": {"image": "ct/{id}_0000.nii.gz", "label": "ct/{id}.nii.gz"}}
-    found = find_described(tmp_path, DatasetDescription.from_dict(changed(modalities=modalities)))
-    assert [(s.id, s.label and s.label.name) for s in found] == [
+    actual = find_described(tmp_path, DatasetDescription.from_dict(changed(modalities=modalities)))
+    assert [(s.id, s.label and s.label.name) for s in actual] == [
         ("ct_a", "a.nii.gz"), ("ct_b", None),
     ]  # fmt: skip
 
@@ -155,8 +155,8 @@ def test_labels_may_have_a_star_and_are_found_once(tmp_path):
     touch(tmp_path, "a/1/i.nii", "a/1/truth_x.nii", "a/2/i.nii")
     modalities = {"ct": {"image": "a/{id}/i.nii", "label": "a/{id}/truth_*.nii"}}
     description = DatasetDescription.from_dict(changed(modalities=modalities))
-    found = {s.id: s.label and s.label.name for s in find_described(tmp_path, description)}
-    assert found == {"ct_1": "truth_x.nii", "ct_2": None}
+    actual = {s.id: s.label and s.label.name for s in find_described(tmp_path, description)}
+    assert actual == {"ct_1": "truth_x.nii", "ct_2": None}
     touch(tmp_path, "a/1/truth_y.nii")
     with pytest.raises(DataError, match=r"truth_y\.nii: a/1/truth_x\.nii is subject '1' of ct"):
         find_described(tmp_path, description)

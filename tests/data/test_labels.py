@@ -39,9 +39,9 @@ def test_codes_become_classes(tmp_path, dtype):
     classes = to_classes(label, path, HEART)
     assert classes.GetPixelID() == sitk.sitkUInt8
     assert Geometry.of(classes) == Geometry.of(label)
-    found = sitk.GetArrayFromImage(classes).ravel()
-    assert found[: len(values)].tolist() == [1, 2, 2, 3, 4, 0, 0, 0, 0]
-    assert found.sum() == 12
+    actual = sitk.GetArrayFromImage(classes).ravel()
+    assert actual[: len(values)].tolist() == [1, 2, 2, 3, 4, 0, 0, 0, 0]
+    assert actual.sum() == 12
 
 
 @pytest.mark.parametrize("code", [1, 4, 255, 421 + 1, 851, 32767, -205])

@@ -36,14 +36,14 @@ def test_finds_packed_unpacked_and_unlabeled_subjects(tmp_path):
         "ct_train/._ct_train_1001_image.nii.gz",
         "other/ct_train_1009_image.nii.gz",
     )
-    found = find_sources(tmp_path)
-    assert [(s.id, s.modality, s.label and s.label.name) for s in found] == [
+    actual = find_sources(tmp_path)
+    assert [(s.id, s.modality, s.label and s.label.name) for s in actual] == [
         ("mr_train_pat-7_b", "mr", None),
         ("ct_train_1001", "ct", "ct_train_1001_label.nii"),
         ("ct_train_1002", "ct", None),
         ("ct_test_2001", "ct", None),
     ]
-    assert found[2].image == tmp_path / "ct_train/ct_train_1002_image.nii"
+    assert actual[2].image == tmp_path / "ct_train/ct_train_1002_image.nii"
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_folders_may_lie_as_archives_unpack_them(tmp_path, folders):
     )
     files = [f"{folder}/{name}" for folder, group in zip(folders, names) for name in group]
     touch(tmp_path, *files, "__MACOSX/mr_train/._mr_train_1001_image.nii.gz")
-    found = find_sources(tmp_path)
-    paths = [p.relative_to(tmp_path).as_posix() for s in found for p in (s.image, s.label) if p]
-    assert paths == files and [s.id for s in found] == ["mr_train_1001", "ct_test_2001"]
+    actual = find_sources(tmp_path)
+    paths = [p.relative_to(tmp_path).as_posix() for s in actual for p in (s.image, s.label) if p]
+    assert paths == files and [s.id for s in actual] == ["mr_train_1001", "ct_test_2001"]
 
 
 def test_the_least_deep_folder_counts_and_two_of_one_depth_are_refused(tmp_path):

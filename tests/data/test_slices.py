@@ -58,9 +58,9 @@ def test_balanced_draws_every_structure_as_often(stack):
 def test_resumed_sequence_is_the_tail_of_the_whole(stack):
     whole = list(batches(stack, 3, 5, 0, 9, balanced=True))
     tail = list(batches(stack, 3, 5, 4, 9, balanced=True))
-    for expected, found in zip(whole[4:], tail, strict=True):
-        np.testing.assert_array_equal(found["images"], expected["images"])
-        np.testing.assert_array_equal(found["labels"], expected["labels"])
+    for expected, actual in zip(whole[4:], tail, strict=True):
+        np.testing.assert_array_equal(actual["images"], expected["images"])
+        np.testing.assert_array_equal(actual["labels"], expected["labels"])
 
 
 def test_seeds_differ(stack):

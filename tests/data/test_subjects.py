@@ -59,21 +59,21 @@ def about(path, **changes):
 
 def test_a_subject_comes_back(tmp_path, subject):
     save_subject(tmp_path / "a.npz", subject)
-    found = load_subject(tmp_path / "a.npz")
+    actual = load_subject(tmp_path / "a.npz")
     for name in ("id", "modality", "grid", "raw", "intensity_cut", "label_inside"):
-        assert getattr(found, name) == getattr(subject, name)
-    assert found.image.dtype == np.float32 and found.label.dtype == np.uint8
-    np.testing.assert_array_equal(found.image, subject.image.astype(np.float16))
-    np.testing.assert_array_equal(found.label, subject.label)
-    found.image[0], found.label[0] = 0, 0  # both are writable
+        assert getattr(actual, name) == getattr(subject, name)
+    assert actual.image.dtype == np.float32 and actual.label.dtype == np.uint8
+    np.testing.assert_array_equal(actual.image, subject.image.astype(np.float16))
+    np.testing.assert_array_equal(actual.label, subject.label)
+    actual.image[0], actual.label[0] = 0, 0  # both are writable
     assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
 
 
 def test_an_unlabeled_subject_comes_back(tmp_path, subject):
     bare = Subject("mr_test_2001", "mr", subject.image, None, GRID, RAW)
     save_subject(tmp_path / "a.npz", bare)
-    found = load_subject(tmp_path / "a.npz")
-    assert found.label is None and found.label_inside is None and found.intensity_cut is None
+    actual = load_subject(tmp_path / "a.npz")
+    assert actual.label is None and actual.label_inside is None and actual.intensity_cut is None
 
 
 def test_the_label_is_not_read_unless_asked_for(tmp_path, subject):
@@ -85,9 +85,9 @@ def test_the_label_is_not_read_unless_asked_for(tmp_path, subject):
     start = info.header_offset + 30 + len("label.npy") + 40
     data[start : start + 40] = bytes(40)
     path.write_bytes(data)
-    found = load_subject(path, with_label=False)
-    assert found.label is None
-    np.testing.assert_array_equal(found.image, subject.image.astype(np.float16))
+    actual = load_subject(path, with_label=False)
+    assert actual.label is None
+    np.testing.assert_array_equal(actual.image, subject.image.astype(np.float16))
     with pytest.raises(DataError, match="not a readable prepared subject"):
         load_subject(path)
 
@@ -178,8 +178,8 @@ def test_labels_go_back_to_the_raw_grid(subject):
     for image in (classes, codes):
         assert image.GetSize() == RAW.size_ijk and image.GetSpacing() == RAW.spacing_mm
         assert image.GetOrigin() == RAW.origin_mm and image.GetDirection() == RAW.direction
-    found = sitk.GetArrayFromImage(classes)
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(codes), np.where(found == 4, 820, 0))
+    actual = sitk.GetArrayFromImage(classes)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(codes), np.where(actual == 4, 820, 0))
     left = RAW.blank().TransformPhysicalPointToIndex((1 + 3, 2, 3))
     right = RAW.blank().TransformPhysicalPointToIndex((1 - 3, 2, 3))
     assert classes[left] == 4 and classes[right] == 0

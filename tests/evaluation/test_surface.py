@@ -64,18 +64,18 @@ def test_blobs_agree_with_medpy(seed, spacing):
     prediction, truth = blob(seed), blob(seed + 100)
     assert truth[0].any() or truth[:, 0].any() or truth[..., 0].any()  # it touches the border
     expected = assd(prediction, truth, voxelspacing=spacing)
-    found = average_surface_distance(prediction, truth, spacing)
-    assert found == pytest.approx(expected, abs=1e-6)
+    actual = average_surface_distance(prediction, truth, spacing)
+    assert actual == pytest.approx(expected, abs=1e-6)
 
 
 @given(CASES)
 def test_agrees_with_medpy(case):
     prediction, truth, spacing = case
-    found = average_surface_distance(prediction, truth, spacing)
+    actual = average_surface_distance(prediction, truth, spacing)
     if prediction.any() and truth.any():
-        assert found == pytest.approx(assd(prediction, truth, voxelspacing=spacing), abs=1e-6)
+        assert actual == pytest.approx(assd(prediction, truth, voxelspacing=spacing), abs=1e-6)
     else:
-        assert math.isnan(found)
+        assert math.isnan(actual)
 
 
 def test_symmetric_and_independent_of_the_field_of_view():

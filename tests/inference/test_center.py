@@ -51,10 +51,10 @@ def looker(image_grid, heart_mm, seen):
 def test_heart_is_found_wherever_it_is(heart_mm):
     grid = centered_geometry((75, 65, 90), (4.0, 4.0, 4.0), center_mm=(5, -7, 9))
     seen = []
-    found = find_center_mm(grid.blank(), looker(grid, heart_mm, seen), WINDOW_MM)
+    actual = find_center_mm(grid.blank(), looker(grid, heart_mm, seen), WINDOW_MM)
     points = np.argwhere(heart_codes(grid, heart_mm) > 0)[:, ::-1] * 4.0 + grid.origin_mm
     expected = (points.min(axis=0) + points.max(axis=0)) / 2
-    assert np.abs(np.array(found) - expected).max() <= 2 * SPACING_MM
+    assert np.abs(np.array(actual) - expected).max() <= 2 * SPACING_MM
     assert len(seen) == len(window_centers(grid.blank(), WINDOW_MM)) + 1  # and a second look
 
 

@@ -66,13 +66,13 @@ def test_a_fresh_process_predicts_the_same(run, tmp_path, form, program):
         timeout=300,
         capture_output=True,
     )
-    with np.load(tmp_path / "found.npz") as found:
-        assert sorted(found) == ["source", "target"]
-        for role in found:
+    with np.load(tmp_path / "found.npz") as actual:
+        assert sorted(actual) == ["source", "target"]
+        for role in actual:
             logits = load_networks(run).paths()[role](images).numpy()
             expected = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
-            np.testing.assert_allclose(found[role], expected, atol=1e-4)
-        assert np.abs(found["source"] - found["target"]).max() > 1e-3
+            np.testing.assert_allclose(actual[role], expected, atol=1e-4)
+        assert np.abs(actual["source"] - actual["target"]).max() > 1e-3
     about = json.loads((tmp_path / "out" / "cmda_tf.json").read_text(encoding="utf-8"))
     assert (about["size"], about["spacing_mm"], about["source"]) == (16, 9.0, "mr")
     assert Structures.from_dict(about) == HEART
@@ -91,10 +91,10 @@ def test_a_run_in_bfloat16_becomes_onnx_in_float32(run, tmp_path):
     main(ExportSettings(str(tmp_path / "run"), str(tmp_path / "out"), "onnx"))
     images = np.random.default_rng(0).normal(size=(1, 16, 16, 3)).astype(np.float32)
     session = onnxruntime.InferenceSession(str(tmp_path / "out" / "target.onnx"))
-    found = session.run(["probabilities"], {"images": images})[0]
+    actual = session.run(["probabilities"], {"images": images})[0]
     logits = load_networks(run).paths()["target"](images).numpy()
     expected = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(actual, expected, atol=1e-4)
 
 
 def test_nothing_is_left_of_a_failed_export(run, tmp_path, monkeypatch):

@@ -26,9 +26,9 @@ def test_slices_are_those_in_which_the_segmenter_finds_something(dataset):
     stack = dataset.slices("ct", "train", with_labels=False)
     level = np.median(stack.images.max(axis=(1, 2)))
     bright = stack.images[stack.usable].max(axis=(1, 2)) > level
-    found = foreground_slices(stack, Bright(level))
-    np.testing.assert_array_equal(found.usable, stack.usable[bright])
-    assert MIN_SLICES < bright.sum() < len(bright) and found.images is stack.images
+    actual = foreground_slices(stack, Bright(level))
+    np.testing.assert_array_equal(actual.usable, stack.usable[bright])
+    assert MIN_SLICES < bright.sum() < len(bright) and actual.images is stack.images
     assert foreground_slices(stack, Bright(np.inf)) is stack  # fewer than enough
 
 

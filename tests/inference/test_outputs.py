@@ -38,13 +38,13 @@ def segmentation(structures, raw=SEEN):
     ],
 )
 def test_each_structure_has_a_map_of_its_own(tmp_path, names, called):
-    found = segmentation(table(*names))
-    write_segmentation(found, tmp_path / "x", probabilities=True, entropy=False, ending=".nrrd")
+    actual = segmentation(table(*names))
+    write_segmentation(actual, tmp_path / "x", probabilities=True, entropy=False, ending=".nrrd")
     files = {f"x_probability_{name}.nrrd": plain for name, plain in zip(called, names)}
     assert {p.name for p in tmp_path.iterdir()} == {"x_label.nrrd", *files}
     for file, name in files.items():
         image = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / file)))
-        np.testing.assert_array_equal(image, sitk.GetArrayFromImage(found.probability(name)))
+        np.testing.assert_array_equal(image, sitk.GetArrayFromImage(actual.probability(name)))
 
 
 def test_nrrd_keeps_every_digit_of_the_grid(tmp_path):
@@ -94,8 +94,8 @@ def test_overlay_is_drawn_upright_of_an_oblique_image(tmp_path, monkeypatch):
     image = raw.blank(sitk.sitkFloat32)
     index = image.TransformPhysicalPointToIndex((120, -70, 40))
     image[index] = 100
-    found = dataclasses.replace(segmentation(table("x"), raw), classes=image > 50)
-    write_overlay(tmp_path / "x.png", image, found)
+    actual = dataclasses.replace(segmentation(table("x"), raw), classes=image > 50)
+    write_overlay(tmp_path / "x.png", image, actual)
     ((volume_kji, label_kji),) = drawn
     middle = (np.array(volume_kji.shape) - 1) / 2
     np.testing.assert_allclose(np.argwhere(label_kji).mean(axis=0) - middle, (-10, -10, 10), atol=1)

@@ -50,10 +50,10 @@ def test_outputs_lie_on_the_grid_of_the_image(run, image, tmp_path, capsys):
     assert names == maps | {"overlay.png", "volumes.csv", "labels.ctbl", "labels.txt"}
     original = sitk.ReadImage(str(image))
     for name in maps:
-        found = sitk.ReadImage(str(out / f"patient_{name}"))
-        assert found.GetSize() == original.GetSize()
+        actual = sitk.ReadImage(str(out / f"patient_{name}"))
+        assert actual.GetSize() == original.GetSize()
         for get in ("GetSpacing", "GetOrigin", "GetDirection"):
-            np.testing.assert_allclose(getattr(found, get)(), getattr(original, get)(), atol=1e-4)
+            np.testing.assert_allclose(getattr(actual, get)(), getattr(original, get)(), atol=1e-4)
     codes = sitk.GetArrayFromImage(label(out))
     assert set(np.unique(codes)) <= {0, 205, 420, 500, 820}
     with open(out / "volumes.csv", encoding="utf-8", newline="") as file:
@@ -78,13 +78,13 @@ def test_every_format_gives_the_same_label_map(run, image, tmp_path):
     expected = label(tmp_path / "out")
     for path in paths:
         nifti = ".nii" in path
-        found = label(tmp_path / "out", stem(path), ".nii.gz" if nifti else ".nrrd")
+        actual = label(tmp_path / "out", stem(path), ".nii.gz" if nifti else ".nrrd")
         for key, value in Geometry.of(read_volume(path)).to_dict().items():
             # NIfTI has single precision; cosines that ITK makes of it differ in the last digits.
             np.testing.assert_allclose(
-                Geometry.of(found).to_dict()[key], value, atol=1e-13 + nifti * 1e-7
+                Geometry.of(actual).to_dict()[key], value, atol=1e-13 + nifti * 1e-7
             )
-        same = sitk.GetArrayFromImage(found) == sitk.GetArrayFromImage(expected)
+        same = sitk.GetArrayFromImage(actual) == sitk.GetArrayFromImage(expected)
         assert same.mean() > 0.999  # headers round the geometry
 
 
@@ -94,10 +94,10 @@ def test_on_prepared_data_it_agrees_with_the_evaluation(run, dataset):
     subject = load_subject(dataset.path(entry))
     raw = dataset.folder.parent / "raw" / "ct_train" / f"{entry.id}_image.nii.gz"
     model = cmda_tf.load_run(run.folder)
-    found = model.predict(raw)
-    assert found.seen == subject.grid and found.raw == subject.raw
+    actual = model.predict(raw)
+    assert actual.seen == subject.grid and actual.raw == subject.raw
     evaluated = model.on_prepared(subject.image)
-    agree = found.probabilities.argmax(axis=-1) == evaluated
+    agree = actual.probabilities.argmax(axis=-1) == evaluated
     assert agree.mean() > 0.99  # the store rounds intensities to float16
 
 
@@ -137,8 +137,8 @@ def test_an_image_with_nothing_in_it_is_named(run, tmp_path, capsys):
 
 def test_model_may_look_for_the_structures_itself(run, image, monkeypatch):
     monkeypatch.setattr("cmda_tf.inference.trained.find_center_mm", lambda *_: (21.0, -30.0, 40.0))
-    found = cmda_tf.load_run(run.folder).predict(image, center="model")
-    middle = found.seen.corners_mm.mean(axis=0)
+    actual = cmda_tf.load_run(run.folder).predict(image, center="model")
+    middle = actual.seen.corners_mm.mean(axis=0)
     np.testing.assert_allclose(middle, (21, -30, 40), atol=1e-6)
 
 

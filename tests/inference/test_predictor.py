@@ -26,13 +26,13 @@ def test_every_slice_is_predicted_with_its_neighbors(config):
     model = build_segmenter(config)
     volume = np.random.default_rng(0).normal(size=(21, 16, 16)).astype(np.float32)
     # 21 slices: one full batch of 16 and a rest.
-    found = Predictor(model, classes).on_volume(volume)
-    assert found.shape == volume.shape and found.dtype == np.uint8
+    actual = Predictor(model, classes).on_volume(volume)
+    assert actual.shape == volume.shape and actual.dtype == np.uint8
     for k, neighbors in ((0, [0, 0, 1]), (10, [9, 10, 11]), (20, [19, 20, 20])):
         logits = model(np.moveaxis(volume[neighbors], 0, -1)[np.newaxis]).numpy()[0]
         top = np.sort(logits, axis=-1)
         clear = top[..., -1] - top[..., -2] > 1e-4  # a tie may fall either way
-        np.testing.assert_array_equal(found[k][clear], logits.argmax(-1)[clear])
+        np.testing.assert_array_equal(actual[k][clear], logits.argmax(-1)[clear])
         assert clear.mean() > 0.9
 
 

@@ -29,24 +29,24 @@ def array(image):
 
 def test_on_the_same_grid_it_is_the_argmax():
     p = np.random.default_rng(0).dirichlet([1, 1, 1], (4, 4, 4)).astype(np.float32)
-    found = to_segmentation(p, SEEN, SEEN, TABLE)
-    np.testing.assert_array_equal(array(found.classes), p.argmax(axis=-1))
-    np.testing.assert_array_equal(array(found.label), np.array([0, 6, 2])[p.argmax(axis=-1)])
-    assert found.label.GetPixelID() == sitk.sitkUInt16
-    np.testing.assert_allclose(array(found.probability("kidneys")), p[..., 2], atol=1e-6)
+    actual = to_segmentation(p, SEEN, SEEN, TABLE)
+    np.testing.assert_array_equal(array(actual.classes), p.argmax(axis=-1))
+    np.testing.assert_array_equal(array(actual.label), np.array([0, 6, 2])[p.argmax(axis=-1)])
+    assert actual.label.GetPixelID() == sitk.sitkUInt16
+    np.testing.assert_allclose(array(actual.probability("kidneys")), p[..., 2], atol=1e-6)
     entropy = -(p * np.log(p)).sum(axis=-1) / math.log(3)
-    np.testing.assert_allclose(array(found.entropy()), entropy, atol=1e-5)
+    np.testing.assert_allclose(array(actual.entropy()), entropy, atol=1e-5)
     with pytest.raises(KeyError):
-        found.probability("spleen")
+        actual.probability("spleen")
 
 
 def test_image_grid_is_kept_exactly_and_beyond_is_background():
     raw = centered_geometry((13, 11, 9), (1.5, 1.1, 2.3), oblique(10, 20, -30), (1, 2, 3))
-    found = to_segmentation(one_hot(np.ones((4, 4, 4), int)), SEEN, raw, TABLE)
-    for image in (found.label, found.classes, found.entropy(), found.probability("liver")):
+    actual = to_segmentation(one_hot(np.ones((4, 4, 4), int)), SEEN, raw, TABLE)
+    for image in (actual.label, actual.classes, actual.entropy(), actual.probability("liver")):
         assert Geometry.of(image) == raw
-    corner = array(found.label)[0, 0, 0], array(found.probability("liver"))[0, 0, 0]
-    assert corner == (0, 0) and array(found.label)[4, 5, 6] == 6
+    corner = array(actual.label)[0, 0, 0], array(actual.probability("liver"))[0, 0, 0]
+    assert corner == (0, 0) and array(actual.label)[4, 5, 6] == 6
 
 
 def test_outline_lies_where_probabilities_cross():
@@ -54,17 +54,17 @@ def test_outline_lies_where_probabilities_cross():
     background = np.broadcast_to(np.array([1, 1, 0.2, 0.2], np.float32), (4, 4, 4))
     p = np.stack([background, 1 - background, 0 * background], axis=-1)
     raw = Geometry((31, 1, 1), (0.2, 1.0, 1.0), (SEEN.origin_mm[0], 0.0, 0.0), SEEN.direction)
-    found = array(to_segmentation(p, SEEN, raw, TABLE).classes)[0, 0]
+    actual = array(to_segmentation(p, SEEN, raw, TABLE).classes)[0, 0]
     inside = np.arange(31) * 0.2 / 2.0 > 1.625  # in voxels of the seen grid
-    np.testing.assert_array_equal(found, inside)
+    np.testing.assert_array_equal(actual, inside)
 
 
 def test_volumes_by_hand():
     classes = np.zeros((4, 4, 4), int)
     classes[0], classes[1, 0] = 1, 2  # 16 and 4 voxels of 8 mm3
-    found = to_segmentation(one_hot(classes), SEEN, SEEN, TABLE)
-    assert found.volumes_mm3() == {"kidneys": 32.0, "liver": 128.0}
-    assert list(found.volumes_mm3()) == ["kidneys", "liver"]
+    actual = to_segmentation(one_hot(classes), SEEN, SEEN, TABLE)
+    assert actual.volumes_mm3() == {"kidneys": 32.0, "liver": 128.0}
+    assert list(actual.volumes_mm3()) == ["kidneys", "liver"]
 
 
 def test_largest_component_of_each_structure_is_kept():
@@ -75,5 +75,5 @@ def test_largest_component_of_each_structure_is_kept():
     expected = classes.copy()
     expected[3, 3, 3] = expected[2, 0, 0] = 0
     np.testing.assert_array_equal(array(kept.classes), expected)
-    found = to_segmentation(one_hot(classes), SEEN, SEEN, TABLE)
-    np.testing.assert_array_equal(array(found.classes), classes)
+    actual = to_segmentation(one_hot(classes), SEEN, SEEN, TABLE)
+    np.testing.assert_array_equal(array(actual.classes), classes)

@@ -46,15 +46,15 @@ def stop(stage: str, update: int, number: signal.Signals, *arguments) -> int:
         # A background job starts with SIGINT ignored, and Python then leaves it so.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    shown, seen = "", [0]
+    output, seen = "", [0]
     while max(seen) < update and process.poll() is None:
-        shown += os.read(process.stderr.fileno(), 4096).decode()
-        seen = [0, *map(int, re.findall(rf"{stage}: .*?\| (\d+)/", shown))]
+        output += os.read(process.stderr.fileno(), 4096).decode()
+        seen = [0, *map(int, re.findall(rf"{stage}: .*?\| (\d+)/", output))]
     process.send_signal(number)
-    shown += process.communicate(timeout=120)[1].decode()
-    assert process.returncode == 130, shown[-2000:]
-    assert "stopped; the same command goes on from the last checkpoint" in shown
-    return max(map(int, re.findall(rf"{stage}: .*?\| (\d+)/", shown)))
+    output += process.communicate(timeout=120)[1].decode()
+    assert process.returncode == 130, output[-2000:]
+    assert "stopped; the same command goes on from the last checkpoint" in output
+    return max(map(int, re.findall(rf"{stage}: .*?\| (\d+)/", output)))
 
 
 @pytest.fixture(scope="module")

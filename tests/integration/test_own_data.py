@@ -74,11 +74,11 @@ def test_description_is_guessed_then_named_then_used(tmp_path):
     liver["name"], kidney["name"], kidney["codes"] = "liver", "kidneys", [2, 3]
     values["structures"], values["background_codes"] = [liver, kidney], [0, 1]
     write_json(path, values)
-    found = read_description(path)
-    assert {d.name: (d.image, d.label) for d in found.modalities} == {
+    actual = read_description(path)
+    assert {d.name: (d.image, d.label) for d in actual.modalities} == {
         d.name: (d.image, d.label) for d in DATASET.modalities
     }
-    assert found.structures.code_to_class == DATASET.structures.code_to_class
+    assert actual.structures.code_to_class == DATASET.structures.code_to_class
     cli_prepare.main(
         cli_prepare.PrepareSettings.of(
             raw=str(tmp_path / "raw"),
@@ -139,7 +139,7 @@ def test_table_has_the_structures_and_domains_of_the_data(trained):
 def test_prediction_has_the_codes_of_the_data(trained):
     model = cmda_tf.load_run(trained / "runs" / "selftrain_d13")
     assert model.structures == DATASET.structures
-    found = model.predict(trained / "raw" / "ct" / "p4.nii.gz")
-    assert found.probabilities.shape == (16, 16, 16, 3)
-    assert list(found.volumes_mm3()) == ["kidneys", "liver"]
-    assert set(np.unique(sitk.GetArrayFromImage(found.label))) <= {0, 2, 6}
+    actual = model.predict(trained / "raw" / "ct" / "p4.nii.gz")
+    assert actual.probabilities.shape == (16, 16, 16, 3)
+    assert list(actual.volumes_mm3()) == ["kidneys", "liver"]
+    assert set(np.unique(sitk.GetArrayFromImage(actual.label))) <= {0, 2, 6}

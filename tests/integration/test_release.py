@@ -59,9 +59,9 @@ def test_the_targets_labels_decide_nothing(trained, folder, settings, untraced):
     expected = trained.weights()
     without_target_labels(folder)
     unlabeled = settings(AdaptPhase, **SHORT, name="unlabeled")
-    found = untraced(adapt, unlabeled, open_dataset(folder)).weights()
+    actual = untraced(adapt, unlabeled, open_dataset(folder)).weights()
     for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+        np.testing.assert_array_equal(actual[name], value, err_msg=name)
 
 
 def test_a_damaged_record_is_named(trained, folder, settings, untraced):

@@ -30,10 +30,10 @@ def test_equal_weights_by_hand():
     labels = np.array([[[0, 0], [0, 1]]], np.uint8)
     p = np.array([[[0.9, 0.1], [0.8, 0.2]], [[0.5, 0.5], [0.4, 0.6]]])
     logits = tf.constant(np.log(p)[np.newaxis], tf.float32)
-    found = hybrid_loss(logits, labels, SegmentationLoss(class_weights=False))
+    actual = hybrid_loss(logits, labels, SegmentationLoss(class_weights=False))
     expected = -np.log([0.9, 0.8, 0.5, 0.6]).mean()
-    assert float(found["cross_entropy"]) == pytest.approx(expected, rel=1e-5)
-    assert float(found["dice"]) == pytest.approx(float(hybrid_loss(logits, labels, TERMS)["dice"]))
+    assert float(actual["cross_entropy"]) == pytest.approx(expected, rel=1e-5)
+    assert float(actual["dice"]) == pytest.approx(float(hybrid_loss(logits, labels, TERMS)["dice"]))
 
 
 def test_perfect_prediction():

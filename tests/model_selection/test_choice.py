@@ -145,11 +145,11 @@ def test_killed_run_ends_with_the_same_snapshots_and_choice(
     run = untraced(adapt, settings, dataset)
     assert not stops
     for name in ("selection.json", *(f"snapshots/joint_000{n}.npz" for n in (0, 2, 3))):
-        found, expected = (run.folder / name, finished.folder / name)
+        actual, expected = (run.folder / name, finished.folder / name)
         if name.endswith(".json"):
-            assert found.read_bytes() == expected.read_bytes()
+            assert actual.read_bytes() == expected.read_bytes()
         else:
-            with np.load(found) as a, np.load(expected) as b:
+            with np.load(actual) as a, np.load(expected) as b:
                 assert digest(dict(a)) == digest(dict(b))
     assert len(list((run.folder / "snapshots").iterdir())) == 3
 
@@ -224,13 +224,13 @@ def test_report_says_how_far_the_choice_is_from_the_best(run, dataset, untraced)
     report = untraced(evaluate, settings)
     ((id, row),) = report.rows.items()
     assert (id, row.title) == ("chosen", "UDA d=13 (chosen)")
-    found = report.selection[id]
-    assert list(found.dice) == [0, 2, 3]
+    actual = report.selection[id]
+    assert list(actual.dice) == [0, 2, 3]
     # What was measured for the chosen snapshot is what the table says of the final model.
-    assert found.dice[3] == pytest.approx(row.mean_dice)
+    assert actual.dice[3] == pytest.approx(row.mean_dice)
     assert f"\n{row.title}: snapshot joint_0003 chosen by `last`; " in report.to_text()
     results = read_json(run.folder.parent / "results.json")
-    assert results["selection"][id]["regret"] == max(found.dice.values()) - found.dice[3]
+    assert results["selection"][id]["regret"] == max(actual.dice.values()) - actual.dice[3]
     assert results["rows"].keys() == report.rows.keys()
 
 

@@ -55,8 +55,8 @@ def test_neighborhood_density():
     assert criteria.neighborhood_density(vectors, temperature=1.0) == pytest.approx(expected)
     assert criteria.neighborhood_density(np.ones((6, 3))) == pytest.approx(math.log(5))
     sharp = -scipy.stats.entropy([1, math.exp(-20)])  # the default temperature, 1 / 20
-    found = criteria.neighborhood_density(vectors.astype(np.float32))
-    assert found == pytest.approx((LOG2 - 2 * sharp) / 3, rel=1e-5)
+    actual = criteria.neighborhood_density(vectors.astype(np.float32))
+    assert actual == pytest.approx((LOG2 - 2 * sharp) / 3, rel=1e-5)
 
 
 def test_agreement_is_the_mean_over_subjects_and_structures():
@@ -64,9 +64,9 @@ def test_agreement_is_the_mean_over_subjects_and_structures():
     other = np.array([[[0, 1, 1], [0, 0, 0]], [[1, 0, 0], [0, 0, 0]]])
     subjects = np.array([0, 7])
     # Subject 0: structure 1 has 1 of 2 and 2 in common, 2 is in one only; subject 7: all equal.
-    found = criteria.agreement(first, other, subjects, 3)
-    assert found == pytest.approx((0.5 + 0 + 1) / 3)
-    assert found == criteria.agreement(other, first, subjects, 3)
+    actual = criteria.agreement(first, other, subjects, 3)
+    assert actual == pytest.approx((0.5 + 0 + 1) / 3)
+    assert actual == criteria.agreement(other, first, subjects, 3)
     assert math.isnan(criteria.agreement(first * 0, first * 0, subjects, 3))
 
 

@@ -21,8 +21,8 @@ def test_slices_do_not_touch_each_other():
 
 def test_each_subject_has_its_own_statistics():
     classes = np.array([[[0, 1]], [[1, 1]], [[0, 0]]], np.uint8)
-    found = shapes.by_subject(classes, np.array([0, 0, 2]), 2)
-    np.testing.assert_allclose(found, [[np.log(0.75 + 1e-4), 1], [np.log(1e-4), 0]])
+    actual = shapes.by_subject(classes, np.array([0, 0, 2]), 2)
+    np.testing.assert_allclose(actual, [[np.log(0.75 + 1e-4), 1], [np.log(1e-4), 0]])
 
 
 def test_distance_in_standard_deviations():
@@ -40,8 +40,8 @@ def test_true_shapes_of_the_target_are_more_plausible_than_spoilt_ones(dataset):
     swapped = np.array([0, 3, 2, 1, 4], np.uint8)[ct.labels]  # myocardium and blood
     missing = np.where(ct.labels == 4, 0, ct.labels)
     for spoilt in (swapped, missing, np.zeros_like(ct.labels)):
-        found = shapes.plausibility(shapes.by_subject(spoilt, ct.first, ct.classes), source)
-        assert found < 2 * true < 0
+        actual = shapes.plausibility(shapes.by_subject(spoilt, ct.first, ct.classes), source)
+        assert actual < 2 * true < 0
 
 
 def test_slices_are_spread_over_each_subject(dataset):

@@ -39,8 +39,8 @@ def run(layer, x, training):
 def test_outputs_and_gradients_are_those_of_keras(monkeypatch, training, gpu):
     monkeypatch.setattr(layers, "on_gpu", lambda: gpu)
     ours, keras = pair()
-    for found, expected in zip(run(ours, X, training), run(keras, X, training)):
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
+    for actual, expected in zip(run(ours, X, training), run(keras, X, training)):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-3)
 
 
 def test_moving_statistics_by_hand():
@@ -66,8 +66,8 @@ def test_bfloat16_is_normalized_in_float32():
     layer = pair(tf.keras.mixed_precision.Policy("mixed_bfloat16"))[0]
     exact = pair()[0]
     half = tf.cast(X, tf.bfloat16)  # the layer's input as the layer below would give it
-    found, expected = layer(half, training=True), exact(tf.cast(half, tf.float32), training=True)
-    assert found.dtype == tf.bfloat16
+    actual, expected = layer(half, training=True), exact(tf.cast(half, tf.float32), training=True)
+    assert actual.dtype == tf.bfloat16
     # Rounded once, at the end: half of bfloat16's last bit, 2^-9 of the value.
-    np.testing.assert_allclose(tf.cast(found, tf.float32), expected, rtol=2**-8, atol=1e-6)
+    np.testing.assert_allclose(tf.cast(actual, tf.float32), expected, rtol=2**-8, atol=1e-6)
     assert {w.dtype for w in layer.get_weights()} == {np.dtype(np.float32)}

@@ -219,8 +219,8 @@ def test_both_paths_give_the_critic_the_same_at_first(config, segmenter, images,
     np.testing.assert_allclose(target, source, atol=1e-5)
     expected = segmenter(images).numpy()
     np.testing.assert_array_equal(source[..., -1], expected.argmax(-1))
-    for found in (logits, same):
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+    for actual in (logits, same):
+        np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
 def test_standardized_features_are_shifted_and_scaled(config, segmenter, images):
@@ -228,12 +228,12 @@ def test_standardized_features_are_shifted_and_scaled(config, segmenter, images)
     shift = np.linspace(-1, 1, paths.channels).astype(np.float32)
     scale = np.linspace(0.5, 2, paths.channels).astype(np.float32)
     scaled = paths.standardized(shift, scale)
-    for plain, found in (
+    for plain, actual in (
         (paths.source_features(images), scaled.source_features(images)),
         (paths.target_features(images, True), scaled.target_features(images, True)),
     ):
-        np.testing.assert_allclose(found.tapped, (plain.tapped - shift) / scale, atol=1e-5)
-        np.testing.assert_array_equal(found.logits, plain.logits)
+        np.testing.assert_allclose(actual.tapped, (plain.tapped - shift) / scale, atol=1e-5)
+        np.testing.assert_array_equal(actual.logits, plain.logits)
 
 
 def test_critic_input_channels_at_full_width(full):

@@ -65,8 +65,8 @@ def test_ct_tissues_have_their_hounsfield_units(scene):
         inside = scene.tissue == TISSUE_ID[name]
         for axis in range(3):  # away from its borders, where the blur mixes
             inside &= np.roll(inside, 1, axis) & np.roll(inside, -1, axis)
-        found = np.median(image[inside])
-        assert found == pytest.approx(protocol.hounsfield[name], abs=tolerance), name
+        actual = np.median(image[inside])
+        assert actual == pytest.approx(protocol.hounsfield[name], abs=tolerance), name
 
 
 def test_ct_noise_is_correlated_and_of_unit_deviation_in_the_middle(scene):

@@ -25,12 +25,12 @@ def _images(folder, kind="image"):
 
 
 def test_files_are_in_the_layout_of_mm_whs(phantom):
-    found = {str(path.relative_to(phantom)) for path in phantom.rglob("*") if path.is_file()}
+    actual = {str(path.relative_to(phantom)) for path in phantom.rglob("*") if path.is_file()}
     volumes = {
         f"{m}_train/{m}_train_100{n}_{kind}.nii.gz"
         for m in ("mr", "ct") for n in (1, 2) for kind in ("image", "label")
     }  # fmt: skip
-    assert found == volumes | {"phantom.json", "contact_sheet.png"}
+    assert actual == volumes | {"phantom.json", "contact_sheet.png"}
     record = json.loads((phantom / "phantom.json").read_text(encoding="utf-8"))
     assert record["settings"]["seed"] == 3 and len(record["subjects"]) == 4
 

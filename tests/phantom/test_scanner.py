@@ -18,8 +18,8 @@ def test_points_and_indices_agree_with_simpleitk(modality):
     points, to_index = scanner.points_from(place, grid), scanner.to_index_from(place, grid)
     for index in ((0, 0, 0), (5, 17, 30), tuple(n - 1 for n in grid.size_ijk)):
         expected = np.array(image.TransformIndexToPhysicalPoint(index)) - place
-        found = points[(slice(None), *index[::-1])]
-        np.testing.assert_allclose(found, expected, atol=1e-3)
+        actual = points[(slice(None), *index[::-1])]
+        np.testing.assert_allclose(actual, expected, atol=1e-3)
         np.testing.assert_allclose(to_index[:, :3] @ expected + to_index[:, 3], index, atol=1e-6)
 
 

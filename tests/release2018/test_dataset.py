@@ -63,9 +63,9 @@ def test_labels_that_are_not_asked_for_are_not_read(tmp_path):
     folder = write_release(tmp_path)
     expected = open_dataset(folder).slices("ct", "train", with_labels=False)
     without_target_labels(folder)
-    found = open_dataset(folder).slices("ct", "train", with_labels=False)
-    np.testing.assert_array_equal(found.images, expected.images)
-    assert found.labels is None
+    actual = open_dataset(folder).slices("ct", "train", with_labels=False)
+    np.testing.assert_array_equal(actual.images, expected.images)
+    assert actual.labels is None
     with pytest.raises(DataError, match=r"ct_train_slice0.*label_vol is missing"):
         open_dataset(folder).slices("ct", "train", with_labels=True)
 
@@ -106,13 +106,13 @@ def test_prepared_data_goes_there_and_back(dataset, tmp_path):
         encoding="utf-8"
     ) == "ct_test/ct_1004.npz\n"
     main(ConvertSettings(release=out, out=back))
-    found = read_prepared(back)
+    actual = read_prepared(back)
     for modality in ("mr", "ct"):
         for split, count in (("train", 3), ("test", 1)):
-            before, after = dataset.select(modality, split), found.select(modality, split)
+            before, after = dataset.select(modality, split), actual.select(modality, split)
             assert len(before) == len(after) == count
             for old, new in zip(before, after):
-                old, new = load_subject(dataset.path(old)), load_subject(found.path(new))
+                old, new = load_subject(dataset.path(old)), load_subject(actual.path(new))
                 np.testing.assert_array_equal(new.image, old.image)
                 np.testing.assert_array_equal(new.label, old.label)
 

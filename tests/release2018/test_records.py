@@ -93,10 +93,10 @@ def test_the_pulmonary_artery_becomes_background(tmp_path):
     image, label = triple()
     label[2, 3, 1] = 5
     path = save(tmp_path / "a.tfrecords", features(image, label))
-    found = read_records([path])[1][0]
-    assert found[2, 3] == 0
+    actual = read_records([path])[1][0]
+    assert actual[2, 3] == 0
     label[2, 3, 1] = 0
-    np.testing.assert_array_equal(found, label[..., 1])
+    np.testing.assert_array_equal(actual, label[..., 1])
     assert read_records([path], classes=6)[1][0, 2, 3] == 5
 
 
@@ -120,10 +120,10 @@ def test_written_records_are_what_the_published_programs_read(tmp_path):
     scalar = {kind: tf.io.FixedLenFeature([], kind) for kind in (tf.int64, tf.string)}
     form = {f"{k}size_dim{axis}": scalar[tf.int64] for k in "dl" for axis in range(3)}
     form |= {"data_vol": scalar[tf.string], "label_vol": scalar[tf.string]}
-    (found,) = [tf.io.parse_single_example(r, form) for r in tf.data.TFRecordDataset(str(path))]
-    assert [int(found[f"lsize_dim{axis}"]) for axis in range(3)] == [SIZE, SIZE, 3]
+    (actual,) = [tf.io.parse_single_example(r, form) for r in tf.data.TFRecordDataset(str(path))]
+    assert [int(actual[f"lsize_dim{axis}"]) for axis in range(3)] == [SIZE, SIZE, 3]
     image_back, label_back = (
-        tf.reshape(tf.io.decode_raw(found[key], tf.float32), (SIZE, SIZE, 3)).numpy()
+        tf.reshape(tf.io.decode_raw(actual[key], tf.float32), (SIZE, SIZE, 3)).numpy()
         for key in ("data_vol", "label_vol")
     )
     np.testing.assert_array_equal(image_back, image)
@@ -330,8 +330,8 @@ def test_written_test_volumes_come_back(tmp_path):
         assert archive.files == ["arr_0", "arr_1"]
         assert archive["arr_0"].dtype == archive["arr_1"].dtype == np.float32
         np.testing.assert_array_equal(archive["arr_1"], label[::-1, ::-1])
-    for found, expected in zip(read_test_volume(path, size=SIZE), (image, label)):
-        np.testing.assert_array_equal(found, expected)
+    for actual, expected in zip(read_test_volume(path, size=SIZE), (image, label)):
+        np.testing.assert_array_equal(actual, expected)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
@@ -426,12 +426,12 @@ def test_damaged_test_volumes_give_one_line_or_the_same_volume(tmp_path):
         path.write_bytes(content)
         patch(path, position, int(rng.integers(256)))
         try:
-            found = read_test_volume(path, size=SIZE)
+            actual = read_test_volume(path, size=SIZE)
         except DataError as error:
             assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
         else:
-            np.testing.assert_array_equal(found[0], cube()[0])
-            np.testing.assert_array_equal(found[1], cube()[1])
+            np.testing.assert_array_equal(actual[0], cube()[0])
+            np.testing.assert_array_equal(actual[1], cube()[1])
     for length in rng.choice(len(content), 20):
         path.write_bytes(content[:length])
         with pytest.raises(DataError, match="not a readable test volume"):
@@ -463,9 +463,9 @@ def test_the_release_is_found(tmp_path):
     touch(tmp_path, *(name for group in names.values() for name in group))
     touch(tmp_path, "readme.txt", "ct_train/._ct_train_slice0.tfrecords", "a.nii.gz")
     (tmp_path / "folder.tfrecords").mkdir()
-    found = find_records(tmp_path)
+    actual = find_records(tmp_path)
     flat = {
-        (modality, split): paths for modality in found for split, paths in found[modality].items()
+        (modality, split): paths for modality in actual for split, paths in actual[modality].items()
     }
     assert flat == {key: [tmp_path / n for n in sorted(group)] for key, group in names.items()}
 

@@ -66,8 +66,8 @@ def test_jobs_wait_for_what_they_need(tmp_path, capfd):
 def test_workers_work_side_by_side_and_write_logs(tmp_path, capfd):
     jobs = [job(tmp_path, name, seconds=1) for name in "ab"] + [job(tmp_path, "c", "a", "b")]
     run_jobs(jobs, 2)
-    found = notes(tmp_path)
-    assert sorted(found[:2]) == ["start a", "start b"] and found[-2:] == ["start c", "end c"]
+    actual = notes(tmp_path)
+    assert sorted(actual[:2]) == ["start a", "start b"] and actual[-2:] == ["start c", "end c"]
     assert (tmp_path / "logs/a.log").read_text(encoding="utf-8") == "fine\n"
     assert "fine" not in capfd.readouterr().out
 

@@ -47,9 +47,9 @@ def test_every_flagfile_is_a_row():
 
 
 def test_every_row_of_adversarial_training_changes_the_base_in_one_thing():
-    folder = FOLDER.parents[1] / "benchmarks/critic_game"
-    flagfile = (folder.parent / "critic_game.cfg").read_text(encoding="utf-8").splitlines()
-    shared = flagfile[flagfile.index("# The game that every row changes in one thing.") + 1 :]
+    folder = FOLDER.parents[1] / "benchmarks/adversarial_settings"
+    flagfile = (folder.parent / "adversarial_settings.cfg").read_text(encoding="utf-8").splitlines()
+    shared = flagfile[flagfile.index("# The schedule that all rows share.") + 1 :]
     shared = shared[: shared.index("")]
     plan = make_plan(shared, folder, sorted(path.stem for path in folder.glob("*.cfg")), [])
     trainings = {s.name: s.settings.flat() for s in plan if s.settings.name == "adapt"}
@@ -116,24 +116,24 @@ def jobs(folder, base, rows=("uda_d13", "seg_mri")):
 
 def test_jobs_of_a_seed_wait_for_data_and_origin(tmp_path):
     folder = tmp_path / "seed2"
-    found = jobs(folder, ["--data=d"])
-    assert {name: sorted(job.needs) for name, job in found.items()} == {
+    actual = jobs(folder, ["--data=d"])
+    assert {name: sorted(job.needs) for name, job in actual.items()} == {
         "seed2/phantom": [],
         "seed2/prepare": ["seed2/phantom"],
         "seed2/run source_mr": ["seed2/prepare"],
         "seed2/run adapt_d13": ["seed2/prepare", "seed2/run source_mr"],
         "seed2/report": ["seed2/run adapt_d13", "seed2/run source_mr"],
     }
-    assert found["seed2/phantom"].arguments == (
+    assert actual["seed2/phantom"].arguments == (
         *("--out=d/phantom_seed2", "--subjects=20", "--seed=2"),
     )
-    assert found["seed2/prepare"].arguments == (
+    assert actual["seed2/prepare"].arguments == (
         *("--raw=d/phantom_seed2", "--prepared=d/phantom_seed2_prepared"),
         *("--size=64", "--spacing_mm=3.5", "--center_on_labels=mr"),
     )
     only = "--only=source_mr,adapt_d13"
-    assert found["seed2/report"].arguments == (f"--runs={folder}", only, "--published")
-    assert found["seed2/run adapt_d13"].log == folder / "logs" / "adapt_d13.log"
+    assert actual["seed2/report"].arguments == (f"--runs={folder}", only, "--published")
+    assert actual["seed2/run adapt_d13"].log == folder / "logs" / "adapt_d13.log"
 
 
 def test_the_longest_chain_begins_first(tmp_path):
@@ -146,13 +146,13 @@ def test_the_longest_chain_begins_first(tmp_path):
 
 def test_the_other_direction_has_prepared_data_of_its_own(tmp_path):
     base = ["--data=d", "--source=ct", "--target=mr"]
-    found = jobs(tmp_path, base, ("seg_mri", "uda_d13", "seg_ct_stl"))
-    prepare = next(job for name, job in found.items() if name.endswith("prepare"))
+    actual = jobs(tmp_path, base, ("seg_mri", "uda_d13", "seg_ct_stl"))
+    prepare = next(job for name, job in actual.items() if name.endswith("prepare"))
     assert prepare.arguments[:2] == (
         *("--raw=d/phantom_seed2", "--prepared=d/phantom_seed2_prepared_from_ct"),
     )
     assert prepare.arguments[-1] == "--center_on_labels=ct"
-    assert {"run source_ct", "run finetune_mr"} < {name.split("/")[1] for name in found}
+    assert {"run source_ct", "run finetune_mr"} < {name.split("/")[1] for name in actual}
 
 
 def test_only_missing_runs_are_jobs_and_data_of_ones_own_is_not_made(tmp_path):

@@ -53,9 +53,9 @@ def by_title(results):
 
 
 def test_gains_are_measured_against_the_row_s_own_source_model_as_well():
-    found = by_title({0: result(), 1: result(4.0)})
-    assert list(found) == ["UDA d=31", "UDA from Seg-MRI+", "UDA+"]
-    plain, plus = found["UDA d=31"], found["UDA+"]
+    actual = by_title({0: result(), 1: result(4.0)})
+    assert list(actual) == ["UDA d=31", "UDA from Seg-MRI+", "UDA+"]
+    plain, plus = actual["UDA d=31"], actual["UDA+"]
     assert plain.above_adabn == plain.above_own_adabn == [15, 15]  # AdaBN shifts as well
     assert plain.above_own_start == [25, 29]
     assert plus.dice == [76, 80] and plus.above_adabn == [26, 26]
@@ -69,19 +69,19 @@ def test_gains_are_measured_against_the_row_s_own_source_model_as_well():
 
 
 def test_from_ct_to_mr_all_of_the_way_ends_at_another_row():
-    found = result()
-    found["rows"]["finetune_ct"]["title"] = "Seg-MRI-STL"
-    gain = by_title({0: found})["UDA+"]
+    actual = result()
+    actual["rows"]["finetune_ct"]["title"] = "Seg-MRI-STL"
+    gain = by_title({0: actual})["UDA+"]
     assert gain.share == [pytest.approx(0.9)] and "from noDA to Seg-MRI-STL;" in str(gain)
-    assert across({0: found}) == {"noDA": 40, "Seg-MRI-STL": 80}
+    assert across({0: actual}) == {"noDA": 40, "Seg-MRI-STL": 80}
 
 
 def test_what_is_missing_has_no_value_and_can_be_written():
     results = {0: result(without=("Seg-CT-STL", "AdaBN d=31")), 1: result(without=("UDA+",))}
-    found = by_title(results)
-    assert found["UDA d=31"].above_adabn == [None, 15] and found["UDA d=31"].share[0] is None
-    assert found["UDA+"].dice == [76, None] and found["UDA+"].above_own_adabn == [18, None]
-    json.dumps([vars(gain) for gain in found.values()], allow_nan=False)
+    actual = by_title(results)
+    assert actual["UDA d=31"].above_adabn == [None, 15] and actual["UDA d=31"].share[0] is None
+    assert actual["UDA+"].dice == [76, None] and actual["UDA+"].above_own_adabn == [18, None]
+    json.dumps([vars(gain) for gain in actual.values()], allow_nan=False)
     none = by_title({0: result(without=("noDA", "Seg-CT-STL", "AdaBN d=31", "AdaBN+ d=31"))})
     assert str(none["UDA d=31"]).startswith("UDA d=31: N/A points above AdaBN at its depth, N/A")
 

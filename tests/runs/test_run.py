@@ -127,7 +127,7 @@ def test_run_to_build_on_must_be_finished(settings, tmp_path):
     assert caught.value.made_by == "adapt" and not list(find_runs(tmp_path))
     _finish(run)
     assert finished_run(run.folder, "adapt").record == run.record
-    assert [found.folder for found in find_runs(tmp_path)] == [run.folder]
+    assert [actual.folder for actual in find_runs(tmp_path)] == [run.folder]
 
 
 def test_a_finished_run_keeps_the_versions_that_made_it(settings):

@@ -18,13 +18,13 @@ def _updates(folder):
     return [snapshot.update for snapshot in find_snapshots(folder)]
 
 
-@pytest.mark.parametrize(("every", "total", "kept"), [(5, 12, [0, 5, 10, 12]), (2, 4, [0, 2, 4])])
-def test_first_last_and_every_so_many_are_kept(tmp_path, dam, every, total, kept):
-    keep = snapshot_writer(tmp_path, dam, every, total)
+@pytest.mark.parametrize(("period", "total", "kept"), [(5, 12, [0, 5, 10, 12]), (2, 4, [0, 2, 4])])
+def test_first_last_and_every_so_many_are_kept(tmp_path, dam, period, total, kept):
+    keep = snapshot_writer(tmp_path, dam, period, total)
     for update in range(total + 1):
         keep(update, {})
     assert _updates(tmp_path) == kept
-    assert [s.name for s in find_snapshots(tmp_path)][:2] == ["joint_0000", f"joint_{every:04d}"]
+    assert [s.name for s in find_snapshots(tmp_path)][:2] == ["joint_0000", f"joint_{period:04d}"]
 
 
 def test_weights_and_metrics_come_back(tmp_path, dam):

@@ -16,12 +16,12 @@ AXIAL = (1, 0, 0, 0, 1, 0, 0, 0, 1)
 def look(raw, labels, unreadable=(), codes=(0, 6)):
     """All volumes of a folder, on one grid; those with the names of `labels` are labels."""
     grid = Geometry((4, 4, 4), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), AXIAL)
-    found = []
+    actual = []
     for name in find_volumes(raw):
         kind = "label" if name in labels else "unreadable" if name in unreadable else "image"
         counts = dict.fromkeys(codes, 9) if kind == "label" else None
-        found.append(Volume(name, kind, None if kind == "unreadable" else grid, codes=counts))
-    return found
+        actual.append(Volume(name, kind, None if kind == "unreadable" else grid, codes=counts))
+    return actual
 
 
 def touch(raw, *names):
@@ -125,18 +125,18 @@ LAYOUTS = {
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_description_finds_exactly_the_files(tmp_path, layout):
     pairs, patterns = layout
-    files = {path for found in pairs.values() for pair in found for path in pair if path}
+    files = {path for actual in pairs.values() for pair in actual for path in pair if path}
     touch(tmp_path, *(f"{p}1.dcm" if p.endswith("/") else p for p in files), "readme.txt")
-    labels = {label for found in pairs.values() for _, label in found}
+    labels = {label for actual in pairs.values() for _, label in actual}
     values, notes = describe(tmp_path, look(tmp_path, labels), distinct)
-    found = {n: (d["image"], d.get("label")) for n, d in values["modalities"].items()}
-    assert found == patterns
+    actual = {n: (d["image"], d.get("label")) for n, d in values["modalities"].items()}
+    assert actual == patterns
     there = {name: set() for name in pairs}
     for s in find_described(tmp_path, DatasetDescription.from_dict(values)):
         there[s.modality].add((s.image, s.label))
     expected = {
-        name: {(tmp_path / i, tmp_path / j if j else None) for i, j in found}
-        for name, found in pairs.items()
+        name: {(tmp_path / i, tmp_path / j if j else None) for i, j in actual}
+        for name, actual in pairs.items()
     }
     assert there == expected
     assert not [note for note in notes if "left out" in note or "grid" in note]

@@ -25,15 +25,15 @@ def test_images_and_labels_are_described(tmp_path):
     write(tmp_path / "ct/a_seg.nii", GRID, BLOCK)
     tilted = centered_geometry((6, 6, 6), (1.0, 1.0, 1.0), oblique(180, 0, 4))
     write(tmp_path / "b.nii", tilted, np.random.default_rng(0).normal(0, 1, (6, 6, 6)))
-    found = look(tmp_path)
-    assert [(v.name, v.kind) for v in found.values()] == [
+    actual = look(tmp_path)
+    assert [(v.name, v.kind) for v in actual.values()] == [
         ("b.nii", "image"), ("ct/a.nii.gz", "image"), ("ct/a_seg.nii", "label"),
     ]  # fmt: skip
-    assert found["ct/a_seg.nii"].codes == {0: 143, 7: 96, 205: 1}
-    assert found["ct/a.nii.gz"].codes is None and found["ct/a.nii.gz"].grid.size_ijk == (8, 6, 5)
+    assert actual["ct/a_seg.nii"].codes == {0: 143, 7: 96, 205: 1}
+    assert actual["ct/a.nii.gz"].codes is None and actual["ct/a.nii.gz"].grid.size_ijk == (8, 6, 5)
     # 240 equally spaced values: percentiles lie at -100 + 239 q.
-    assert found["ct/a.nii.gz"].intensities == pytest.approx((-100, -97.61, 19.5, 136.61, 139))
-    assert found["ct/a.nii.gz"].orientation == "LPS" and found["b.nii"].orientation == "LAI"
+    assert actual["ct/a.nii.gz"].intensities == pytest.approx((-100, -97.61, 19.5, 136.61, 139))
+    assert actual["ct/a.nii.gz"].orientation == "LPS" and actual["b.nii"].orientation == "LAI"
 
 
 def test_labels_are_known_by_name_and_values_or_by_values_and_grid(tmp_path):
@@ -79,12 +79,12 @@ def test_what_cannot_be_read_stops_nothing(tmp_path):
     (tmp_path / "a.nii.gz").write_bytes(b"no gzip")
     (tmp_path / "c.nii").write_bytes((tmp_path / "b.nii").read_bytes()[:500])
     write(tmp_path / "d.nii", GRID, np.ones_like(RAMP))  # constant, and no label by its name
-    found = look(tmp_path)
-    assert {n: v.kind for n, v in found.items()} == {
+    actual = look(tmp_path)
+    assert {n: v.kind for n, v in actual.items()} == {
         "a.nii.gz": "unreadable", "b.nii": "image", "c.nii": "unreadable", "d.nii": "unreadable",
     }  # fmt: skip
-    assert found["c.nii"].error.startswith("truncated") and "gzip" in found["a.nii.gz"].error
-    assert "constant" in found["d.nii"].error
+    assert actual["c.nii"].error.startswith("truncated") and "gzip" in actual["a.nii.gz"].error
+    assert "constant" in actual["d.nii"].error
 
 
 def test_volumes_are_files_by_ending_and_folders_of_slices(tmp_path):

@@ -74,7 +74,7 @@ def test_joint_update_is_its_parts_in_turn(build, start):
     stacked = {d: tf.stack([x, x[:, ::-1], x[:, :, ::-1]]) for d, x in images.items()}
     joint = make_joint_update(networks, lambda n: rates, 2, None, 0)
     metrics = joint(tf.constant(0, tf.int64), stacked)
-    found = trainable(networks.critic.network), trainable(networks.dam)
+    actual = trainable(networks.critic.network), trainable(networks.dam)
     for x, values in zip(state, saved):
         for variable, value in zip(_variables(x), values):
             variable.assign(value)
@@ -87,7 +87,7 @@ def test_joint_update_is_its_parts_in_turn(build, start):
     ]
     networks.dam_graph(stacked["target"][2])
     assert float(metrics["distance"]) == pytest.approx(np.mean(distances), rel=1e-4)
-    for values, first, model in zip(found, before, (critic.network, networks.dam)):
+    for values, first, model in zip(actual, before, (critic.network, networks.dam)):
         assert max(np.abs(a - b).max() for a, b in zip(values, first)) > 0.01
         for value, variable in zip(values, model.trainable_variables):
             np.testing.assert_allclose(value, np.array(variable), atol=1e-5)
@@ -149,9 +149,9 @@ def test_mask_critic_takes_part_from_the_first_joint_update_on(build, start, unt
     masks = mask(tf.nn.softmax(features.logits), training=True)
     entropy = prediction_entropy(features.logits)
     expected = -np.mean(scores) - 0.3 * np.mean(masks) + 0.1 * float(entropy)
-    found = untraced(networks.update_dam, images["target"])
-    assert float(found["dam_loss"]) == pytest.approx(expected, rel=1e-4)
-    assert float(found["entropy"]) == pytest.approx(float(entropy), rel=1e-4)
+    actual = untraced(networks.update_dam, images["target"])
+    assert float(actual["dam_loss"]) == pytest.approx(expected, rel=1e-4)
+    assert float(actual["entropy"]) == pytest.approx(float(entropy), rel=1e-4)
 
 
 def test_average_follows_the_dam(build):

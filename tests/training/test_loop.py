@@ -17,7 +17,7 @@ class Sum:
 
     def __init__(self, folder):
         self.total = tf.Variable(0, dtype=tf.int64)
-        self.drawn, self.shown = [], 0
+        self.drawn, self.images_logged = [], 0
         self.loop = Loop(folder, total=self.total)
         self.loop.restore("first", "second")
 
@@ -30,13 +30,13 @@ class Sum:
         return {"total": self.total + 0}
 
     def images(self):
-        self.shown += 1
+        self.images_logged += 1
         return {"gray": tf.fill([1, 4, 4, 1], 0.5)}
 
     def run(self, counter, stop, update=None, log_every=2, checkpoint_every=2):
         update = tf.function(update or self.update)
-        every = (log_every, checkpoint_every, self.images)
-        return self.loop.run(counter, stop, self.batches, update, *every)
+        periods = (log_every, checkpoint_every, self.images)
+        return self.loop.run(counter, stop, self.batches, update, *periods)
 
 
 def _checkpoints(folder):
@@ -47,7 +47,7 @@ def test_two_stages_are_run_logged_and_kept(tmp_path):
     sum_of = Sum(tmp_path)
     assert sum_of.run("first", 5) == {"total": 15.0}  # 1 + 2 + 3 + 4 + 5
     assert sum_of.loop.done("first") == 5 and sum_of.loop.done("second") == 0
-    assert sum_of.shown == 3  # after updates 2, 4 and, as the last, 5
+    assert sum_of.images_logged == 3  # after updates 2, 4 and, as the last, 5
     assert sum_of.run("second", 1) == {"total": 16.0}
     assert _checkpoints(tmp_path) == ["ckpt-3.index", "ckpt-4.index"]  # the last two
     again = Sum(tmp_path)

@@ -21,18 +21,18 @@ from cmda_tf.training.pseudo_labels import (
 
 def test_pixels_reach_the_threshold_of_their_class():
     p = [[[0.7, 0.2, 0.1], [0.8, 0.1, 0.1]], [[0.3, 0.5, 0.2], [0.1, 0.45, 0.45]]]
-    found = pseudo_labels(tf.constant([p]), tf.constant([0.75, 0.5, 0.0]))
-    assert found.dtype == tf.uint8
+    actual = pseudo_labels(tf.constant([p]), tf.constant([0.75, 0.5, 0.0]))
+    assert actual.dtype == tf.uint8
     # 0.7 of class 0 is below 0.75; 0.5 of class 1 just suffices; 0.45 of class 1 does not.
-    np.testing.assert_array_equal(found, [[[IGNORED, 0], [1, IGNORED]]])
+    np.testing.assert_array_equal(actual, [[[IGNORED, 0], [1, IGNORED]]])
 
 
 def test_thresholds_by_hand():
     confidences = np.array([0.5, 0.6, 0.7, 0.99, 0.95, 0.96, 0.4, 0.6])
     predicted = np.array([0, 0, 0, 0, 1, 1, 2, 2])
     # Medians 0.65, 0.955 and 0.5; the second is cut at 0.9, the fourth class is not there.
-    found = class_thresholds(confidences, predicted, 4, 0.5, 0.9)
-    np.testing.assert_allclose(found, [0.65, 0.9, 0.5, 0.9], rtol=1e-6)
+    actual = class_thresholds(confidences, predicted, 4, 0.5, 0.9)
+    np.testing.assert_allclose(actual, [0.65, 0.9, 0.5, 0.9], rtol=1e-6)
     lowest = class_thresholds(confidences, predicted, 4, 0.0, 0.9)
     np.testing.assert_allclose(lowest, [0.5, 0.9, 0.4, 0.9], rtol=1e-6)
     greatest = class_thresholds(confidences, predicted, 4, 1.0, 1.0)

@@ -232,8 +232,8 @@ def usual(once):
     ],
 )
 def test_settings_of_the_update_have_an_effect(once, usual, name, value):
-    found = once(**{name: value})
-    assert any((found[key] != usual[key]).any() for key in usual if key.endswith("/kernel"))
+    actual = once(**{name: value})
+    assert any((actual[key] != usual[key]).any() for key in usual if key.endswith("/kernel"))
 
 
 def test_source_images_alone_get_a_random_appearance(once):
@@ -260,13 +260,13 @@ def test_source_images_alone_lower_the_loss_on_them(make, short, images, known):
     rule.thresholds.assign(tf.fill([5], 2.0))
     step, frozen = make_selftrain_step(networks, rule, settings), get_weights(segmenter)
     batch = {"images": images, "source": known}
-    found = [step(tf.constant(n, tf.int64), batch) for n in range(8)]
+    actual = [step(tf.constant(n, tf.int64), batch) for n in range(8)]
     expected = hybrid_loss(
         networks.source_logits(known["images"]), known["labels"], SegmentationLoss()
     )["loss"]
-    assert float(found[-1]["source_loss"]) < float(found[0]["source_loss"])
-    assert float(expected) < float(found[0]["source_loss"])
-    assert all(float(metrics["loss"]) == 0 for metrics in found)
+    assert float(actual[-1]["source_loss"]) < float(actual[0]["source_loss"])
+    assert float(expected) < float(actual[0]["source_loss"])
+    assert all(float(metrics["loss"]) == 0 for metrics in actual)
     assert_equal(get_weights(segmenter), frozen)
 
 
@@ -301,9 +301,9 @@ def test_step_moves_the_dam_alone(pair, images):
     metrics = step(tf.constant(0, tf.int64), {"images": images})
     assert float(metrics["kept"]) == pytest.approx(sure.mean(), abs=1e-6)
     assert_equal(get_weights(segmenter), frozen)
-    found = get_weights(networks.student)
-    assert_equal(get_weights(networks.teacher), found)  # decay 0
-    assert all((found[n] != before[n]).any() for n in before if n.endswith("/kernel"))
+    actual = get_weights(networks.student)
+    assert_equal(get_weights(networks.teacher), actual)  # decay 0
+    assert all((actual[n] != before[n]).any() for n in before if n.endswith("/kernel"))
     rule.thresholds.assign(tf.fill([5], 2.0))  # nothing is as sure as that
     metrics = step(tf.constant(1, tf.int64), {"images": images})
     assert {name: float(value) for name, value in metrics.items()} == dict.fromkeys(metrics, 0.0)

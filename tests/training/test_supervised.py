@@ -33,8 +33,8 @@ def undisturbed(tiny, train):
 
 def test_another_seed_gives_other_weights(tiny, train, undisturbed):
     other = tiny(SourcePhase, steps=2, name="other_seed", seed=1)
-    found = train(other).weights()
-    assert (found["conv1_conv/kernel"] != undisturbed["conv1_conv/kernel"]).any()
+    actual = train(other).weights()
+    assert (actual["conv1_conv/kernel"] != undisturbed["conv1_conv/kernel"]).any()
 
 
 def test_stopped_run_resumes_to_the_same_bits(tiny, train, undisturbed, press_ctrl_c, monkeypatch):
@@ -139,8 +139,8 @@ def test_appearance_reaches_the_images_of_the_step(tiny, train, undisturbed):
     assert tiny(SourcePhase).intensity == IntensityAugmentation()
     settings = tiny(SourcePhase, steps=2, name="appearances", **strengths)
     assert settings.intensity == IntensityAugmentation(**strengths)
-    found = train(settings).weights()
-    assert (found["conv1_conv/kernel"] != undisturbed["conv1_conv/kernel"]).any()
+    actual = train(settings).weights()
+    assert (actual["conv1_conv/kernel"] != undisturbed["conv1_conv/kernel"]).any()
 
 
 def test_step_randomizes_images_alone(config, dataset, untraced, monkeypatch):
@@ -157,9 +157,9 @@ def test_step_randomizes_images_alone(config, dataset, untraced, monkeypatch):
     stack = dataset.slices("mr", "train", with_labels=True)
     batch = next(iter(batches(stack, 4, 0, 0, 1, balanced=True)))
     number = tf.constant(7, tf.int64)
-    found = {name: float(value) for name, value in untraced(step, number, batch).items()}
+    actual = {name: float(value) for name, value in untraced(step, number, batch).items()}
     assert seen == [strengths]
     images = augment_intensity(batch["images"], fold(3, 7, 1), strengths)
     expected = hybrid_loss(segmenter(images, training=True), batch["labels"], loss)
     for name, value in expected.items():
-        assert found[name] == pytest.approx(float(value), rel=1e-4)
+        assert actual[name] == pytest.approx(float(value), rel=1e-4)

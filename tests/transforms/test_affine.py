@@ -83,6 +83,6 @@ def test_addons_and_core_operation_are_equal(images, interpolation):
     expected = module.transform_addons(images, maps, interpolation)
     np.testing.assert_array_equal(module.transform_core(images, maps, interpolation), expected)
     labels = tf.cast(images > 0, tf.uint8)
-    found = module.transform_core(labels, maps, "nearest")
-    assert found.dtype == tf.uint8
-    np.testing.assert_array_equal(found, module.transform_addons(labels, maps, "nearest"))
+    actual = module.transform_core(labels, maps, "nearest")
+    assert actual.dtype == tf.uint8
+    np.testing.assert_array_equal(actual, module.transform_addons(labels, maps, "nearest"))

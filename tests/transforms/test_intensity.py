@@ -48,27 +48,27 @@ def test_each_effect_is_a_function_of_the_seed_alone(images, name):
 
 def test_effects_differ_between_images_and_agree_between_slices():
     same = tf.tile(tf.random.stateless_uniform([1, 16, 16, 1], [0, 0]), [3, 1, 1, 3])
-    found = augment_intensity(same, SEED, dataclasses.replace(ALL, noise=0.0)).numpy()
-    np.testing.assert_array_equal(found[..., 0], found[..., 2])
-    assert np.abs(found[0] - found[1]).max() > 0.05
+    actual = augment_intensity(same, SEED, dataclasses.replace(ALL, noise=0.0)).numpy()
+    np.testing.assert_array_equal(actual[..., 0], actual[..., 2])
+    assert np.abs(actual[0] - actual[1]).max() > 0.05
     noisy = augment_intensity(same, SEED, IntensityAugmentation(noise=0.5)).numpy()
     assert np.abs(noisy[..., 0] - noisy[..., 2]).max() > 0.05  # noise is each slice's own
 
 
 def test_curve_keeps_order_mean_and_deviation(images):
-    found = augment_intensity(images, SEED, IntensityAugmentation(intensity_curves=1.0)).numpy()
-    for before, after in zip(images.numpy(), found):
+    actual = augment_intensity(images, SEED, IntensityAugmentation(intensity_curves=1.0)).numpy()
+    for before, after in zip(images.numpy(), actual):
         order = np.argsort(before, axis=None)
         assert (np.diff(after.ravel()[order]) >= -1e-5).all()
-    np.testing.assert_allclose(found.mean(axis=(1, 2, 3)), 0, atol=1e-5)
-    np.testing.assert_allclose(found.std(axis=(1, 2, 3)), 1, atol=1e-4)
+    np.testing.assert_allclose(actual.mean(axis=(1, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(actual.std(axis=(1, 2, 3)), 1, atol=1e-4)
 
 
 def test_curve_by_hand():
     # Degree 2, increments 1/4 and 3/4: f(x) = 2 x (1 - x) / 4 + x^2 = x / 2 + x^2 / 2.
     x = np.linspace(0, 1, 5, dtype=np.float32).reshape(1, 5, 1, 1)
-    found = monotone_curve(tf.constant(x), tf.constant([[0.25, 0.75]]))
-    np.testing.assert_allclose(found, x / 2 + x**2 / 2, atol=1e-6)
+    actual = monotone_curve(tf.constant(x), tf.constant([[0.25, 0.75]]))
+    np.testing.assert_allclose(actual, x / 2 + x**2 / 2, atol=1e-6)
     np.testing.assert_allclose(monotone_curve(tf.constant(x), tf.fill([1, 6], 1 / 6)), x, atol=1e-6)
 
 
@@ -86,19 +86,19 @@ def test_curves_have_the_documented_spread():
 
 
 def test_network_keeps_mean_deviation_and_what_is_constant(images):
-    found = random_network(images, SEED).numpy()
-    np.testing.assert_allclose(found.mean(axis=(1, 2, 3)), 0, atol=1e-5)
-    np.testing.assert_allclose(found.std(axis=(1, 2, 3)), 1, atol=1e-4)
+    actual = random_network(images, SEED).numpy()
+    np.testing.assert_allclose(actual.mean(axis=(1, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(actual.std(axis=(1, 2, 3)), 1, atol=1e-4)
     # Padding is 5 columns wide, and 4 layers see as many pixels aside.
-    assert (np.ptp(found[:, :, :1], axis=(1, 2, 3)) < 1e-5).all()
+    assert (np.ptp(actual[:, :, :1], axis=(1, 2, 3)) < 1e-5).all()
     flat = tf.fill([2, 16, 16, 3], -0.8)
     np.testing.assert_allclose(random_network(flat, SEED), flat, atol=1e-5)
 
 
 def test_networks_turn_some_images_dark_to_bright():
     ramp = tf.tile(tf.reshape(tf.linspace(-1.0, 3.0, 256), [1, 16, 16, 1]), [400, 1, 1, 1])
-    found = random_network(ramp, SEED).numpy().reshape(400, -1)
-    rises = found[:, -40] > found[:, 40]
+    actual = random_network(ramp, SEED).numpy().reshape(400, -1)
+    rises = actual[:, -40] > actual[:, 40]
     assert 0.4 < rises.mean() < 0.6
 
 
@@ -106,19 +106,19 @@ def test_own_convolution_is_scipys():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, 3, 7, 5, 2)).astype(np.float32)
     kernels, shifts = rng.normal(size=(2, 9, 2, 4)), rng.normal(size=(2, 4))
-    found = own_convolution(x, kernels.astype(np.float32), shifts.astype(np.float32)).numpy()
+    actual = own_convolution(x, kernels.astype(np.float32), shifts.astype(np.float32)).numpy()
     for b, c, o in np.ndindex(2, 3, 4):
         parts = [
             ndimage.correlate(x[b, c, ..., i], kernels[b, :, i, o].reshape(3, 3), mode="reflect")
             for i in range(2)
         ]
-        np.testing.assert_allclose(found[b, c, ..., o], sum(parts) + shifts[b, o], atol=1e-4)
+        np.testing.assert_allclose(actual[b, c, ..., o], sum(parts) + shifts[b, o], atol=1e-4)
 
 
 def test_padding_stays_constant_unless_blurred(images):
     strengths = IntensityAugmentation(intensity_curves=1.0, bias_field=0.5, contrast=0.3, noise=0.5)
-    found = augment_intensity(images, SEED, strengths).numpy()
-    assert (np.ptp(found[:, :, :5], axis=(1, 2, 3)) < 1e-6).all()
+    actual = augment_intensity(images, SEED, strengths).numpy()
+    assert (np.ptp(actual[:, :, :5], axis=(1, 2, 3)) < 1e-6).all()
     bent = augment_intensity(
         images, SEED, IntensityAugmentation(intensity_curves=1.0, bias_field=0.5)
     ).numpy()
@@ -127,8 +127,8 @@ def test_padding_stays_constant_unless_blurred(images):
 
 def test_constant_image_stays_finite_and_constant():
     flat = tf.fill([2, 16, 16, 3], -0.8)
-    found = augment_intensity(flat, SEED, ALL).numpy()
-    assert np.isfinite(found).all() and (np.ptp(found, axis=(1, 2, 3)) < 1e-5).all()
+    actual = augment_intensity(flat, SEED, ALL).numpy()
+    assert np.isfinite(actual).all() and (np.ptp(actual, axis=(1, 2, 3)) < 1e-5).all()
     bent = augment_intensity(
         flat, SEED, IntensityAugmentation(intensity_curves=1.0, bias_field=0.3)
     )
@@ -144,8 +144,10 @@ def test_fields_have_mean_zero_and_mean_square_one():
 
 
 def test_bias_field_multiplies_what_lies_above_the_minimum(images):
-    found = augment_intensity(images, SEED, IntensityAugmentation(bias_field=0.4)).numpy()
-    factors = (found - found[:, :1, :1, :1])[:, :, 5:] / (images - images[:, :1, :1, :1])[:, :, 5:]
+    actual = augment_intensity(images, SEED, IntensityAugmentation(bias_field=0.4)).numpy()
+    factors = (actual - actual[:, :1, :1, :1])[:, :, 5:] / (images - images[:, :1, :1, :1])[
+        :, :, 5:
+    ]
     logarithms = np.log(factors)  # a field and, from the standardization, a constant
     logarithms -= logarithms.mean(axis=(1, 2, 3), keepdims=True)
     assert np.ptp(logarithms, axis=-1).max() < 1e-2  # the same for the three slices
@@ -154,8 +156,10 @@ def test_bias_field_multiplies_what_lies_above_the_minimum(images):
 
 def test_contrast_keeps_its_range():
     images = tf.tile(tf.constant([[[[0.0]], [[1.0]]]]), [2000, 1, 1, 1])
-    found = augment_intensity(images, SEED, IntensityAugmentation(contrast=0.2)).numpy()[:, :, 0, 0]
-    shift, factor = found[:, 0], found[:, 1] - found[:, 0]
+    actual = augment_intensity(images, SEED, IntensityAugmentation(contrast=0.2)).numpy()[
+        :, :, 0, 0
+    ]
+    shift, factor = actual[:, 0], actual[:, 1] - actual[:, 0]
     for values, middle in ((shift, 0.0), (factor, 1.0)):
         assert np.abs(values - middle).max() <= 0.2 + 1e-6
         assert values.std() == pytest.approx(0.2 / np.sqrt(3), rel=0.05)  # uniform
@@ -175,12 +179,12 @@ def test_noise_has_its_deviation():
 def test_blur_of_a_point_is_a_gaussian_in_the_plane():
     point = np.zeros((2, 21, 17, 3), np.float32)
     point[:, 10, 8, 1] = 1
-    found = blurred(tf.constant(point), tf.constant([1.5, 0.0])).numpy()
-    np.testing.assert_array_equal(found[1], point[1])
+    actual = blurred(tf.constant(point), tf.constant([1.5, 0.0])).numpy()
+    np.testing.assert_array_equal(actual[1], point[1])
     y, x = np.mgrid[-10:11, -8:9]
     gaussian = np.exp(-(x**2 + y**2) / (2 * 1.5**2))
-    np.testing.assert_allclose(found[0, ..., 1], gaussian / gaussian.sum(), atol=1e-5)
-    assert not found[0, ..., [0, 2]].any()
+    np.testing.assert_allclose(actual[0, ..., 1], gaussian / gaussian.sum(), atol=1e-5)
+    assert not actual[0, ..., [0, 2]].any()
     constant = blurred(tf.ones([1, 9, 9, 1]), tf.constant([2.0]))
     np.testing.assert_allclose(constant, 1, atol=1e-5)
 
@@ -188,9 +192,9 @@ def test_blur_of_a_point_is_a_gaussian_in_the_plane():
 def test_no_gradient_and_the_same_in_a_graph(images):
     with tf.GradientTape() as tape:
         tape.watch(images)
-        found = augment_intensity(images, SEED, ALL)
-    assert tape.gradient(found, images) is None
+        actual = augment_intensity(images, SEED, ALL)
+    assert tape.gradient(actual, images) is None
     signature = [tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([2], tf.int64)]
     graph = tf.function(lambda x, seed: augment_intensity(x, seed, ALL), input_signature=signature)
-    np.testing.assert_allclose(graph(images, SEED), found, atol=1e-4)
+    np.testing.assert_allclose(graph(images, SEED), actual, atol=1e-4)
     np.testing.assert_array_equal(graph(images, SEED), graph(images, SEED))

@@ -19,12 +19,12 @@ from cmda_tf.visualization.features import (
 def test_components_are_the_covariances_eigenvectors():
     rng = np.random.default_rng(0)
     groups = {"a": rng.normal(size=(40, 5)), "b": rng.normal(2, 3, size=(60, 5))}
-    found, shares = principal_components(groups)
-    every = np.concatenate(list(groups.values()))
-    values, vectors = eigh(np.cov(every.T))
+    actual, shares = principal_components(groups)
+    vectors_of_all = np.concatenate(list(groups.values()))
+    values, vectors = eigh(np.cov(vectors_of_all.T))
     np.testing.assert_allclose(shares, values[::-1][:2] / values.sum(), rtol=1e-9)
-    expected = (every - every.mean(0)) @ vectors[:, ::-1][:, :2]
-    together = np.concatenate([found["a"], found["b"]])
+    expected = (vectors_of_all - vectors_of_all.mean(0)) @ vectors[:, ::-1][:, :2]
+    together = np.concatenate([actual["a"], actual["b"]])
     np.testing.assert_allclose(np.abs(together), np.abs(expected), atol=1e-9)
 
 

@@ -94,9 +94,9 @@ def test_figure1_draws_both_modalities(dataset):
     figure = figure1(subjects, HEART)
     mr = subjects["MR"]
     assert any("MR" in t for t in _texts(figure)) and any("CT" in t for t in _texts(figure))
-    found = intensities(mr, HEART["AA"].index)
+    actual = intensities(mr, HEART["AA"].index)
     expected = mr[0].image[mr[0].label == HEART["AA"].index]
-    np.testing.assert_array_equal(np.sort(found), np.sort(expected))
+    np.testing.assert_array_equal(np.sort(actual), np.sort(expected))
     with pytest.raises(ValueError, match="at least one subject"):
         figure1({**subjects, "MR": []}, HEART)
     with pytest.raises(ValueError, match="of two modalities"):

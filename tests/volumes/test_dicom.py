@@ -23,10 +23,10 @@ def noise():
 
 
 def assert_same(image, geometry, array_kji):
-    found = Geometry.of(image)
-    assert found.size_ijk == geometry.size_ijk
-    np.testing.assert_allclose(found.spacing_mm, geometry.spacing_mm, rtol=1e-5)
-    np.testing.assert_allclose(found.corners_mm, geometry.corners_mm, atol=1e-3)
+    actual = Geometry.of(image)
+    assert actual.size_ijk == geometry.size_ijk
+    np.testing.assert_allclose(actual.spacing_mm, geometry.spacing_mm, rtol=1e-5)
+    np.testing.assert_allclose(actual.corners_mm, geometry.corners_mm, atol=1e-3)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), array_kji)
 
 

@@ -48,8 +48,8 @@ def test_reads_every_scalar_type_with_its_geometry(tmp_path, noise, name, dtype)
     image = read_volume(write(tmp_path / name, GEOMETRY, noise.astype(dtype)))
     assert image.GetPixelID() == sitk.sitkFloat32
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), noise.astype(dtype))
-    for found, expected in zip(Geometry.of(image).to_dict().values(), GEOMETRY.to_dict().values()):
-        np.testing.assert_allclose(found, expected, atol=1e-4)
+    for actual, expected in zip(Geometry.of(image).to_dict().values(), GEOMETRY.to_dict().values()):
+        np.testing.assert_allclose(actual, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(
