@@ -24,8 +24,8 @@ _HOMES = {
     "runs.run": ("Run", "find_runs", "open_run"),
     "training.phases": (
         *("SourcePhase", "FinetunePhase", "AdabnPhase", "AdaptPhase", "SelftrainPhase"),
-        "run_phase",
     ),
+    "training.run_phase": ("run_phase",),
     "errors": ("CmdaError", "DataError", "UsageError"),
 }
 _PUBLIC = {name: home for home, names in _HOMES.items() for name in names}

@@ -13,7 +13,8 @@ from typing import Any
 from cmda_tf import cli
 from cmda_tf.evaluation.settings import EvaluateSettings
 from cmda_tf.settings import Settings, setting
-from cmda_tf.training.phases import PHASES, AdabnPhase, AdaptPhase, SourcePhase, run_phase
+from cmda_tf.training.phases import PHASES, AdabnPhase, AdaptPhase, SourcePhase
+from cmda_tf.training.run_phase import run_phase
 
 
 @dataclass(frozen=True)

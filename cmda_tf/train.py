@@ -12,7 +12,8 @@ Without further flags the phantom is used, made on first use, and results go to 
 """
 
 from cmda_tf import cli
-from cmda_tf.training.phases import PHASES, Phase, run_phase
+from cmda_tf.training.phases import PHASES, Phase
+from cmda_tf.training.run_phase import run_phase
 
 
 def main(settings: Phase) -> None:

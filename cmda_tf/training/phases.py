@@ -5,16 +5,14 @@ Each phase is a composition of the parts that its code uses; nothing here needs 
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from cmda_tf.datasets import DataSettings, open_data
+from cmda_tf.datasets import DataSettings
 from cmda_tf.errors import UsageError
-from cmda_tf.files import locked
 from cmda_tf.inference.settings import ForegroundSettings, StatisticsSettings
 from cmda_tf.losses.settings import SegmentationLoss
 from cmda_tf.model_selection.settings import SelectionSettings
 from cmda_tf.models.settings import DamSettings, NetworkSettings
-from cmda_tf.runs.run import Run
 from cmda_tf.runs.settings import InitSettings, RunSettings
 from cmda_tf.settings import Settings, part
 from cmda_tf.training.settings import (
@@ -178,26 +176,3 @@ class SelftrainPhase(TrainedPhase):
 PHASES: dict[str, type[Phase]] = {
     cls.name: cls for cls in (SourcePhase, AdaptPhase, AdabnPhase, FinetunePhase, SelftrainPhase)
 }
-
-
-def run_phase(settings: Phase) -> Run:
-    """Runs a phase on the data that its settings name; gives the finished run."""
-    # Imported here: TensorFlow takes seconds, and a wrong flag should be told at once.
-    from cmda_tf.threads import limit_threads
-    from cmda_tf.training.adabn import adapt_statistics
-    from cmda_tf.training.adversarial import adapt
-    from cmda_tf.training.self_training import selftrain
-    from cmda_tf.training.supervised import train_segmenter
-
-    functions: dict[type[Phase], Any] = {
-        SourcePhase: train_segmenter,
-        FinetunePhase: train_segmenter,
-        AdabnPhase: adapt_statistics,
-        AdaptPhase: adapt,
-        SelftrainPhase: selftrain,
-    }
-    limit_threads(settings.compute.threads)
-    dataset = open_data(settings.data)
-    dataset.check_modality(settings.modality, "modality")
-    with locked(settings.folder):
-        return functions[type(settings)](settings, dataset)

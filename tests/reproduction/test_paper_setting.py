@@ -13,7 +13,7 @@ from cmda_tf.reproduction.estimate import PAPER_SIZE
 from cmda_tf.reproduction.plan import make_plan, with_seed
 from cmda_tf.training.adversarial import make_networks
 from cmda_tf.training.adversarial_networks import make_joint_update
-from cmda_tf.training.phases import run_phase
+from cmda_tf.training.run_phase import run_phase
 from cmda_tf.training.steps import make_source_step
 
 FLAGS = Path(__file__).parents[2] / "flags"
