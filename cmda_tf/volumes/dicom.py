@@ -24,7 +24,8 @@ from pydicom.tag import BaseTag
 from pydicom.valuerep import VR
 
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.checks import Sound, check_spacing, count_voxels, readable
+from cmda_tf.files import readable
+from cmda_tf.volumes.checks import Sound, check_spacing, count_voxels
 
 MAX_FILES = 10000
 GAP_TOLERANCE = 0.01  # share of the slice spacing
@@ -51,23 +52,17 @@ class _Slice:
 
 
 def check_folder(folder: Path) -> Sound:
-    """The slices of a folder's series, in the order of their positions.
+    """The slices of a folder's one series, at least two, in the order of their positions.
 
-    Args:
-      folder: holds the files of one series; files that are no DICOM images are ignored.
-
-    Returns:
-      The files, at least two, and the voxels of the whole series.
+    Files that are no DICOM images are ignored.
 
     Raises:
       DataError: there is no series or more than one; a file is damaged, multi-frame, colored or
         claims more pixels than it holds; slices differ in size, spacing or orientation, lie twice
         at one place, are missing, or are tilted against their stack.
     """
-    try:
+    with readable(folder):
         files = sorted(p for p in folder.iterdir() if p.is_file() and p.name[0] != ".")
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror})") from error
     if len(files) > MAX_FILES:
         raise DataError(f"{folder}: holds {len(files)} files; the limit is {MAX_FILES}")
     slices = [s for path in files if (s := _read_slice(path)) is not None]
@@ -187,9 +182,8 @@ def _slice(path: Path, header: Dataset, pixel_bytes: int) -> _Slice:
     counts = [header.get(keyword) for keyword in ("NumberOfFrames", "SamplesPerPixel")]
     frames, samples = [1 if count is None else int(count) for count in counts]
     if (frames, samples) != (1, 1):
-        raise DataError(
-            f"{path}: expected one gray plane, found {frames} frame(s) of {samples} sample(s)"
-        )
+        found = f"{frames} frame(s) of {samples} sample(s)"
+        raise DataError(f"{path}: expected one gray plane, found {found}")
     if missing := [k for k in ("Rows", "Columns", "BitsAllocated") if not header.get(k)]:
         raise DataError(f"{path}: has no {missing[0]}")
     rows, columns, bits = int(header.Rows), int(header.Columns), header.BitsAllocated
@@ -207,14 +201,9 @@ def _slice(path: Path, header: Dataset, pixel_bytes: int) -> _Slice:
             raise DataError(f"{path}: expected {length} numbers as {keyword}, found {value!r:.80}")
         return vector
 
-    return _Slice(
-        path,
-        str(header.get("SeriesInstanceUID", "")),
-        (rows, columns),
-        tuple(vector("PixelSpacing", 2)),
-        vector("ImagePositionPatient", 3),
-        vector("ImageOrientationPatient", 6).reshape(2, 3),
-    )
+    series, spacing = str(header.get("SeriesInstanceUID", "")), tuple(vector("PixelSpacing", 2))
+    position_mm, axes = vector("ImagePositionPatient", 3), vector("ImageOrientationPatient", 6)
+    return _Slice(path, series, (rows, columns), spacing, position_mm, axes.reshape(2, 3))
 
 
 def _in_order(folder: Path, slices: Sequence[_Slice]) -> Sound:
@@ -226,9 +215,8 @@ def _in_order(folder: Path, slices: Sequence[_Slice]) -> Sound:
     for other in slices:
         alike = other.shape == first.shape and np.allclose(other.spacing, first.spacing, rtol=1e-3)
         if not (alike and np.allclose(other.orientation, first.orientation, atol=1e-3)):
-            raise DataError(
-                f"{other.path}: differs from {first.path.name} in size, spacing or orientation"
-            )
+            differs = f"differs from {first.path.name} in size, spacing or orientation"
+            raise DataError(f"{other.path}: {differs}")
     ordered = sorted(slices, key=lambda s: float(s.position_mm @ normal))
     voxels = count_voxels([first.shape[1], first.shape[0], len(ordered)], folder)
     steps_mm = np.diff([s.position_mm for s in ordered], axis=0)

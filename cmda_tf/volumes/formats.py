@@ -31,22 +31,13 @@ def stem(path: str | Path) -> str:
 
 
 def exact_ending(path: str | Path) -> str:
-    """The ending of a file that can keep the grid of the image at `path` to the last digit.
-
-    NIfTI has single precision, enough for its own; ITK takes the rounding of another format's
-    origin for another grid.
-    """
+    """The ending of a file that can keep the grid of the image at `path` to the last digit."""
+    # NIfTI rounds to single precision, which ITK takes for another grid than the other format's.
     return ".nii.gz" if Path(path).name.lower().endswith((".nii.gz", ".nii")) else ".nrrd"
 
 
 def check_files(path: str | Path) -> Sound:
-    """Checks a volume's files without reading it.
-
-    Args:
-      path: a file with one of `ENDINGS`, or a folder of DICOM slices.
-
-    Returns:
-      All files that decide what the volume is, the slices of a series in their order; its voxels.
+    """Checks a file with one of `ENDINGS`, or a folder of DICOM slices, without reading the volume.
 
     Raises:
       DataError: it is missing, of no known format, or not a sound 3-D scalar volume.
@@ -58,9 +49,8 @@ def check_files(path: str | Path) -> Sound:
 def volume_files(path: str | Path) -> list[Path]:
     """All files of a volume. Only where a header has to say which they are, they are checked."""
     path = Path(path)
-    if path.is_dir() or path.suffix.lower() in _HEADERS:
-        return check_files(path).files
-    return [path]
+    several = path.is_dir() or path.suffix.lower() in _HEADERS
+    return check_files(path).files if several else [path]
 
 
 def make_reader(path: str | Path) -> sitk.ImageFileReader | sitk.ImageSeriesReader:

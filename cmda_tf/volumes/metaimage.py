@@ -13,15 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.checks import (
-    Fields,
-    Sound,
-    check_spacing,
-    count_voxels,
-    plain,
-    readable,
-    unzip,
-)
+from cmda_tf.files import readable
+from cmda_tf.volumes.checks import Fields, Sound, check_spacing, count_voxels, plain, unzip
 
 TYPES = {"MET_CHAR": "i1", "MET_SHORT": "i2", "MET_INT": "i4", "MET_LONG_LONG": "i8"}
 TYPES |= {"MET_UCHAR": "u1", "MET_USHORT": "u2", "MET_UINT": "u4", "MET_ULONG_LONG": "u8"}
@@ -36,12 +29,9 @@ _GEOMETRY = (
 def check_file(path: Path) -> Sound:
     """Checks that a file is a complete MetaImage of one 3-D scalar volume.
 
-    Args:
-      path: `.mha`, or `.mhd` with its data file in the same folder.
-
     Raises:
       DataError: it is missing, damaged, truncated, no such volume, or states no orientation; its
-        voxels are written as text or lie in several files or elsewhere.
+        voxels are written as text, or lie in several files or in another folder.
     """
     with readable(path), open(path, "rb") as stream:
         fields = _read_header(stream, path)

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.checks import Sound, check_spacing, check_voxels, count_voxels, plain, readable
+from cmda_tf.files import readable
+from cmda_tf.volumes.checks import Sound, check_spacing, check_voxels, count_voxels, plain
 
 # NIfTI's scalar data types; RGB, complex and 128-bit types are not listed.
 SCALAR_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8"}
@@ -29,18 +30,13 @@ _HEADER = np.dtype(
 )
 
 
-def check_file(path: str | Path) -> Sound:
+def check_file(path: Path) -> Sound:
     """Checks that a file is a complete NIfTI-1 file of one 3-D scalar volume.
 
-    Args:
-      path: `.nii` or `.nii.gz`.
-
     Raises:
-      DataError: it is missing, damaged, truncated, no NIfTI-1 file, not 3-D (trailing axes of
-        length 1 are allowed), not scalar, not finite, larger than `MAX_VOXELS`, or states no
-        orientation.
+      DataError: it is missing, damaged, truncated, no such volume, not finite, larger than
+        `MAX_VOXELS`, or states no orientation or two.
     """
-    path = Path(path)
     opener = gzip.open if path.suffix.lower() == ".gz" else open
     with readable(path), opener(path, "rb") as stream:
         header = _read_header(stream, path)

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.checks import Fields, Sound, check_spacing, count_voxels, plain, readable
+from cmda_tf.files import readable
+from cmda_tf.volumes.checks import Fields, Sound, check_spacing, count_voxels, plain
 
 _NAMES = {
     "i1": "signed char|int8|int8_t",
@@ -33,12 +34,9 @@ TYPES = {name: code for code, names in _NAMES.items() for name in names.split("|
 def check_file(path: Path) -> Sound:
     """Checks that a file is a complete NRRD file of one 3-D scalar volume.
 
-    Args:
-      path: `.nrrd`, or `.nhdr` with its data file in the same folder.
-
     Raises:
       DataError: it is missing, damaged, truncated, no such volume, or states no orientation; its
-        encoding is neither raw nor gzip; its data file lies elsewhere.
+        encoding is neither raw nor gzip; its data file is not in the same folder.
     """
     with readable(path), open(path, "rb") as stream:
         fields = _read_header(stream, path)
@@ -96,5 +94,4 @@ def _check_geometry(fields: Fields) -> None:
 
 
 def _unzipped(stream: BufferedIOBase) -> Iterator[bytes]:
-    with gzip.GzipFile(fileobj=stream) as unpacked:
-        yield from plain(unpacked)
+    return plain(gzip.GzipFile(fileobj=stream))
