@@ -2,7 +2,7 @@
 
 from cmda_tf import cli
 from cmda_tf.phantom.generate import SHEET, write_phantom
-from cmda_tf.phantom.settings import PhantomSettings
+from cmda_tf.phantom.recipe import PhantomSettings
 
 
 def main(settings: PhantomSettings) -> None:

@@ -1,7 +1,4 @@
-"""A voxel grid that solids are painted on: one tissue map and one label map.
-
-Arrays are [k, j, i] as in SimpleITK's index order reversed; points are [3, k, j, i] in mm.
-"""
+"""A voxel grid that solids are painted on: one tissue map and one label map."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,38 +11,26 @@ from cmda_tf.phantom.tissues import TISSUE_ID, is_one_of
 
 @dataclass(frozen=True)
 class Layer:
-    """One coat of paint.
-
-    Attributes:
-      solids: where.
-      tissue: name of the tissue, or None to leave the tissue as it is.
-      label: code to write, or None to leave the label as it is.
-      over: names of the tissues that may be covered; None covers everything.
-    """
+    """One coat of paint."""
 
     solids: Sequence[Solid]
-    tissue: str | None
-    label: int | None = None
-    over: tuple[str, ...] | None = None
+    tissue: str  # its name
+    label: int | None = None  # code to write; None leaves the label as it is
+    over: tuple[str, ...] | None = None  # tissues that may be covered; None: all of them
 
 
 class VoxelPainting:
-    """Tissue ids (uint8) and label codes (int16) of a voxel grid.
+    """Tissue ids (`tissue`, uint8) and label codes (`label`, int16) of a voxel grid, [k, j, i].
 
-    Attributes:
+    All is air and label 0 at first.
+
+    Args:
       points: float32 [3, k, j, i], the anatomical position of each voxel, warp included.
-      tissue: uint8 [k, j, i].
-      label: int16 [k, j, i].
+      to_index: [3, 4] affine from unwarped points to (i, j, k).
+      reach_mm: the greatest displacement of `points` by the warp, on any axis.
     """
 
     def __init__(self, points: np.ndarray, to_index: np.ndarray, reach_mm: float):
-        """Begins with air and label 0.
-
-        Args:
-          points: float32 [3, k, j, i].
-          to_index: [3, 4] affine from unwarped points to (i, j, k).
-          reach_mm: the greatest displacement of `points` by the warp, on any axis.
-        """
         self.points = points
         self.tissue = np.zeros(points.shape[1:], np.uint8)
         self.label = np.zeros(points.shape[1:], np.int16)
@@ -64,12 +49,10 @@ class VoxelPainting:
         tissue = self.tissue[box]
         if not tissue.size:
             return
-        k, j, i = box
-        mask = solid.inside(self.points[:, k, j, i])
+        mask = solid.inside(self.points[(slice(None), *box)])
         if layer.over is not None:
             mask &= is_one_of(tissue, layer.over)
-        if layer.tissue is not None:
-            tissue[mask] = TISSUE_ID[layer.tissue]
+        tissue[mask] = TISSUE_ID[layer.tissue]
         if layer.label is not None:
             self.label[box][mask] = layer.label
 

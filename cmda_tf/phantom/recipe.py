@@ -1,9 +1,21 @@
-"""How the built-in phantom is made and prepared where no other data is named."""
+"""Settings of a phantom, and how the built-in one is made where no other data is named."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from cmda_tf.phantom.settings import PhantomSettings
+from cmda_tf.settings import Settings, setting
+
+
+@dataclass(frozen=True)
+class PhantomSettings(Settings):
+    """Which phantom is written where."""
+
+    out: str = setting("data/phantom", "Folder to write the data set to.")
+    subjects: int = setting(20, "Subjects of each modality.", minimum=2)
+    seed: int = setting(0, "Seed of all that is random.", minimum=0)
+    resolution: str = setting("fast", "Voxels of about 2 mm or 1 mm.", choices=("fast", "full"))
+    workers: int = setting(2, "Processes that make subjects.", minimum=1)
+
 
 SUBJECTS, SIZE, SPACING_MM = PhantomSettings.subjects, 64, 3.5
 
@@ -12,14 +24,11 @@ SUBJECTS, SIZE, SPACING_MM = PhantomSettings.subjects, 64, 3.5
 class PhantomRecipe:
     """A phantom and where it is kept.
 
-    Attributes:
-      cache: folder that holds phantoms.
-      seed: of the phantom, at least 0.
-      source: modality whose images are centered on their labels. Those of a target must not
-        be: each source has prepared data of its own.
+    Images of the source are centered on their labels. Those of a target must not be: each source
+    has prepared data of its own.
     """
 
-    cache: Path | str
+    cache: Path | str  # folder that holds phantoms
     seed: int = 0
     source: str = "mr"
 
@@ -42,15 +51,12 @@ class PhantomRecipe:
     @property
     def prepare_flags(self) -> list[str]:
         """Flags with which the command `cmda_tf.prepare` prepares them."""
-        folders = [f"--raw={self.raw}", f"--prepared={self.prepared}"]
-        grid = [f"--size={SIZE}", f"--spacing_mm={SPACING_MM}"]
+        folders = f"--raw={self.raw}", f"--prepared={self.prepared}"
+        grid = f"--size={SIZE}", f"--spacing_mm={SPACING_MM}"
         return [*folders, *grid, f"--center_on_labels={self.source}"]
 
     def make(self) -> Path:
-        """Writes and prepares the phantom unless its manifest is there.
-
-        Returns:
-          The folder of the prepared data.
+        """Writes and prepares the phantom unless its manifest is there; gives that folder.
 
         Raises:
           DataError: a folder cannot be written, or holds what is not this phantom's.

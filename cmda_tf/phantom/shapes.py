@@ -33,19 +33,12 @@ class Solid(Protocol):
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """A superellipsoid.
+    """A superellipsoid."""
 
-    Attributes:
-      center: [3] in mm.
-      radii: semi-axes [3] in mm.
-      axes: unit axes as rows [3, 3].
-      power: 2 is an ellipsoid; larger values tend to a box.
-    """
-
-    center: ArrayLike
-    radii: ArrayLike
-    axes: np.ndarray = field(default_factory=lambda: np.eye(3))
-    power: float = 2.0
+    center: ArrayLike  # [3] in mm
+    radii: ArrayLike  # semi-axes [3] in mm
+    axes: np.ndarray = field(default_factory=lambda: np.eye(3))  # of unit length, as rows [3, 3]
+    power: float = 2.0  # 2 is an ellipsoid; larger values tend to a box
 
     def grown(self, margin_mm: float) -> "Ellipsoid":
         """The same solid with every semi-axis longer by `margin_mm`."""
@@ -94,15 +87,10 @@ class Capsule:
 
 @dataclass(frozen=True)
 class Cut:
-    """A solid without what lies beyond planes.
-
-    Attributes:
-      solid: the solid to cut.
-      planes: (point [3], normal [3]) of each plane; the side the normal points to is removed.
-    """
+    """A solid without what lies beyond planes, on the side that their normals point to."""
 
     solid: Solid
-    planes: Sequence[tuple[np.ndarray, np.ndarray]]
+    planes: Sequence[tuple[np.ndarray, np.ndarray]]  # (point [3], normal [3]) of each
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Bounding box of the uncut solid."""
@@ -119,19 +107,12 @@ class Cut:
 
 @dataclass(frozen=True)
 class Ridges:
-    """The parts of a shell (between `outer` and `inner`) where a sum of sines is high.
-
-    Attributes:
-      outer: solid whose wall carries the ridges.
-      inner: solid that stays free of them.
-      waves: wave vectors [N, 3] in radians/mm.
-      threshold: the sum's share of N above which there is a ridge.
-    """
+    """The parts of a shell (between `outer` and `inner`) where a sum of sines is high."""
 
     outer: Solid
     inner: Solid
-    waves: np.ndarray
-    threshold: float
+    waves: np.ndarray  # wave vectors [N, 3] in radians/mm
+    threshold: float  # the sum's share of N above which there is a ridge
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Bounding box of the outer solid."""
@@ -147,21 +128,15 @@ class Ridges:
 
 
 def tube(
-    points_mm: ArrayLike,
-    radii_mm: ArrayLike,
-    margin_mm: float = 0.0,
-    step_mm: float = 6.0,
+    points_mm: ArrayLike, radii_mm: ArrayLike, margin_mm: float = 0.0, step_mm: float = 6.0
 ) -> list[Capsule]:
-    """A vessel as capsules along a smooth curve.
+    """A vessel: capsules along a smooth curve, from the first point to the last.
 
     Args:
       points_mm: points the centerline passes through, [N, 3], N >= 2.
       radii_mm: radius at each point, or one for all.
       margin_mm: added to every radius (a wall, or fat around it).
       step_mm: greatest distance between the capsules' ends.
-
-    Returns:
-      The capsules from the first point to the last.
     """
     points = np.asarray(points_mm, float)
     radii = np.broadcast_to(np.asarray(radii_mm, float), len(points)) + margin_mm

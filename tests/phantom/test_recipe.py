@@ -10,8 +10,7 @@ from absl import flags
 from cmda_tf.data import preparation
 from cmda_tf.data.prepared import MANIFEST_NAME, read_prepared
 from cmda_tf.phantom import generate, recipe
-from cmda_tf.phantom.recipe import PhantomRecipe
-from cmda_tf.phantom.settings import PhantomSettings
+from cmda_tf.phantom.recipe import PhantomRecipe, PhantomSettings
 from cmda_tf.settings import define_flags, from_flags
 
 
