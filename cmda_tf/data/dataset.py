@@ -49,12 +49,8 @@ class Entry:
 class Dataset(abc.ABC):
     """Subjects of some modalities, for training and for testing.
 
-    Attributes:
-      folder: where it lies.
-      size: voxels per side of every volume.
-      spacing_mm: its isotropic spacing.
-      structures: what the class indices of its labels mean.
-      entries: by modality, then by id.
+    Every volume has `size` voxels per side with an isotropic spacing; `structures` says what the
+    class indices of labels mean. The entries are sorted by modality, then by id.
     """
 
     folder: Path
@@ -79,38 +75,28 @@ class Dataset(abc.ABC):
     def check_modality(self, modality: str, parameter: str) -> None:
         """Raises UsageError, naming the parameter, unless there is such a modality."""
         if modality not in self.modalities:
-            raise UsageError(
-                f"{parameter}: expected a modality of {self.folder} "
-                f"({', '.join(self.modalities)}), found {modality!r}"
-            )
+            expected = f"a modality of {self.folder} ({', '.join(self.modalities)})"
+            raise UsageError(f"{parameter}: expected {expected}, found {modality!r}")
 
     def crop(self, modality: str) -> str | None:
         """What the training images of a modality are centered on.
 
-        Returns:
-          "label" if labels have decided it for any of them, else None if it is unknown for any,
-          else "volume".
+        "label" if that is so for any of them, else None if it is unknown for any, else "volume".
         """
         centers = {e.centered_on for e in self.select(modality, "train")}
         return LABEL if LABEL in centers else None if None in centers else VOLUME
 
     def slices(self, modality: str, split: str, with_labels: bool) -> SliceStack:
-        """The slices of a modality's split ("train" or "test").
+        """The slices of a modality's split; without labels none is read, with them none lacks.
 
-        Args:
-          modality, split: of the subjects.
-          with_labels: False never reads a label; True skips subjects that have none.
-
-        Raises:
-          DataError: there is no such subject, or a file is missing or damaged.
+        DataError if there is no such subject, or a file is missing or damaged.
         """
         return self._stack(self._some(modality, split, with_labels), with_labels)
 
     def target_slices(self, modality: str) -> SliceStack:
         """The training slices of a modality that is adapted to, without labels.
 
-        Raises:
-          DataError: labels have decided where these images were cropped.
+        DataError if labels have decided where these images were cropped.
         """
         for entry in self.select(modality, "train"):
             if entry.centered_on == LABEL:
@@ -126,11 +112,7 @@ class Dataset(abc.ABC):
         return any(e.labeled for e in self.select(modality, "test"))
 
     def test_subjects(self, modality: str) -> list[Subject]:
-        """The labeled test subjects of a modality.
-
-        Raises:
-          DataError: there is none, or a file is missing or damaged.
-        """
+        """A modality's labeled test subjects; DataError if none is there or a file is damaged."""
         return [self.test_subject(entry) for entry in self._some(modality, "test", labeled=True)]
 
     def _some(self, modality: str, split: str, labeled: bool) -> list[Entry]:

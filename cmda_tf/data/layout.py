@@ -26,22 +26,12 @@ ENDINGS = (".nii", ".nii.gz")
 
 # The split that published comparisons on MM-WHS use, for ids 1001 to 1020.
 FIELD_IDS = frozenset(str(n) for n in range(1001, 1021))
-FIELD_TEST_IDS = {
-    "mr": ("1007", "1009", "1018", "1019"),
-    "ct": ("1003", "1008", "1014", "1019"),
-}
+FIELD_TEST_IDS = {"mr": ("1007", "1009", "1018", "1019"), "ct": ("1003", "1008", "1014", "1019")}
 
 
 @dataclass(frozen=True)
 class RawSubject:
-    """The raw files of one subject.
-
-    Attributes:
-      id: file name without its ending, such as "mr_train_1001".
-      modality: such as "mr".
-      image: image file, or folder of DICOM slices.
-      label: likewise, or None.
-    """
+    """One subject, such as "mr_train_1001": files, or folders of DICOM slices."""
 
     id: str
     modality: str
@@ -57,10 +47,7 @@ def raw_folder(raw: str | Path) -> Path:
 
 
 def find_sources(raw: str | Path) -> list[RawSubject]:
-    """All subjects of a folder with at least one of `FOLDERS` in it, up to two folders deeper.
-
-    Returns:
-      Subjects in the order of `FOLDERS`, then by id.
+    """All subjects of a folder's `FOLDERS`, in that order, then by id.
 
     Raises:
       DataError: the folder is missing, one of its subfolders holds no image or is there twice,
@@ -85,11 +72,7 @@ def split_subjects(sources: Sequence[RawSubject], test_ids: Sequence[str] = ()) 
     n labeled subjects in the order of their ids. All others, unlabeled ones included, are
     for training.
 
-    Returns:
-      "train" or "test" for each id, such as "ct_train_1003".
-
-    Raises:
-      UsageError: `test_ids` names a subject that is not there.
+    Returns "train" or "test" for each id; UsageError if `test_ids` names what is not there.
     """
     held_out = set(test_ids)
     if unknown := sorted(held_out - {s.id for s in sources}):
@@ -112,14 +95,11 @@ def _default_test_ids(modality: str, members: Sequence[RawSubject]) -> set[str]:
 
 
 def _find_folder(raw: Path, name: str) -> Path | None:
-    """The folder of this name that holds volumes and is the least deep; None if there is none.
-
-    If none of them holds volumes it is the first, for an error to name.
-    """
+    """The least deep folder of this name that holds volumes; else the first, for an error."""
     empty = []
     for depth in range(3):
         folders = sorted(p for p in raw.glob("*/" * depth + name) if p.is_dir())
-        full = [p for p in folders if any(_is_volume(inner) for inner in p.iterdir())]
+        full = [p for p in folders if any(map(_is_volume, p.iterdir()))]
         if len(full) > 1:
             raise DataError(f"{full[1]}: {full[0]} holds volumes too; keep one of them")
         if full:
@@ -130,6 +110,7 @@ def _find_folder(raw: Path, name: str) -> Path | None:
 
 def _sources_of(folder: Path) -> list[RawSubject]:
     """The subjects of one of `FOLDERS`, by id."""
+    expected = f"{folder.name}_<id>_image.nii.gz or {folder.name}_<id>_label.nii.gz"
     pattern = re.compile(rf"({folder.name}_[\w-]+)_(image|label)\.nii(\.gz)?", re.ASCII)
     files: dict[str, dict[str, Path]] = {"image": {}, "label": {}}
     for path in sorted(folder.iterdir()):
@@ -139,12 +120,12 @@ def _sources_of(folder: Path) -> list[RawSubject]:
                 raise DataError(f"{path}: {other.name} is there too; keep one of them")
             files[kind][id] = path
         elif _is_volume(path):
-            logging.warning("%s: left out; its name is not %s", path, _expected(folder))
+            logging.warning("%s: left out; its name is not %s", path, expected)
     if orphans := sorted(files["label"].keys() - files["image"].keys()):
         path = files["label"][orphans[0]]
         raise DataError(f"{path}: a label without its image {orphans[0]}_image.nii.gz")
     if not files["image"]:
-        raise DataError(f"{folder}: no volumes; expected files named {_expected(folder)}")
+        raise DataError(f"{folder}: no volumes; expected files named {expected}")
     modality = folder.name.split("_")[0]
     images, labels = ({id: _unfolded(p) for id, p in files[k].items()} for k in ("image", "label"))
     return [RawSubject(id, modality, images[id], labels.get(id)) for id in sorted(images)]
@@ -163,8 +144,3 @@ def _unfolded(path: Path) -> Path:
     if len(inner) != 1:
         raise DataError(f"{path}: a folder; expected one NIfTI file in it, found {len(inner)}")
     return inner[0]
-
-
-def _expected(folder: Path) -> str:
-    """The file names that a folder may hold, for messages."""
-    return f"{folder.name}_<id>_image.nii.gz or {folder.name}_<id>_label.nii.gz"

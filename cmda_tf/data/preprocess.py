@@ -9,19 +9,47 @@ Arrays are [k, j, i] on the LIP grid (`cmda_tf.volumes.geometry`).
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from cmda_tf.data.structures import Structures
 from cmda_tf.data.subjects import Subject
 from cmda_tf.errors import DataError
 from cmda_tf.volumes.geometry import Geometry, box_center_mm, prepared_grid
 
 # Raised whenever the arithmetic below changes, so that stores made before are made anew.
 PREPROCESSING_VERSION = 1
-
 CUT_PERCENTILE = 98.0
+_UNKNOWN = 255
+
+
+def to_classes(label: sitk.Image, path: str | Path, structures: Structures) -> sitk.Image:
+    """Turns the label codes of a file at `path` into class indices (uint8) on the same grid.
+
+    Raises:
+      DataError: a code is not in the table, or no structure is there. A label without any
+        structure is refused instead of counted as a subject without a heart; a subject whose
+        label is to be ignored is prepared by leaving the label file out.
+    """
+    codes = sitk.GetArrayViewFromImage(label)
+    known = structures.code_to_class
+    table = np.full(max(known) + 1, _UNKNOWN, np.uint8)
+    table[list(known)] = list(known.values())
+    unknown = np.setdiff1d([codes.min(), codes.max()], list(known))
+    if not unknown.size:
+        classes = np.stack([table[plane] for plane in codes])
+        unknown = codes[classes == _UNKNOWN]
+    if unknown.size:
+        raise DataError(
+            f"{path}: label code {unknown[0]} is unknown; known codes are {sorted(known)}"
+        )
+    if not classes.any():
+        names = ", ".join(f"{s.codes[0]} {s.name}" for s in structures)
+        raise DataError(f"{path}: holds none of the structures ({names})")
+    return Geometry.of(label).apply(classes)
 
 
 def preprocess(
@@ -43,8 +71,7 @@ def preprocess(
       image: float32 intensities.
       classes: class indices (uint8) on the image's grid, or None. With `center_on_label`
         off, they have no influence on the prepared image.
-      size: voxels per side of the prepared grid.
-      spacing_mm: its isotropic spacing.
+      size, spacing_mm: voxels per side of the prepared grid and their isotropic spacing.
       center_on_label: center the grid on the bounding box of the structures where `classes`
         is given; otherwise on the center of the volume.
       center_mm: a point (LPS) to center the grid on instead.
@@ -55,9 +82,11 @@ def preprocess(
     Raises:
       DataError: the image is constant within the grid once its histogram is cut.
     """
-    if center_mm is None:
-        centered_on = classes if center_on_label else None
-        center_mm = volume_center_mm(image) if centered_on is None else label_center_mm(centered_on)
+    if center_mm is None and classes is not None and center_on_label:
+        center_mm = box_center_mm(classes)
+    elif center_mm is None:
+        middle = [(n - 1) / 2 for n in image.GetSize()]
+        center_mm = image.TransformContinuousIndexToPhysicalPoint(middle)
     grid = prepared_grid(center_mm, size, spacing_mm)
     sampled = grid.resample(anti_alias(image, spacing_mm), sitk.sitkLinear, math.nan)
     normalized, cut = normalize(sitk.GetArrayFromImage(sampled), id)
@@ -69,16 +98,6 @@ def preprocess(
     return Subject(id, modality, normalized, label, grid, raw, cut, inside)
 
 
-def volume_center_mm(image: sitk.Image) -> tuple[float, ...]:
-    """Physical point in the middle of an image's first and last voxels."""
-    return image.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in image.GetSize()])
-
-
-def label_center_mm(classes: sitk.Image) -> tuple[float, ...]:
-    """Physical center of the bounding box, along the image's axes, of all non-zero voxels."""
-    return box_center_mm(classes)
-
-
 def anti_alias(image: sitk.Image, spacing_mm: float) -> sitk.Image:
     """Smooths an image so that it can be sampled at a coarser spacing.
 
@@ -86,9 +105,7 @@ def anti_alias(image: sitk.Image, spacing_mm: float) -> sitk.Image:
     of full width at half maximum equal to the raw spacing r to one of the target spacing s:
     sigma_mm = sqrt((s^2 - r^2) / (8 ln 2)) (Cardoso et al., "Scale factor point spread
     function matching: beyond aliasing in image resampling", MICCAI 2015). Axes as coarse as
-    the target or coarser stay untouched; borders replicate.
-
-    The image is float32; `spacing_mm` is the isotropic spacing that it will be sampled at.
+    the target or coarser stay untouched; borders replicate. The image is float32.
     """
     raw_mm = image.GetSpacing()
     sigmas_mm = [math.sqrt(max(0, spacing_mm**2 - r**2) / (8 * math.log(2))) for r in raw_mm]
@@ -107,13 +124,9 @@ def normalize(volume_kji: np.ndarray, name: str) -> tuple[np.ndarray, float]:
     """Cuts the top 2 % of the histogram, then zero mean and unit standard deviation.
 
     All three statistics are taken over the field of view; the padding beyond it, NaN in the float32
-    [K, J, I], gets the smallest normalized value within it.
+    [K, J, I], gets the smallest normalized value within it. Also gives the intensity of the cut.
 
-    Returns:
-      The normalized volume, float32, and the intensity at which it was cut.
-
-    Raises:
-      DataError: nothing is within the field of view, or nothing but one value is left.
+    DataError, with the `name`, if nothing or but one value is left within the field of view.
     """
     seen = ~np.isnan(volume_kji)
     values = volume_kji[seen]

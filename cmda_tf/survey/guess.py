@@ -97,8 +97,7 @@ def _notes(
     for volume in (v for v in by_name.values() if v.name not in paths):
         left_out = "left out: its name fits no pattern of the others"
         notes.append(f"{volume.name}: {volume.kind}, {left_out}")
-    for subject in (s for s in described if s.label):
-        image, label = _name(raw, subject.image), _name(raw, subject.label)
+    for image, label in [(_name(raw, s.image), _name(raw, s.label)) for s in described if s.label]:
         if not same_grid(by_name[image], by_name[label]):
             notes.append(f"{label}: not on the grid of {image}")
     if len(sources) == 1:

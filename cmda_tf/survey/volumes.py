@@ -124,7 +124,7 @@ def words(name: str) -> list[str]:
 
 def to_csv(volumes: Sequence[Volume]) -> str:
     """The report as CSV, with all label codes."""
-    return tables.to_csv(COLUMNS, (volume.row().values() for volume in volumes))
+    return tables.to_csv(COLUMNS, (list(v.row().values()) for v in volumes))
 
 
 def to_text(volumes: Sequence[Volume]) -> str:
