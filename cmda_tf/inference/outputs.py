@@ -93,7 +93,7 @@ def write_colors(folder: Path, structures: Structures) -> None:
 
 def write_overlay(path: Path, image: sitk.Image, segmentation: Segmentation) -> None:
     """Writes a PNG: coronal, axial and sagittal slices that show most, structures over them."""
-    from cmda_tf.visualization.overlay import draw_planes
+    from cmda_tf.visualization.segmentation import draw_planes
 
     grid = _upright(image)
     volume = sitk.GetArrayFromImage(grid.resample(image, sitk.sitkLinear, float("nan")))

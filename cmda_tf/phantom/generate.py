@@ -122,17 +122,14 @@ def _make_all(out: Path, members: list[PhantomSubject], workers: int):
         return
     # Forking a process that has TensorFlow's threads can deadlock; a fresh one cannot.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_single_thread) as pool:
+    # With many threads each, the workers would fight over the cores.
+    limit = sitk.ProcessObject.SetGlobalDefaultNumberOfThreads
+    with ProcessPoolExecutor(workers, context, initializer=limit, initargs=(1,)) as pool:
         try:
             yield from bar(pool.map(work, members))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _single_thread() -> None:
-    """Keeps the workers from fighting over the cores."""
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 
 def make_subject(out: Path, subject: PhantomSubject) -> tuple[dict[str, Any], np.ndarray]:

@@ -100,10 +100,10 @@ def tissue_signals(protocol: Protocol) -> np.ndarray:
     rest = bssfp_signal(*PROPERTIES["lv_blood"][:3], *timing)
     signals = []
     for name in TISSUES:
-        *properties, fat = PROPERTIES[name]
+        t1, t2, density, fat = PROPERTIES[name]
         kept = 1 - fat + fat * protocol.fat_left
-        inflow = protocol.inflow.get(name, 1.0)
-        signals.append(bssfp_signal(*properties, *timing) * kept * inflow / rest)
+        signal = bssfp_signal(t1, t2, density, *timing) * kept * protocol.inflow.get(name, 1.0)
+        signals.append(signal / rest)
     return np.array(signals, np.float32)
 
 

@@ -45,11 +45,11 @@ class VoxelPainting:
 
     def _paint(self, layer: Layer, solid: Solid) -> None:
         """Paints one solid of a layer, within the box of voxels that holds it."""
-        box = self._box(*solid.bounds())
+        box = k, j, i = self._box(*solid.bounds())
         tissue = self.tissue[box]
         if not tissue.size:
             return
-        mask = solid.inside(self.points[(slice(None), *box)])
+        mask = solid.inside(self.points[:, k, j, i])
         if layer.over is not None:
             mask &= is_one_of(tissue, layer.over)
         tissue[mask] = TISSUE_ID[layer.tissue]

@@ -1,14 +1,11 @@
 """Learning curves of a run, read from its TensorBoard logs."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from cmda_tf.errors import DataError
 from cmda_tf.visualization.canvas import Canvas, label_axes
 from cmda_tf.visualization.palette import LINES
-
-_PANELS_PER_ROW = 3
 
 Curve = tuple[list[int], list[float]]
 
@@ -45,8 +42,8 @@ def draw_curves(curves: Mapping[str, Curve], labels: Mapping[str, str]) -> Canva
     """
     if missing := [tag for tag in labels if tag not in curves]:
         raise ValueError(f"no curve {missing[0]!r} among {', '.join(sorted(curves))}")
-    columns = min(_PANELS_PER_ROW, len(labels))
-    rows = math.ceil(len(labels) / columns)
+    columns = min(3, len(labels))
+    rows = -(-len(labels) // columns)
     figure = Canvas(3.4 * columns, 2.6 * rows, layout="constrained")
     for number, (tag, title) in enumerate(labels.items(), 1):
         panel = figure.add_subplot(rows, columns, number)

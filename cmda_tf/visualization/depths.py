@@ -16,9 +16,7 @@ DepthCurves = Mapping[str, Mapping[int, list[float]]]
 def draw_depths(curves: DepthCurves, lines: Mapping[str, float] | None = None) -> Canvas:
     """Mean Dice over depth: a curve per method through the seeds' means, a small mark per seed.
 
-    Args:
-      curves: at most four methods, such as AdaBN and UDA.
-      lines: methods without a depth, such as noDA, drawn across.
+    `lines` are methods without a depth, such as noDA, drawn across.
 
     Raises:
       ValueError: no method, or more than four.
