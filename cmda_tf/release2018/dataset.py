@@ -22,7 +22,6 @@ from cmda_tf.release2018.folder import find_records, read_test_volume, test_volu
 from cmda_tf.volumes.geometry import LIP_DIRECTION, Geometry
 
 SPACING_MM = 1.0
-SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -49,24 +48,14 @@ class Release2018(Dataset):
 
 
 def open_release(folder: str | Path) -> Release2018:
-    """Opens a folder of records and test volumes, or of either.
-
-    Raises:
-      DataError: there is no training record and no test volume, or one is damaged.
-    """
-    folder = Path(folder)
-    entries = [
-        Entry(
-            id=path.stem if split == "test" else path.relative_to(folder).as_posix(),
-            modality=modality,
-            split=split,
-            file=path.relative_to(folder).as_posix(),
-            labeled=True,
-        )
-        for modality, splits in find_records(folder).items()
-        for split in SPLITS
-        for path in splits.get(split, ())
-    ]
+    """Opens a folder of training records and test volumes; DataError if it holds neither."""
+    folder, entries = Path(folder), []
+    for modality, splits in find_records(folder).items():
+        for split in ("train", "test"):
+            for path in splits.get(split, ()):
+                file = path.relative_to(folder).as_posix()
+                id = path.stem if split == "test" else file
+                entries.append(Entry(id, modality, split, file, labeled=True))
     if not entries:
         raise DataError(f"{folder}: holds validation records alone")
     return Release2018(folder, _size(folder, entries), SPACING_MM, HEART, tuple(entries))

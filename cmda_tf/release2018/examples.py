@@ -24,25 +24,21 @@ CHANNELS = 3
 def decoded(
     data: bytes, classes: int, size: int | None, with_labels: bool
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Image float16 [H, W, 3] and label uint8 [H, W] of a record; without labels only the former.
-
-    Raises:
-      ValueError: it is no such record.
-    """
+    """Image float16 [H, W, 3] and, if asked for, label uint8 [H, W] of a record, or ValueError."""
     try:
         example = tf.train.Example.FromString(data)
     except DecodeError as error:
         raise ValueError("no tf.train.Example") from error
     image = _array(example, "data_vol", "dsize", (CHANNELS,))
-    if not with_labels:
-        if size not in (None, len(image)):
-            raise ValueError(f"image {image.shape}, expected {size}x{size}")
-        return _half(image), None
-    label = _array(example, "label_vol", "lsize", (1, CHANNELS))
-    if image.shape[:2] != label.shape[:2] or size not in (None, len(image)):
+    label = _array(example, "label_vol", "lsize", (1, CHANNELS)) if with_labels else None
+    if size not in (None, len(image)) or (label is not None and label.shape[:2] != image.shape[:2]):
+        of_label = "" if label is None else f", label {label.shape}"
         expected = f", expected {size}x{size}" if size else ""
-        raise ValueError(f"image {image.shape}, label {label.shape}{expected}")
-    return _half(image), class_indices(label[..., label.shape[2] // 2], classes)
+        raise ValueError(f"image {image.shape}{of_label}{expected}")
+    half = _half(image)
+    if label is None:
+        return half, None
+    return half, class_indices(label[..., label.shape[2] // 2], classes)
 
 
 def encoded(image: np.ndarray, label: np.ndarray) -> bytes:
@@ -56,8 +52,7 @@ def encoded(image: np.ndarray, label: np.ndarray) -> bytes:
         for axis, length in enumerate(array.shape):
             dim = tf.train.Int64List(value=[length])
             features[f"{dims_key}_dim{axis}"] = tf.train.Feature(int64_list=dim)
-    example = tf.train.Example(features=tf.train.Features(feature=features))
-    return example.SerializeToString()
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
 def is_triple(shape: Sequence[int]) -> bool:

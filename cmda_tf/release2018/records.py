@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from cmda_tf.data.structures import MAX_CLASSES
 from cmda_tf.errors import DataError
-from cmda_tf.files import replacing
+from cmda_tf.files import readable, replacing
 from cmda_tf.release2018.examples import CHANNELS, decoded, encoded, is_triple
 from cmda_tf.release2018.folder import file_size
 
@@ -44,8 +44,7 @@ def read_records(
       with_labels: False leaves the labels' keys alone, whatever they hold.
 
     Returns:
-      Images float16 [N, H, W, 3] and labels uint8 [N, H, W] of their middle slices, or None
-      where they were not asked for.
+      Images float16 [N, H, W, 3] and, if asked for, labels uint8 [N, H, W] of their middle.
 
     Raises:
       DataError: a file is missing, damaged or holds no record; a record's checksums, dimensions
@@ -58,7 +57,10 @@ def read_records(
         image, label = _sample(place, data, classes, size, with_labels)
         if row == 0:
             size = len(image)
-            _check_lengths(places, size, CHANNELS + with_labels)
+            for p, number, length in places:
+                if length < 4 * size * size * (CHANNELS + with_labels):
+                    short = f"{length} bytes, too few for {size}x{size}"
+                    raise DataError(f"{p}: record {number}: {short}")
             images = np.empty((len(places), *image.shape), np.float16)
             labels = np.empty((len(places), size, size), np.uint8) if with_labels else None
         images[row] = image
@@ -68,27 +70,18 @@ def read_records(
 
 
 def first_size(path: str | Path) -> int:
-    """Height and width of a file's first record.
-
-    Raises:
-      DataError: the file is missing, damaged or holds no record.
-    """
+    """Height and width of a file's first record; DataError if there is none."""
     place = (Path(path), 1, _lengths(Path(path))[0])
     data = next(_records([path], [place]))
     return len(_sample(place, data, MAX_CLASSES, None, with_labels=False)[0])
 
 
 def write_records(path: str | Path, images: np.ndarray, labels: np.ndarray) -> None:
-    """Writes slice triples as records that the authors' programs read as well.
+    """Writes slice triples as records that the authors' programs read as well, all or nothing.
 
-    Args:
-      path: of the file, which appears only when it is complete.
-      images: [N, S, S, 3] numbers, finite as float16.
-      labels: class indices of the middle slices, [N, S, S], written to all three channels; or
-        of all slices, [N, S, S, 3].
-
-    Raises:
-      DataError: the arrays are no such triples, or the file cannot be written.
+    Images are [N, S, S, 3], finite as float16; labels are class indices of all slices, or of the
+    middle ones, [N, S, S], which are written to all three channels. DataError if the arrays are no
+    such triples, or the file cannot be written.
     """
     images, labels = np.asarray(images), np.asarray(labels)
     if labels.ndim == 3:
@@ -122,29 +115,22 @@ def _lengths(path: Path) -> list[int]:
     """
     lengths: list[int] = []
     position, end = 0, file_size(path)
-    try:
-        with open(path, "rb", buffering=0) as stream:
-            while position < end:
-                number = len(lengths) + 1
-                stream.seek(position)
-                header = stream.read(_HEADER_BYTES)
-                if len(header) < _HEADER_BYTES:
-                    raise DataError(f"{path}: record {number}: the file is truncated")
-                length, checksum = struct.unpack("<QI", header)
-                if checksum != _masked_crc32c(header[:8]):
-                    raise DataError(
-                        f"{path}: record {number}: damaged or no TFRecord file, "
-                        "the checksum of its length is wrong"
-                    )
-                position += _HEADER_BYTES + length + _CHECKSUM_BYTES
-                if position > end or not _MIN_RECORD_BYTES <= length <= _MAX_RECORD_BYTES:
-                    raise DataError(
-                        f"{path}: record {number}: its length {length} exceeds the file or is "
-                        "none of a slice triple"
-                    )
-                lengths.append(length)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({_reason(error)})") from error
+    with readable(path), open(path, "rb", buffering=0) as stream:
+        while position < end:
+            record = f"{path}: record {len(lengths) + 1}"
+            stream.seek(position)
+            header = stream.read(_HEADER_BYTES)
+            if len(header) < _HEADER_BYTES:
+                raise DataError(f"{record}: the file is truncated")
+            length, checksum = struct.unpack("<QI", header)
+            if checksum != _masked_crc32c(header[:8]):
+                damage = "damaged or no TFRecord file, the checksum of its length is wrong"
+                raise DataError(f"{record}: {damage}")
+            position += _HEADER_BYTES + length + _CHECKSUM_BYTES
+            if position > end or not _MIN_RECORD_BYTES <= length <= _MAX_RECORD_BYTES:
+                exceeds = "exceeds the file or is none of a slice triple"
+                raise DataError(f"{record}: its length {length} {exceeds}")
+            lengths.append(length)
     if not lengths:
         raise DataError(f"{path}: no records; the file is empty")
     return lengths
@@ -174,14 +160,6 @@ def _records(paths: Iterable[str | Path], places: list[Place]) -> Iterator[bytes
         if len(data) != length:
             raise DataError(f"{path}: record {number}: the file changed while it was read")
         yield data
-
-
-def _check_lengths(places: list[Place], size: int, slices: int) -> None:
-    """Refuses records too short to hold slices of this size, which the first record sets."""
-    least = 4 * size * size * slices
-    for path, number, length in places:
-        if length < least:
-            raise DataError(f"{path}: record {number}: {length} bytes, too few for {size}x{size}")
 
 
 def _reason(error: Exception) -> str:
