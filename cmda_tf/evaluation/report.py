@@ -21,10 +21,9 @@ NOT_AVAILABLE = "N/A"
 
 @dataclass(frozen=True)
 class Report:
-    """Measured rows and what is known about the run that made them.
+    """Measured rows by id, in the order of the table, and what is known about them.
 
     Attributes:
-      rows: by id, in the order of the table; each tells its title.
       meta: JSON-ready facts (settings, seeds, machine), copied to `results.json`.
       published: published rows by id; one whose id is among `rows` is printed below it.
       cited: published rows of other methods, printed first; `-` where they have no value.
@@ -105,9 +104,8 @@ class Report:
         """One structure's entry in `results.json`."""
         values: dict[str, float | int | None] = {}
         for measure, cell in (("dice", row.dice[name]), ("asd", row.asd[name])):
-            values[f"{measure}_mean"] = None if cell is None else cell.mean
-            values[f"{measure}_std"] = None if cell is None else cell.std
-            values[f"{measure}_{self.counted}"] = cell.count if cell else 0
+            numbers = (cell.mean, cell.std, cell.count) if cell else (None, None, 0)
+            values |= zip((f"{measure}_{x}" for x in ("mean", "std", self.counted)), numbers)
         return values
 
     def _lines_below(self) -> list[str]:
@@ -126,17 +124,8 @@ class Report:
 
 
 def write_report(report: Report, folder: str | Path) -> None:
-    """Writes `table.md`, `table.csv`, `subjects.csv`, then `results.json`, each atomically.
-
-    Without scores of single subjects there is no `subjects.csv`.
-
-    Args:
-      report: what to write.
-      folder: where; made if missing.
-
-    Raises:
-      DataError: the folder cannot be made or written to.
-    """
+    """Writes `table.md`, `table.csv`, `subjects.csv` if there are scores of single subjects, then
+    `results.json`, each atomically. DataError: the folder cannot be made or written to."""
     folder = Path(folder)
     write_text(folder / "table.md", report.to_markdown())
     write_text(folder / "table.csv", report.to_csv())
@@ -151,16 +140,13 @@ def _line(title: str, row: Row, missing: str = NOT_AVAILABLE) -> list[str]:
     return [title, *cells, mean]
 
 
-def _cell(statistic: Statistic | None, missing: str) -> str:
-    if statistic is None:
+def _cell(cell: Statistic | None, missing: str) -> str:
+    if cell is None:
         return missing
-    some = statistic.count < statistic.total
-    part = f" ({statistic.count}/{statistic.total})" if some else ""
-    return f"{statistic.mean:.1f}±{statistic.std:.1f}{part}"
+    part = f" ({cell.count}/{cell.total})" if cell.count < cell.total else ""
+    return f"{cell.mean:.1f}±{cell.std:.1f}{part}"
 
 
-def _numbers(statistic: Statistic | None) -> list[float | int | str]:
+def _numbers(cell: Statistic | None) -> list[float | int | str]:
     """Mean, std and count for the CSV."""
-    if statistic is None:
-        return [NOT_AVAILABLE, NOT_AVAILABLE, 0]
-    return [statistic.mean, statistic.std, statistic.count]
+    return [cell.mean, cell.std, cell.count] if cell else [NOT_AVAILABLE, NOT_AVAILABLE, 0]

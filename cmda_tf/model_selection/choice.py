@@ -19,13 +19,8 @@ from cmda_tf.settings import check_types
 
 @dataclass(frozen=True)
 class Selection:
-    """A run's snapshots, and which of them became its final model.
-
-    Attributes:
-      criterion: by which one was chosen, one of `CRITERIA`.
-      chosen: its joint update.
-      snapshots: in the order of their updates.
-    """
+    """By which criterion, and of which joint update, one of a run's snapshots was chosen; and the
+    snapshots in the order of their updates."""
 
     criterion: str
     chosen: int
@@ -42,8 +37,8 @@ class Selection:
         for snapshot in self.snapshots:
             values = [snapshot.criteria[name] for name in CRITERIA]
             texts = ["N/A" if value is None else f"{value:.4g}" for value in values]
-            marks = ["*" if chosen[name] == snapshot.update else " " for name in CRITERIA]
-            lines.append([f"joint_{snapshot.update:04d}", *map("".join, zip(texts, marks))])
+            marks = ["*" if update == snapshot.update else " " for update in chosen.values()]
+            lines.append([f"joint_{snapshot.update:04d}", *map(str.__add__, texts, marks)])
         end = f"final: joint_{self.chosen:04d}, by {self.criterion} (* highest value)"
         return f"{tables.to_text(lines, right=True)}\n{end}\n"
 
@@ -61,10 +56,8 @@ def choose_final(run: Run, model: SnapshotModel, dataset: Dataset) -> None:
 
     Writes `selection.json`; the run's final model is still to be saved.
     """
-    snapshots = find_snapshots(run.folder)
-    criterion = run.part(SelectionSettings).select
-    selection = select(criterion, score_snapshots(model, dataset, snapshots))
-    _load(run, model, selection)
+    scored = score_snapshots(model, dataset, find_snapshots(run.folder))
+    _load(run, model, select(run.part(SelectionSettings).select, scored))
 
 
 def change_choice(run: Run, dataset: Dataset, criterion: str) -> Selection:

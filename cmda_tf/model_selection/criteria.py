@@ -35,24 +35,15 @@ def negative_entropy(probabilities: np.ndarray) -> float:
 
 
 def mutual_information(probabilities: np.ndarray) -> float:
-    """Entropy of the mean of predictions `[N, H, W, C]` minus their mean entropy.
-
-    In nats, in [0, log C].
-    """
+    """Entropy of the mean of predictions `[N, H, W, C]` minus their mean entropy: in nats, in
+    [0, log C]."""
     mean = np.mean(probabilities, axis=(0, 1, 2), dtype=np.float64)
     return float(entr(mean).sum()) + negative_entropy(probabilities)
 
 
 def neighborhood_density(vectors: np.ndarray, temperature: float = TEMPERATURE) -> float:
-    """Soft neighborhood density: mean entropy of each pixel's similarities to the others.
-
-    Args:
-      vectors: `[P, C]` float, the predicted probabilities of P pixels, P at least 2.
-      temperature: of the softmax over cosine similarities.
-
-    Returns:
-      In nats, in [0, log(P - 1)].
-    """
+    """Soft neighborhood density: mean entropy of each pixel's cosine similarities to the others, by
+    the predicted probabilities `[P, C]` of at least two pixels: in nats, in [0, log(P - 1)]."""
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     similarity = vectors @ vectors.T / temperature
     np.fill_diagonal(similarity, -np.inf)  # a pixel is no neighbor of its own
@@ -64,13 +55,8 @@ def neighborhood_density(vectors: np.ndarray, temperature: float = TEMPERATURE) 
 def agreement(classes: np.ndarray, reference: np.ndarray, subjects: np.ndarray, count: int):
     """Mean Dice between two predictions, over subjects and structures.
 
-    Args:
-      classes, reference: `[N, H, W]` integer classes.
-      subjects: `[N]` the subject of each slice.
-      count: of classes, the background included.
-
-    Returns:
-      In [0, 1]; pairs that are empty in both are left out, nan if all are.
+    Of `[N, H, W]` integer classes, `count` with the background, of slices whose subjects are `[N]`.
+    In [0, 1]; pairs that are empty in both are left out, nan if all are.
     """
     scores = []
     for subject in np.unique(subjects):

@@ -19,13 +19,8 @@ PIXELS = 2048  # of all slices, for the neighborhood density, whose cost is thei
 
 @dataclass(frozen=True)
 class Scored:
-    """A snapshot's values.
-
-    Attributes:
-      update: joint updates that had been done.
-      metrics: of its last update, as logged.
-      criteria: by name, in the order of `CRITERIA`; None where a criterion has no value.
-    """
+    """A snapshot's values: after how many joint updates, the logged metrics of the last, and its
+    criteria in the order of `CRITERIA`, None where one has no value."""
 
     update: int
     metrics: dict[str, float]
@@ -54,10 +49,8 @@ class Evidence:
 def score_snapshots(
     model: SnapshotModel, dataset: Dataset, snapshots: Sequence[Snapshot]
 ) -> list[Scored]:
-    """Scores each snapshot of the model's run; its DAM holds the last of them afterwards.
-
-    Of the source, its training labels are read, too.
-    """
+    """Scores each snapshot of the model's run, also by the source's training labels; its DAM holds
+    the last of them afterwards."""
     evidence = gather_evidence(model, dataset)
     return [score(model, evidence, s) for s in tqdm(snapshots, desc="select", unit="snapshot")]
 
@@ -67,7 +60,7 @@ def gather_evidence(model: SnapshotModel, dataset: Dataset) -> Evidence:
     chosen, subjects = spread(model.stack)
     images = model.stack.inputs(chosen)
     total = math.prod(images.shape[:3])
-    generator = np.random.default_rng(model.record.seed)
+    generator = np.random.default_rng(model.record.model.seed)
     model.load_adabn()
     source = dataset.slices(model.record.source, "train", with_labels=True)
     labeled, of_subject = spread(source)

@@ -15,13 +15,9 @@ SMALLEST_DEVIATION = 0.01  # what hardly varies in the source must not decide al
 def shape_statistics(classes: np.ndarray, count: int) -> np.ndarray:
     """Logarithms of the structures' volume shares, and which classes touch how often.
 
-    Args:
-      classes: `[N, H, W]` integer classes of one subject's slices.
-      count: of classes, the background included.
-
-    Returns:
-      `[count - 1 + count (count - 1) / 2]` float64: log of each structure's share of all voxels,
-      then, for each pair of classes, its share of the in-plane neighbors of different class.
+    Of `[N, H, W]` integer classes of one subject's slices, `count` with the background:
+    `[count - 1 + count (count - 1) / 2]` float64, log of each structure's share of all voxels,
+    then, for each pair of classes, its share of the in-plane neighbors of different class.
     """
     shares = np.bincount(classes.ravel(), minlength=count)[1:] / classes.size
     pairs = np.zeros((count, count))

@@ -19,11 +19,8 @@ from cmda_tf.runs.weights import get_weights, set_weights
 class SnapshotModel:
     """Makes of a snapshot the very model that a run would end with.
 
-    Args:
-      run: that has the snapshots.
-      nets: its networks; only the DAM's weights are ever changed.
-      router: both paths of them.
-      stack: the target's unlabeled training slices.
+    Of the run's networks, whose both paths are the router's, only the DAM's weights are ever
+    changed; `stack` are the target's unlabeled training slices.
     """
 
     def __init__(self, run: Run, nets: Networks, router: tf.keras.Model, stack: SliceStack):
@@ -36,14 +33,8 @@ class SnapshotModel:
         self._predictor = Predictor(self.model, probabilities)
 
     def load(self, snapshot: Snapshot) -> dict[str, float]:
-        """Puts a snapshot into the DAM, with BatchNorm statistics as the final model gets them.
-
-        Returns:
-          The metrics of its update.
-
-        Raises:
-          DataError: the snapshot is damaged or of another network.
-        """
+        """Puts a snapshot into the DAM, with BatchNorm statistics as the final model gets them;
+        gives the metrics of its update. DataError: it is damaged or of another network."""
         weights, metrics = snapshot.read()
         set_weights(self._dam, weights, str(snapshot.path))
         if self._refreshes:
@@ -61,7 +52,7 @@ class SnapshotModel:
 
 
 def snapshot_model(run: Run, dataset: Dataset) -> SnapshotModel:
-    """The model of a finished run, for data like that it was trained on."""
+    """The model of a finished run, for data like that which it was trained on."""
     nets = load_networks(run)
     stack = dataset.target_slices(run.record.target)
     if run.part(ForegroundSettings).foreground_only:

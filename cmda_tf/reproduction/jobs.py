@@ -18,21 +18,13 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Job:
-    """A command.
-
-    Attributes:
-      name: unique among the jobs.
-      module: such as `cmda_tf.train`.
-      arguments: its flags.
-      needs: names of jobs that must be done before; those that are not among the jobs are.
-      log: gets the output when jobs run side by side.
-    """
+    """A command of a name that no other job has."""
 
     name: str
-    module: str
+    module: str  # such as `cmda_tf.train`
     arguments: tuple[str, ...]
-    needs: frozenset[str]
-    log: Path
+    needs: frozenset[str]  # jobs that must be done before; those that are not among the jobs are
+    log: Path  # gets the output when jobs run side by side
 
     @property
     def command(self) -> str:

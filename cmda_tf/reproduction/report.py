@@ -9,6 +9,7 @@ Nothing in it tells where on a machine it was made.
 
 import datetime
 import platform
+import re
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
@@ -52,17 +53,12 @@ def write_seeds_report(
     folders: Mapping[int, Path],
     steps: Sequence[Step],
 ) -> Report:
-    """Writes the report over seeds.
+    """Writes the report over seeds into a folder; gives it, of which the table is to be printed.
 
     Args:
-      out: folder for it.
       command: that makes it, as words.
-      results: `results.json` of each seed's report.
-      folders: of each seed's report.
+      results, folders: `results.json` and folder of each seed's report.
       steps: the rows' runs, of any seed.
-
-    Returns:
-      The report, of which the table is to be printed.
     """
     meta = _meta(command, results, steps)
     worth = gains(results)
@@ -82,22 +78,13 @@ def write_seeds_report(
         save(draw_depths(curves, across(results)), out / "depths")
         figures["depths"] = "Adaptation depth d against mean Dice; a small mark per seed."
     seed, folder = next(iter(folders.items()))
-    for name in _copy_figures(folder, out):
-        figures[name] = f"{FIGURES[name]} Seed {seed}."
-    write_text(out / "report.md", _to_markdown(report, figures, steps))
-    return report
-
-
-def _copy_figures(folder: Path, out: Path) -> list[str]:
-    """Copies those of `FIGURES` that a seed's report has; returns their names."""
-    copied = []
-    for name in FIGURES:
-        files = [p for kind in ("png", "pdf") if (p := folder / f"{name}.{kind}").is_file()]
-        for path in files:
+    for name, caption in FIGURES.items():
+        for path in filter(Path.is_file, (folder / f"{name}.png", folder / f"{name}.pdf")):
             with replacing(out / path.name) as temporary:
                 shutil.copyfile(path, temporary)
-        copied += [name] if files else []
-    return copied
+            figures[name] = f"{caption} Seed {seed}."
+    write_text(out / "report.md", _to_markdown(report, figures, steps))
+    return report
 
 
 def _meta(
@@ -124,21 +111,19 @@ def _meta(
 
 def _deciding(step: Step) -> dict[str, Any]:
     """Phase and settings of a run but its seed and what leaves results alone, such as folders."""
-    decide = {name: v for name, v in step.settings.deciding().items() if name != "seed"}
-    return {"phase": step.settings.name, "init_from": step.init_from, **decide}
+    values = {"phase": step.settings.name, "init_from": step.init_from, **step.settings.deciding()}
+    del values["seed"]
+    return values
 
 
 def machine() -> str:
     """Processor, number of cores, system and Python of this machine."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")  # platform knows no more than the architecture on Linux
-    if info.is_file():
-        lines = info.read_text(encoding="utf-8").splitlines()
-        names = [line for line in lines if line.startswith("model name")]
-        cpu = names[0].split(":")[1].strip() if names else cpu
-    return (
-        f"{cpu}, {available_cores()} cores, {platform.system()}, Python {platform.python_version()}"
-    )
+    cpu, info = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
+    if info.is_file():  # on Linux platform knows no more than the architecture
+        named = re.search(r"^model name.*?: *(.+)", info.read_text(encoding="utf-8"), re.MULTILINE)
+        cpu = named[1].strip() if named else cpu
+    system = f"{platform.system()}, Python {platform.python_version()}"
+    return f"{cpu}, {available_cores()} cores, {system}"
 
 
 def _to_markdown(report: Report, figures: Mapping[str, str], steps: Sequence[Step]) -> str:
@@ -168,14 +153,10 @@ def _command(step: Step) -> str:
 
 
 def portable(command: Sequence[str]) -> str:
-    """A command line without this machine's folders.
+    """A command line, quoted for a shell, without this machine's folders.
 
-    Args:
-      command: its words; a path is a word or what follows a flag's `=`.
-
-    Returns:
-      The words quoted for a shell. An absolute path is given from the working folder if it lies
-      there, else by its last name alone.
+    An absolute path, a word or what follows a flag's `=`, is given from the working folder if it
+    lies there, else by its last name alone.
     """
 
     def without_folder(word: str) -> str:

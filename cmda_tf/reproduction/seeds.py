@@ -17,15 +17,11 @@ _OF_ONE_RUN = ("title", "structures", "seed", "subjects")  # what rows over seed
 
 
 def combine(results: Mapping[int, Result]) -> dict[str, Row]:
-    """Rows over seeds.
+    """Rows over seeds by id, in the order of the first seed's report.
 
-    Args:
-      results: `results.json` of each seed's report.
-
-    Returns:
-      Row by id, in the order of the first seed's report. A statistic's mean is that of the
-      seeds' means, its std their population standard deviation, its count that of the seeds;
-      subjects' spread is not in it. Of one seed alone: its own statistics over subjects.
+    A statistic's mean is that of the seeds' means, its std their population standard deviation, its
+    count that of the seeds; subjects' spread is not in it. Of one seed alone: its own statistics
+    over subjects.
     """
     ids = dict.fromkeys(id for result in results.values() for id in result["rows"])
     rows = {id: [r["rows"][id] for r in results.values() if id in r["rows"]] for id in ids}
@@ -59,13 +55,11 @@ class Gain:
     """What a row's method is worth, in points of mean Dice [%]; one value per seed, None without.
 
     Attributes:
-      title: of the row.
-      dice: mean Dice.
       above_adabn: its distance from AdaBN at the same depth, from the usual source model.
       share: of the way from noDA to `full`, 1 being all.
       above_own_adabn: its distance from AdaBN at the same depth, from its own source model.
       above_own_start: its distance from its own source model without adaptation.
-      full: title of the segmenter fine-tuned on target labels.
+      full: title of the usual segmenter fine-tuned on target labels.
     """
 
     title: str
@@ -97,22 +91,17 @@ class Gain:
 
 
 def gains(results: Mapping[int, Result]) -> list[Gain]:
-    """The gains of all adapted rows but AdaBN's, in the order of the first seed's report.
-
-    Args:
-      results: `results.json` of each seed's report.
-    """
+    """The gains of all adapted rows but AdaBN's, in the order of the first seed's report."""
     titles = {
         id: row["title"]
         for result in results.values()
         for id, row in result["rows"].items()
         if row["kind"] in ADAPTED and row["kind"] != "adabn"
     }
-    full = _full_title(results)
+    rows = [row for result in results.values() for row in _select(result["rows"], "finetuned")]
+    full = next((row["title"] for row in rows if row["usual"]), Gain.full)
     values = {id: [_gain(id, result["rows"]) for result in results.values()] for id in titles}
-    names = ("dice", "above_adabn", "share", "above_own_adabn", "above_own_start")
-    columns = {id: dict(zip(names, map(list, zip(*of_id)))) for id, of_id in values.items()}
-    return [Gain(title=titles[id], full=full, **columns[id]) for id in titles]
+    return [Gain(titles[id], *map(list, zip(*values[id])), full=full) for id in titles]
 
 
 def _gain(id: str, rows: Mapping[str, Any]) -> tuple[float | None, ...]:
@@ -150,12 +139,6 @@ def _source_model(row: Mapping[str, Any], rows: Mapping[str, Any]) -> str:
     while row["init_from"] in by_run:
         row = by_run[row["init_from"]]
     return row["init_from"] or row["run"]
-
-
-def _full_title(results: Mapping[int, Result]) -> str:
-    """The title of the usual segmenter fine-tuned on target labels: Seg-CT-STL, or of MRI."""
-    rows = [r for result in results.values() for r in _select(result["rows"], "finetuned")]
-    return next((row["title"] for row in rows if row["usual"]), Gain.full)
 
 
 def regrets(results: Mapping[int, Result]) -> list[str]:

@@ -1,7 +1,4 @@
-"""What a run writes down about itself, `settings.json`, typed; read and checked here alone.
-
-What is not known is None, on disk and in every report.
-"""
+"""What a run writes down about itself, `settings.json`, typed; read and checked here alone."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -24,15 +21,13 @@ PHASE_NAMES = ("source", "finetune", "adabn", "adapt", "selftrain")
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a run's result depends on besides its settings.
+    """What a run's result depends on besides its settings; what is not known is None.
 
     Attributes:
       modality: whose training images were learned from.
-      prepared_folder, prepared_sha256: the data, and the checksum of its content.
-      spacing_mm: of the data's grid.
-      structures: what its classes mean.
-      crop: what those images are centered on: "label", "volume", or None where it is unknown. An
-        adaptation to images that labels have cropped has let them choose the field of view.
+      prepared_sha256: of the content of the data, on a grid of `spacing_mm`.
+      crop: what those images are centered on: "label" or "volume". An adaptation to images that
+        labels have cropped has let them choose the field of view.
       init_from, init_sha256: folder and weights' checksum of the run that this one started from;
         None for from scratch.
     """
@@ -80,15 +75,8 @@ def crop_warning(modality: str, crop: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run's record.
-
-    Attributes:
-      phase: one of `PHASE_NAMES`.
-      settings: of the phase, JSON values by part; `part` gives one of them, typed.
-      model: configuration of the networks.
-      inputs: what the result depends on besides.
-      versions: of cmda_tf and TensorFlow.
-    """
+    """A run's record: its phase (one of `PHASE_NAMES`), the phase's settings as JSON values by
+    part, of which `part` gives one typed, the networks, inputs, and versions of the programs."""
 
     phase: str
     settings: Mapping[str, Mapping[str, Any]]
@@ -119,21 +107,6 @@ class RunRecord:
         """Adaptation depth of the run's DAM; None for a run without one."""
         return self.part(DamSettings).depth if DamSettings.key in self.settings else None
 
-    @property
-    def seed(self) -> int:
-        """Seed of the training."""
-        return self.model.seed
-
-    @property
-    def title(self) -> str | None:
-        """The row's title that was asked for."""
-        return self.part(RunSettings).title
-
-    @property
-    def name(self) -> str | None:
-        """The name that was asked for."""
-        return self.part(RunSettings).name
-
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
         return {
@@ -147,11 +120,7 @@ class RunRecord:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RunRecord":
-        """Inverse of `to_dict`.
-
-        Raises:
-          Any of `cmda_tf.errors.MALFORMED`: the values are none.
-        """
+        """Inverse of `to_dict`; any of `cmda_tf.errors.MALFORMED` for what is none."""
         if values.get("format") != RECORD_FORMAT:
             raise ValueError(
                 f"format {values.get('format')!r:.20}, this version reads {RECORD_FORMAT}: runs of "

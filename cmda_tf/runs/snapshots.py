@@ -22,31 +22,17 @@ _METRIC = "metric/"  # no layer is called so
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One snapshot on disk.
-
-    Attributes:
-      update: joint updates that had been done.
-      path: its file.
-    """
+    """One snapshot on disk: after how many joint updates, and its file."""
 
     update: int
     path: Path
 
-    @property
-    def name(self) -> str:
-        """Such as `joint_0020`."""
-        return self.path.stem
-
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-        """The DAM's weights by name, and the metrics of the update; none for update 0.
-
-        Raises:
-          DataError: the file is damaged.
-        """
-        content = load_weights(self.path)
-        metrics = {k: float(v) for k, v in content.items() if k.startswith(_METRIC)}
-        weights = {k: v for k, v in content.items() if k not in metrics}
-        return weights, {k[len(_METRIC) :]: v for k, v in metrics.items()}
+        """The DAM's weights by name, and the metrics of the update, none for update 0; DataError
+        if the file is damaged."""
+        weights = load_weights(self.path)
+        logged = [name for name in weights if name.startswith(_METRIC)]
+        return weights, {name.removeprefix(_METRIC): float(weights.pop(name)) for name in logged}
 
 
 def snapshot_writer(
@@ -54,16 +40,10 @@ def snapshot_writer(
 ) -> Callable[[int, dict[str, Any]], None]:
     """A function that the training calls after each joint update to keep what is to be kept.
 
-    A file is named by its update and appears only when it is complete, so that an update that
-    is done again after a crash replaces its own snapshot.
-
-    Args:
-      run_folder: of the run.
-      dam: whose weights to keep.
-      interval: joint updates between snapshots; 0 and `total`, the last, are kept in any case.
-
-    Returns:
-      A function of (joint updates done, metrics of the last one).
+    It is a function of (joint updates done, metrics of the last one). There are `interval` updates
+    between snapshots; the start and `total`, the last, are kept in any case. A file is named by
+    its update and appears only when it is complete, so that an update that is done again after a
+    crash replaces its own snapshot.
     """
 
     def keep(update: int, metrics: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from cmda_tf import npz
 from cmda_tf.errors import DataError
 
 
-def named_variables(model: tf.keras.Model) -> dict[str, Any]:
+def _named_variables(model: tf.keras.Model) -> dict[str, Any]:
     """The model's variables by `layer/variable`, such as `conv1_conv/kernel`."""
     return {
         f"{layer.name}/{variable.name.split(':')[0].split('/')[-1]}": variable
@@ -26,16 +26,13 @@ def named_variables(model: tf.keras.Model) -> dict[str, Any]:
 
 def get_weights(model: tf.keras.Model) -> dict[str, np.ndarray]:
     """All weights by name, as float32 arrays."""
-    return {name: np.array(variable) for name, variable in named_variables(model).items()}
+    return {name: np.array(variable) for name, variable in _named_variables(model).items()}
 
 
 def set_weights(model: tf.keras.Model, weights: dict[str, np.ndarray], origin: str) -> None:
-    """Sets all weights of `model` by name; further entries of `weights` are ignored.
-
-    Raises:
-      DataError: a weight is missing or has another shape; `origin` names where they came from.
-    """
-    for name, variable in named_variables(model).items():
+    """Sets all weights of `model` by name; further entries of `weights` are ignored. DataError,
+    which names their `origin`, if a weight is missing or has another shape."""
+    for name, variable in _named_variables(model).items():
         if name not in weights:
             raise DataError(f"{origin}: expected a weight {name!r}, found none")
         if weights[name].shape != tuple(variable.shape):
@@ -44,9 +41,9 @@ def set_weights(model: tf.keras.Model, weights: dict[str, np.ndarray], origin: s
         variable.assign(weights[name])
 
 
-def save_weights(path: str | Path, *models: tf.keras.Model) -> None:
-    """Writes the weights of the models to one `.npz`; shared layers are written once."""
-    npz.save(path, {name: a for model in models for name, a in get_weights(model).items()})
+def save_weights(path: str | Path, model: tf.keras.Model) -> None:
+    """Writes the weights of a model to an `.npz` file."""
+    npz.save(path, get_weights(model))
 
 
 def digest(weights: dict[str, np.ndarray]) -> str:

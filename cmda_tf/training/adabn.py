@@ -1,8 +1,4 @@
-"""AdaBN (Li et al., 2016): the baseline that every claim for adversarial training must exceed.
-
-The BatchNorm statistics of the DAM's layers 1..d are re-estimated on unlabeled target slices;
-nothing else changes (`cmda_tf.inference.statistics`).
-"""
+"""AdaBN (Li et al., 2016): the baseline that every claim for adversarial training must exceed."""
 
 from cmda_tf.data.dataset import Dataset
 from cmda_tf.inference.foreground import foreground_slices
@@ -15,7 +11,8 @@ from cmda_tf.training.setup import seed_everything, source_run, start
 
 
 def adapt_statistics(settings: AdabnPhase, dataset: Dataset) -> Run:
-    """`--phase=adabn`: a run whose DAM is the source's with target statistics."""
+    """`--phase=adabn`: a run whose DAM is the source's, but for the BatchNorm statistics of its
+    layers 1..d, which are re-estimated on unlabeled target slices."""
     source = source_run(settings)
     run = start(settings, dataset, source)
     if run.finished:

@@ -27,9 +27,8 @@ from cmda_tf.training.adversarial_networks import (
     make_joint_update,
     make_warmup_step,
 )
-from cmda_tf.training.loop import Loop
+from cmda_tf.training.loop import Loop, previews
 from cmda_tf.training.phases import AdaptPhase
-from cmda_tf.training.previews import previews
 from cmda_tf.training.settings import AdversarialSettings, CriticSettings
 from cmda_tf.training.setup import seed_everything, source_run, start
 from cmda_tf.training.steps import staircase
@@ -38,8 +37,7 @@ from cmda_tf.training.steps import staircase
 def adapt(settings: AdaptPhase, dataset: Dataset) -> Run:
     """`--phase=adapt`: trains a DAM against the critic, or goes on with it.
 
-    Returns:
-      The finished run; its model is the router with both paths.
+    The finished run's model is the router with both paths.
     """
     init = source_run(settings)
     run = start(settings, dataset, init)
@@ -69,13 +67,9 @@ def make_networks(
     source: SliceStack | None = None,
     jit_compile: bool = False,
 ) -> AdversarialNetworks:
-    """The DAM and new critics, with an optimizer each.
+    """The DAM and new critics, with an optimizer each; freezes the trained segmenter.
 
-    Args:
-      critic, adversarial: of the phase.
-      nets: the trained segmenter, which is frozen, and the DAM.
-      source: unlabeled source slices, for `critic.standardize_taps`.
-      jit_compile: compile the updates with XLA.
+    `source` are unlabeled slices, for `critic.standardize_taps`.
     """
     config, segmenter, dam, depth = nets.config, nets.segmenter, nets.dam, nets.depth
     segmenter.trainable = False
@@ -144,25 +138,28 @@ def _train(
 ) -> None:
     """Warm-up and joint updates."""
     schedule, affine, batch = settings.adversarial, settings.affine, settings.loop.batch
-    loop = Loop(run.folder, **_state(nets))
-    loop.restore("warmup", "joint")
+    total, critic_updates = schedule.joint_updates, schedule.critic_updates
+    loop = Loop(run.folder, ("warmup", "joint"), **_state(nets))
     warmup_seed, joint_seed = 2 * settings.compute.seed, 2 * settings.compute.seed + 1
     warmup = make_warmup_step(nets, schedule.critic_learning_rate, affine, warmup_seed)
     pairs = functools.partial(_pairs, source, target, batch, warmup_seed)
     intervals = settings.loop.log_every, settings.loop.checkpoint_every
     loop.run("warmup", schedule.warmup_updates, pairs, warmup, *intervals)
-    critic_updates = schedule.critic_updates
-    joint = make_joint_update(nets, _learning_rates(schedule), critic_updates, affine, joint_seed)
+
+    def rates(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        decay = schedule.adversarial_decay, schedule.adversarial_decay_every, number
+        initial = schedule.critic_learning_rate, schedule.dam_learning_rate
+        return staircase(initial[0], *decay), staircase(initial[1], *decay)
+
+    joint = make_joint_update(nets, rates, critic_updates, affine, joint_seed)
     rounds = functools.partial(_rounds, source, target, batch, critic_updates + 1, joint_seed)
     kept = nets.dam if nets.average is None else nets.average
-    total, snapshots = schedule.joint_updates, settings.selection.snapshot_every
-    write_snapshot = snapshot_writer(run.folder, kept, snapshots, total)
+    keep = snapshot_writer(run.folder, kept, settings.selection.snapshot_every, total)
     if loop.done("joint") == 0:
-        write_snapshot(0, {})
+        keep(0, {})
     images = previews(path(router, "target"), target)
     # A joint update is as long as twenty others, so each is worth an entry.
-    intervals = 1, schedule.joint_checkpoint_every
-    loop.run("joint", total, rounds, joint, *intervals, images, write_snapshot)
+    loop.run("joint", total, rounds, joint, 1, schedule.joint_checkpoint_every, images, keep)
 
 
 def _state(nets: AdversarialNetworks) -> dict[str, Any]:
@@ -171,33 +168,19 @@ def _state(nets: AdversarialNetworks) -> dict[str, Any]:
     state |= {"critic": nets.critic.network, "critic_optimizer": nets.critic.optimizer}
     if mask_critic := nets.mask_critic:
         state |= {"mask_critic": mask_critic.network, "mask_optimizer": mask_critic.optimizer}
-    if nets.average is not None:
-        state["average"] = nets.average
-    return state
-
-
-def _learning_rates(
-    schedule: AdversarialSettings,
-) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Joint update number to the rates of the critic and of the DAM."""
-    decay = schedule.adversarial_decay, schedule.adversarial_decay_every
-    return lambda number: (
-        staircase(schedule.critic_learning_rate, *decay, number),
-        staircase(schedule.dam_learning_rate, *decay, number),
-    )
+    return state if nets.average is None else {**state, "average": nets.average}
 
 
 def _pairs(
     source: SliceStack, target: SliceStack, batch: int, seed: int, start: int, stop: int
 ) -> tf.data.Dataset:
     """Batches of `source` and `target` images `[B, H, W, 3]`, drawn independently."""
-    stacks = {"source": source, "target": target}
-    return tf.data.Dataset.zip(
-        {
-            role: batches(stack, batch, 2 * seed + index, start, stop).map(lambda b: b["images"])
-            for index, (role, stack) in enumerate(stacks.items())
-        }
-    )
+
+    def images(stack: SliceStack, seed: int) -> tf.data.Dataset:
+        return batches(stack, batch, seed, start, stop).map(lambda b: b["images"])
+
+    roles = {"source": images(source, 2 * seed), "target": images(target, 2 * seed + 1)}
+    return tf.data.Dataset.zip(roles)
 
 
 def _rounds(

@@ -9,7 +9,6 @@ not read.
 """
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,30 +27,22 @@ from cmda_tf.models.segmenter import build_dam, build_router, build_upper, path
 from cmda_tf.models.settings import ModelConfig
 from cmda_tf.runs.run import Run, finished_run
 from cmda_tf.runs.weights import set_weights
-from cmda_tf.training.loop import Loop
+from cmda_tf.training.loop import Loop, previews
 from cmda_tf.training.phases import AdaptPhase, SelftrainPhase
-from cmda_tf.training.previews import previews
 from cmda_tf.training.pseudo_labels import IGNORED, Rule, class_shares
 from cmda_tf.training.setup import seed_everything, start
-from cmda_tf.training.steps import Metrics, ema_update, fold, minimize
+from cmda_tf.training.steps import Metrics, Update, ema_update, fold, minimize
 from cmda_tf.transforms.affine import augment_affine
 from cmda_tf.transforms.intensity import augment_intensity
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Teacher and student: two DAMs below the same frozen layers.
+    """Teacher and student: two DAMs below the same frozen layers."""
 
-    Attributes:
-      teacher: changed by `ema_update` alone; ends as the result.
-      student: changed by the optimizer.
-      upper: the segmenter's layers above both.
-      optimizer: the student's.
-    """
-
-    teacher: tf.keras.Model
-    student: tf.keras.Model
-    upper: tf.keras.Model
+    teacher: tf.keras.Model  # changed by `ema_update` alone; ends as the result
+    student: tf.keras.Model  # changed by the optimizer
+    upper: tf.keras.Model  # the segmenter's layers above both
     optimizer: Any
 
     def predict(self, images: tf.Tensor) -> tf.Tensor:
@@ -71,8 +62,7 @@ class Pair:
 def selftrain(settings: SelftrainPhase, dataset: Dataset) -> Run:
     """`--phase=selftrain`: goes on from an adapted run, or with a self-training stopped earlier.
 
-    Returns:
-      The finished run; its model is the router with the teacher as its DAM.
+    The finished run's model is the router with the teacher as its DAM.
     """
     depth, roles, teaching = settings.dam.depth, settings.data, settings.self_training
     init = adapted_run(Path(settings.run.runs) / str(settings.init_from), depth)
@@ -88,8 +78,8 @@ def selftrain(settings: SelftrainPhase, dataset: Dataset) -> Run:
         source = dataset.slices(roles.source, "train", with_labels=True)
         if teaching.align_classes:
             shares = class_shares(source.truth[source.usable], source.classes)
-    classes = dataset.structures.classes
-    rule = Rule.of(classes, teaching.confidence_quantile, teaching.confidence, shares)
+    limits = teaching.confidence_quantile, teaching.confidence
+    rule = Rule(dataset.structures.classes, *limits, shares)
     _train(run, settings, pair, router, target, source, rule)
     if settings.statistics.refresh_statistics:
         refresh_statistics(config, depth, segmenter, pair.teacher, target)
@@ -124,20 +114,14 @@ def make_pair(
     return Pair(teacher, student, build_upper(config, depth, segmenter, student), optimizer)
 
 
-def make_selftrain_step(
-    pair: Pair, rule: Rule, settings: SelftrainPhase
-) -> Callable[[tf.Tensor, dict[str, tf.Tensor]], Metrics]:
+def make_selftrain_step(pair: Pair, rule: Rule, settings: SelftrainPhase) -> Update:
     """One update of the student on the teacher's pseudo labels, then one of the teacher.
 
-    The teacher sees the image as it is. Its labels are warped with the student's image.
-
-    Returns:
-      A function of (step number, batch) to metrics. The batch holds target `images` and, where
-      `source_weight` is not 0, `source` with `images` and `labels`.
+    The teacher sees the image as it is. Its labels are warped with the student's image. The batch
+    holds target `images` and, where `source_weight` is not 0, `source` with `images` and `labels`.
     """
     affine, intensity, loss_terms = settings.affine, settings.intensity, settings.loss
     teaching, seed = settings.self_training, settings.compute.seed
-    variables = pair.student.trainable_variables
 
     @tf.function(jit_compile=settings.loop.jit_compile)
     def update(images: tf.Tensor, labels: tf.Tensor, source: tuple | None) -> Metrics:
@@ -149,7 +133,7 @@ def make_selftrain_step(
                 source_logits = pair.source_logits(source[0])
                 metrics["source_loss"] = hybrid_loss(source_logits, source[1], loss_terms)["loss"]
                 loss += teaching.source_weight * metrics["source_loss"]
-        minimize(loss, tape, pair.optimizer, variables)
+        minimize(loss, tape, pair.optimizer, pair.student.trainable_variables)
         ema_update(pair.teacher, pair.student, teaching.teacher_ema_decay)
         return {**metrics, "kept": tf.reduce_mean(tf.cast(teaches, tf.float32))}
 
@@ -180,16 +164,16 @@ def _train(
     teaching = settings.self_training
     step = make_selftrain_step(pair, rule, settings)
     target_path = path(router, "target")
-    teacher = Predictor(target_path, probabilities)
+    predictor = Predictor(target_path, probabilities)
 
     def update(number: tf.Tensor, batch: dict[str, tf.Tensor]) -> Metrics:
         if int(number) % teaching.thresholds_every == 0:
-            rule.measure(teacher, target)
+            rule.measure(predictor, target)
         return step(number, batch)
 
     state = {"teacher": pair.teacher, "student": pair.student, "optimizer": pair.optimizer}
-    loop = Loop(run.folder, **state, thresholds=rule.thresholds, factors=rule.factors)
-    loop.restore("selftrain")
+    state |= {"thresholds": rule.thresholds, "factors": rule.factors}
+    loop = Loop(run.folder, ["selftrain"], **state)
     labeled = source if teaching.source_weight else None
     draw = functools.partial(_draw, target, labeled, settings.loop.batch, settings.compute.seed)
     intervals = settings.loop.log_every, settings.loop.checkpoint_every

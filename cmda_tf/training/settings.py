@@ -54,7 +54,7 @@ class SupervisedSettings(Settings):
 
 @dataclass(frozen=True)
 class SourceSchedule(Settings):
-    """Of training from scratch."""
+    """Steps and learning rate of training from scratch."""
 
     key = "schedule"
     steps: int = setting(1000, "Training steps.", minimum=1)
@@ -63,7 +63,7 @@ class SourceSchedule(Settings):
 
 @dataclass(frozen=True)
 class FinetuneSchedule(Settings):
-    """Of fine-tuning."""
+    """Steps and learning rate of fine-tuning."""
 
     key = "schedule"
     finetune_steps: int = setting(500, "Training steps of finetune.", minimum=1)
@@ -81,8 +81,7 @@ class CriticSettings(Settings):
     clip: float = setting(0.03, "Bound of the critic's weights under clip.", minimum=1e-6)
     penalty: float = setting(10.0, "Factor of the gradient penalty.", minimum=0)
     standardize_taps: bool = setting(
-        False,
-        "Scale each channel of the critic's input by the source features' mean and deviation.",
+        False, "Scale the critic's input by the source features' mean and deviation, per channel."
     )
     mask_critic_weight: float = setting(
         0.0, "Weight of a second critic on the softmax; the journal version: 0.3.", minimum=0
@@ -115,9 +114,7 @@ class AdversarialSettings(Settings):
     adversarial_decay_every: int = setting(100, "Joint updates between decays.", minimum=1)
     rmsprop_epsilon: float = setting(1e-7, "RMSProp's epsilon, critic and DAM.", minimum=1e-12)
     rmsprop_start: float = setting(0.0, "RMSProp's accumulator at the start (TF1: 1).", minimum=0)
-    entropy_weight: float = setting(
-        0.0, "Weight of the predictions' entropy in the DAM's loss.", minimum=0
-    )
+    entropy_weight: float = setting(0.0, "Weight of the entropy in the DAM's loss.", minimum=0)
     dam_ema_decay: float = setting(
         0.0,
         "Decay of an exponential moving average of the DAM's weights that replaces them; 0: none.",
@@ -144,9 +141,7 @@ class SelfTrainingSettings(Settings):
         minimum=0,
         maximum=1,
     )
-    thresholds_every: int = setting(
-        100, "Steps between two measurements of the classes' thresholds.", minimum=1
-    )
+    thresholds_every: int = setting(100, "Steps between measurements of thresholds.", minimum=1)
     source_weight: float = setting(
         0.0, "Weight of Eq. 1 on labeled source images beside the pseudo labels.", minimum=0
     )

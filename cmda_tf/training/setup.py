@@ -1,9 +1,7 @@
-"""What the phases share when they begin: the run and its record, the source run, seeds, threads."""
+"""What the phases share when they begin: the run and its record, the source run, seeds."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
@@ -24,7 +22,6 @@ def start(settings: Phase, dataset: Dataset, init_from: Run | None = None) -> Ru
     Raises:
       UsageError: the data does not suit the network, or the folder holds another run.
     """
-    classes, seed = dataset.structures.classes, settings.compute.seed
     inputs = Inputs(
         modality=settings.modality,
         prepared_folder=str(dataset.folder),
@@ -35,20 +32,17 @@ def start(settings: Phase, dataset: Dataset, init_from: Run | None = None) -> Ru
         init_from=None if init_from is None else str(init_from.folder),
         init_sha256=None if init_from is None else digest(init_from.weights()),
     )
+    sizes = dataset.size, dataset.structures.classes, settings.compute.seed
     record = RunRecord(
         settings.name,
         settings.to_dict(),
-        ModelConfig.of(settings.network, dataset.size, classes, seed),
+        ModelConfig.of(settings.network, *sizes),
         inputs,
         {"cmda_tf": cmda_tf.__version__, "tensorflow": tf.__version__},
     )
     if not isinstance(settings, SupervisedPhase) and inputs.crop != VOLUME:
         logging.warning("%s: %s", dataset.folder, crop_warning(inputs.modality, inputs.crop))
-
-    def deciding(values: Mapping[str, Any]) -> dict[str, Any]:
-        return type(settings).from_dict(values).deciding()
-
-    return start_run(settings.folder, record, settings.run.resume, deciding)
+    return start_run(settings.folder, record, settings, settings.run.resume)
 
 
 def source_run(settings: Phase) -> Run:
