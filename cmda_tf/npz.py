@@ -66,10 +66,8 @@ def read_array(
 ) -> np.ndarray:
     """One array of an archive, if its header says what is expected.
 
-    None stands for any `shape` of at most `most_bytes`, and for any `dtype` of numbers.
-
-    Raises:
-      ValueError, or whatever damage raises: see `opened`.
+    None stands for any `shape` of at most `most_bytes`, and for any `dtype` of numbers. Raises
+    ValueError, or whatever damage raises: see `opened`.
     """
     with _stream(archive, name) as stream:
         claimed, fortran_order, kind = npy_format.read_array_header_1_0(stream)

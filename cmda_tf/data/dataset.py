@@ -18,31 +18,18 @@ LABEL, VOLUME = "label", "volume"  # what an image may be centered on
 
 @dataclass(frozen=True)
 class Entry:
-    """One subject, or of the release one file of slices; None for what is not known of it.
+    """One subject, or of the release one file of slices; None for what is not known of it."""
 
-    Attributes:
-      id: such as "ct_train_1003".
-      modality: such as "mr".
-      split: "train" or "test". A test subject may lack a label: it is held out all the same.
-      file: path within the data set's folder.
-      labeled: whether it has a label.
-      centered_on: "label" or "volume", whose center is that of the image's crop.
-      raw_spacing_mm: voxel spacing of the raw file along its axes i, j, k.
-      intensity_cut: raw intensity at which the histogram was cut.
-      label_inside: share of the structures' volume inside the prepared grid.
-      sha256: checksums of the raw files, {"image": ..., "label": ... or None}.
-    """
-
-    id: str
-    modality: str
-    split: str
-    file: str
+    id: str  # such as "ct_train_1003"
+    modality: str  # such as "mr"
+    split: str  # "train", or "test": held out, also where it has no label
+    file: str  # path within the data set's folder
     labeled: bool
-    centered_on: str | None = None
-    raw_spacing_mm: tuple[float, float, float] | None = None
-    intensity_cut: float | None = None
-    label_inside: float | None = None
-    sha256: dict[str, str | None] | None = None
+    centered_on: str | None = None  # LABEL or VOLUME, whose center is that of the image's crop
+    raw_spacing_mm: tuple[float, float, float] | None = None  # along the raw file's i, j, k
+    intensity_cut: float | None = None  # raw intensity at which the histogram was cut
+    label_inside: float | None = None  # share of the structures' volume inside the prepared grid
+    sha256: dict[str, str | None] | None = None  # of the raw files, by "image" and "label"
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,8 @@ def raw_folder(raw: str | Path) -> Path:
 def find_sources(raw: str | Path) -> list[RawSubject]:
     """All subjects of a folder's `FOLDERS`, in that order, then by id.
 
-    Raises:
-      DataError: the folder is missing, one of its subfolders holds no image or is there twice,
-        a label has no image, or a file is there both packed and unpacked.
+    DataError if it or all of these are missing, one holds no image or is there twice, a label has
+    no image, or a file is there both packed and unpacked.
     """
     raw = raw_folder(raw)
     folders = list(filter(None, (_find_folder(raw, name) for name in FOLDERS)))

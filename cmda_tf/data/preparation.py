@@ -1,9 +1,8 @@
 """Prepares a folder of raw volumes, several subjects at a time, redoing only what changed.
 
-A store's file name ends in a digest of all that decides its content (checksums of the raw
-files, grid, centering, program version). So a store that is there needs no second look at
-how it came about; new settings never touch the stores that the present dataset names; and
-a run that fails leaves the old dataset valid and the new stores for the next run to find.
+A store's file name ends in a digest of all that decides its content. So a store that is there needs
+no second look at how it came about; new settings never touch the stores that the present dataset
+names; and a run that fails leaves the old dataset valid and the new stores for the next run.
 """
 
 import hashlib

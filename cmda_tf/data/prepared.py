@@ -31,10 +31,6 @@ _RENAMED |= {"colour": "color"}
 class PreparedDataset(Dataset):
     """A folder of `cmda_tf.data.preparation.prepare`."""
 
-    def test_subject(self, entry: Entry) -> Subject:
-        """A test subject, with its label."""
-        return self.subject(entry)
-
     def subject(self, entry: Entry, with_label: bool = True) -> Subject:
         """A subject, with its label or without.
 
@@ -49,6 +45,8 @@ class PreparedDataset(Dataset):
         if with_label and entry.labeled and subject.label is None:
             raise DataError(f"{path}: expected a label, as {MANIFEST_NAME} says, found none")
         return subject
+
+    test_subject = subject
 
     def checksum(self) -> str:
         """SHA-256 of the manifest, which has checksums of all raw files."""

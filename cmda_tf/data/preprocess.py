@@ -3,8 +3,6 @@
 The paper, section 3.4: resample to an isotropic grid in one anatomical frame, crop or pad it
 around the heart, standardize the intensities. Here voxels reach the prepared grid by one
 interpolation, oblique scans included, and the top 2 % of the histogram are cut first.
-
-Arrays are [k, j, i] on the LIP grid (`cmda_tf.volumes.geometry`).
 """
 
 import math
@@ -29,10 +27,8 @@ _UNKNOWN = 255
 def to_classes(label: sitk.Image, path: str | Path, structures: Structures) -> sitk.Image:
     """Turns the label codes of a file at `path` into class indices (uint8) on the same grid.
 
-    Raises:
-      DataError: a code is not in the table, or no structure is there. A label without any
-        structure is refused instead of counted as a subject without a heart; a subject whose
-        label is to be ignored is prepared by leaving the label file out.
+    DataError if a code is unknown, or no structure there: that is no subject without a heart. (To
+    ignore a label, its file is left out.)
     """
     codes = sitk.GetArrayViewFromImage(label)
     known = structures.code_to_class
@@ -66,8 +62,7 @@ def preprocess(
     """Brings one volume to the prepared grid and intensity scale.
 
     Args:
-      id: subject, such as "ct_train_1003"; what to call the image in messages.
-      modality: such as "mr".
+      id, modality: of the subject; the former is what messages call it.
       image: float32 intensities.
       classes: class indices (uint8) on the image's grid, or None. With `center_on_label`
         off, they have no influence on the prepared image.
@@ -75,9 +70,6 @@ def preprocess(
       center_on_label: center the grid on the bounding box of the structures where `classes`
         is given; otherwise on the center of the volume.
       center_mm: a point (LPS) to center the grid on instead.
-
-    Returns:
-      The subject on the LIP grid: float32 image and, where `classes` is given, uint8 label.
 
     Raises:
       DataError: the image is constant within the grid once its histogram is cut.
@@ -93,9 +85,10 @@ def preprocess(
     label, inside = None, None
     if classes is not None:
         label = sitk.GetArrayFromImage(grid.resample(classes, sitk.sitkNearestNeighbor, 0))
-        inside = _share_inside(classes, label, spacing_mm)
-    raw = Geometry.of(image)
-    return Subject(id, modality, normalized, label, grid, raw, cut, inside)
+        voxels = np.count_nonzero(sitk.GetArrayViewFromImage(classes))
+        raw_mm3 = voxels * math.prod(classes.GetSpacing())
+        inside = min(1.0, np.count_nonzero(label) * spacing_mm**3 / raw_mm3)
+    return Subject(id, modality, normalized, label, grid, Geometry.of(image), cut, inside)
 
 
 def anti_alias(image: sitk.Image, spacing_mm: float) -> sitk.Image:
@@ -125,8 +118,7 @@ def normalize(volume_kji: np.ndarray, name: str) -> tuple[np.ndarray, float]:
 
     All three statistics are taken over the field of view; the padding beyond it, NaN in the float32
     [K, J, I], gets the smallest normalized value within it. Also gives the intensity of the cut.
-
-    DataError, with the `name`, if nothing or but one value is left within the field of view.
+    DataError, with the `name`, if nothing or but one value is left.
     """
     seen = ~np.isnan(volume_kji)
     values = volume_kji[seen]
@@ -144,10 +136,3 @@ def normalize(volume_kji: np.ndarray, name: str) -> tuple[np.ndarray, float]:
     normalized = np.full(volume_kji.shape, values.min(), np.float32)
     normalized[seen] = values
     return normalized, cut
-
-
-def _share_inside(classes: sitk.Image, label_kji: np.ndarray, spacing_mm: float) -> float:
-    """Volume of the structures in the prepared grid, as a share of that in the file."""
-    voxels = np.count_nonzero(sitk.GetArrayViewFromImage(classes))
-    share = np.count_nonzero(label_kji) * spacing_mm**3 / (voxels * math.prod(classes.GetSpacing()))
-    return min(1.0, share)

@@ -17,24 +17,15 @@ TRIPLES_PER_GROUP = 64
 
 @dataclass(frozen=True, eq=False)
 class SliceStack:
-    """The slices of some subjects, one after another.
+    """The slices of some subjects, one after another."""
 
-    Attributes:
-      images: `[N, H, W]` float16, normalized.
-      labels: `[N, H, W]` uint8 classes, or None where labels were not asked for.
-      classes: their number, the background included.
-      first, last: `[N]` indices of the first and last slice of each slice's subject.
-      usable: indices of the slices that show something (constant padding does not).
-      subject: `[N]` number of each slice's subject; -1 for what is only another one's neighbor.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray | None
-    classes: int
-    first: np.ndarray
-    last: np.ndarray
-    usable: np.ndarray
-    subject: np.ndarray
+    images: np.ndarray  # [N, H, W] float16, normalized
+    labels: np.ndarray | None  # [N, H, W] uint8 classes, or None where they were not asked for
+    classes: int  # their number, the background included
+    first: np.ndarray  # [N] index of the first slice of each slice's subject
+    last: np.ndarray  # [N] index of the last one
+    usable: np.ndarray  # indices of the slices that show something (constant padding does not)
+    subject: np.ndarray  # [N] number of the subject; -1 for what is only another's neighbor
 
     @property
     def truth(self) -> np.ndarray:

@@ -24,22 +24,15 @@ _MAX_ABOUT_BYTES = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A volume on the prepared grid; `data.dataset.Entry` explains what both have.
-
-    Attributes:
-      image: float32 [K, J, I], zero mean and unit standard deviation within the field of view.
-      label: uint8 class indices [K, J, I]; None if there are none or they were not asked for.
-      grid: geometry of the prepared grid.
-      raw: geometry of the file it came from.
-    """
+    """A volume on the prepared grid."""
 
     id: str
     modality: str
-    image: np.ndarray
-    label: np.ndarray | None
-    grid: Geometry
-    raw: Geometry
-    intensity_cut: float | None = None
+    image: np.ndarray  # float32 [K, J, I], zero mean and unit deviation in the field of view
+    label: np.ndarray | None  # uint8 class indices [K, J, I]; None: not there, or not asked for
+    grid: Geometry  # the prepared one
+    raw: Geometry  # of the file it came from
+    intensity_cut: float | None = None  # as in `cmda_tf.data.dataset.Entry`
     label_inside: float | None = None
 
     @property
@@ -69,16 +62,10 @@ def save_subject(path: str | Path, subject: Subject) -> None:
 
 
 def load_subject(path: str | Path, with_label: bool = True, classes: int = MAX_CLASSES) -> Subject:
-    """Reads a store of `save_subject`.
+    """Reads a store of `save_subject`, with its label or without.
 
-    Args:
-      path: of the store.
-      with_label: False leaves the label unread and `Subject.label` None.
-      classes: number of classes; a label that holds others is damaged.
-
-    Raises:
-      DataError: the file is missing, damaged or no such store. Sizes are checked against the
-        header before anything is allocated.
+    DataError if it is missing, damaged or no such store, or its label holds a class above
+    `classes`. Sizes are checked against the header before anything is allocated.
     """
     try:
         with npz.opened(path, "not a readable prepared subject") as archive:

@@ -2,8 +2,7 @@
 
 `data_vol`, three neighboring slices, and `label_vol` are raw little-endian float32, with their
 dimensions in `dsize_dim0..2` and `lsize_dim0..2`. The release documents one channel of labels, but
-its files hold those of all three slices; the sample's is the middle one, as the middle slice is
-the sample. Extra keys are ignored.
+its files hold those of all three slices, of which the middle one counts. Extra keys are ignored.
 """
 
 import math

@@ -18,6 +18,7 @@ import numpy as np
 from cmda_tf import npz
 from cmda_tf.data.subjects import MAX_SIZE
 from cmda_tf.errors import DataError
+from cmda_tf.files import readable
 
 MODALITIES = ("mr", "ct")
 RECORD_SPLITS = ("train", "val")
@@ -30,16 +31,13 @@ PULMONARY_ARTERY = 5  # labeled in some of the release's files, but no class of 
 def find_records(folder: str | Path) -> dict[str, dict[str, list[Path]]]:
     """Sorted paths of a folder's record files and test volumes, by modality and split.
 
-    A file belongs to the modality, "mr" or "ct", that its name holds as a word between other
-    signs than letters and digits (`ct_train_slice0`, `CT-1003`); where its name holds none, to
-    the one in the name of its own folder within `folder`. Record files (`.tfrecords`,
-    `.tfrecord`) tell their split, "train" or "val", in the same way; volumes (`.npz`) are of
-    the split "test". Other files, prepared subjects of our own among them, names with a leading dot
-    and the name of `folder` itself play no part.
+    A file's modality, "mr" or "ct", is a word of its name between other signs than letters and
+    digits (`ct_train_slice0`, `CT-1003`) or else of its own folder's within `folder`. So is the
+    split, "train" or "val", of record files (`.tfrecords`, `.tfrecord`); that of volumes (`.npz`)
+    is "test". Other files, prepared subjects of our own and hidden ones play no part.
 
-    Raises:
-      DataError: there is no such folder or nothing in it, or a file's modality or split is
-        missing, ambiguous or not the one of its folder.
+    DataError if there is no such folder or nothing in it, or a file's modality or split is missing,
+    ambiguous or not the one of its folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -68,11 +66,8 @@ def read_test_volume(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Image float32 and label uint8 of a test volume, [size, size, size], the last axis slices'.
 
-    `classes` is their number; see `class_indices`.
-
-    Raises:
-      DataError: the file is missing, damaged or no such volume, or its image holds NaN or its
-        label what is no class. Sizes are checked against the headers before the data are read.
+    DataError if it is missing, damaged or no such volume, its image holds NaN or its label what is
+    no class (`class_indices`). Sizes are checked against the headers before the data are read.
     """
     file_size(path)
     with npz.opened(path, _FAILURE) as archive:
@@ -125,10 +120,8 @@ def class_indices(values: np.ndarray, classes: int) -> np.ndarray:
 
 def file_size(path: str | Path) -> int:
     """Bytes of a regular file, else DataError; a pipe would be waited for without end."""
-    try:
+    with readable(path):
         status = os.stat(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from error
     if not stat.S_ISREG(status.st_mode):
         raise DataError(f"{path}: not a file")
     return status.st_size

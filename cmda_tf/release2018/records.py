@@ -39,7 +39,7 @@ def read_records(
 
     Args:
       paths: of the files, each with one record or more.
-      classes: number of classes. Label 5 (pulmonary artery) becomes 0 where it is no class.
+      classes: their number; see `class_indices`.
       size: expected height and width; by default those of the first record.
       with_labels: False leaves the labels' keys alone, whatever they hold.
 
@@ -53,18 +53,18 @@ def read_records(
     places = [(path, *r) for path in map(Path, paths) for r in enumerate(_lengths(path), 1)]
     if not places:
         raise DataError("no record files to read")
-    for row, (place, data) in enumerate(zip(places, _records(paths, places))):
-        image, label = _sample(place, data, classes, size, with_labels)
+    samples = _samples(paths, places, classes, size, with_labels)
+    for row, (image, label) in enumerate(samples):
         if row == 0:
             size = len(image)
-            for p, number, length in places:
+            for path, number, length in places:
                 if length < 4 * size * size * (CHANNELS + with_labels):
                     short = f"{length} bytes, too few for {size}x{size}"
-                    raise DataError(f"{p}: record {number}: {short}")
+                    raise DataError(f"{path}: record {number}: {short}")
             images = np.empty((len(places), *image.shape), np.float16)
-            labels = np.empty((len(places), size, size), np.uint8) if with_labels else None
+            labels = None if label is None else np.empty((len(places), *label.shape), np.uint8)
         images[row] = image
-        if labels is not None and label is not None:
+        if labels is not None:
             labels[row] = label
     return images, labels
 
@@ -72,8 +72,8 @@ def read_records(
 def first_size(path: str | Path) -> int:
     """Height and width of a file's first record; DataError if there is none."""
     place = (Path(path), 1, _lengths(Path(path))[0])
-    data = next(_records([path], [place]))
-    return len(_sample(place, data, MAX_CLASSES, None, with_labels=False)[0])
+    image, _ = next(_samples([path], [place], MAX_CLASSES, None, with_labels=False))
+    return len(image)
 
 
 def write_records(path: str | Path, images: np.ndarray, labels: np.ndarray) -> None:
@@ -95,16 +95,6 @@ def write_records(path: str | Path, images: np.ndarray, labels: np.ndarray) -> N
                 writer.write(encoded(image, label))
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise DataError(f"{path}: cannot be written ({_reason(error)})") from error
-
-
-def _sample(
-    place: Place, data: bytes, classes: int, size: int | None, with_labels: bool
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """A record's image and label; see `decoded`."""
-    try:
-        return decoded(data, classes, size, with_labels)
-    except ValueError as error:
-        raise DataError(f"{place[0]}: record {place[1]}: {error}") from error
 
 
 def _lengths(path: Path) -> list[int]:
@@ -147,19 +137,29 @@ def _masked_crc32c(data: bytes) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def _records(paths: Iterable[str | Path], places: list[Place]) -> Iterator[bytes]:
-    """The records' data; TensorFlow verifies their checksums."""
+def _samples(
+    paths: Iterable[str | Path],
+    places: Iterable[Place],
+    classes: int,
+    size: int | None,
+    with_labels: bool,
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """The records' images and labels, see `decoded`; all are as large as the first."""
     stream = tf.data.TFRecordDataset([os.fsencode(p) for p in paths]).as_numpy_iterator()
     for path, number, length in places:
         try:
-            data = next(stream, b"")
+            data = next(stream, b"")  # TensorFlow verifies its checksum
+            if len(data) != length:
+                raise ValueError("the file changed while it was read")
+            image, label = decoded(data, classes, size, with_labels)
         except tf.errors.DataLossError as error:
             raise DataError(f"{path}: record {number}: damaged, its checksum is wrong") from error
         except tf.errors.OpError as error:
             raise DataError(f"{path}: cannot be read ({_reason(error)})") from error
-        if len(data) != length:
-            raise DataError(f"{path}: record {number}: the file changed while it was read")
-        yield data
+        except ValueError as error:
+            raise DataError(f"{path}: record {number}: {error}") from error
+        size = len(image)
+        yield image, label
 
 
 def _reason(error: Exception) -> str:

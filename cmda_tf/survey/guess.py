@@ -44,13 +44,8 @@ def describe(
 ) -> tuple[dict[str, Any], list[str]]:
     """Guesses modalities, patterns and structures from all volumes of a folder (`classify`).
 
-    `colors` gives so many different colors, `#rrggbb`.
-
-    Returns:
-      The description's JSON values, and a sentence for each thing that needs a look.
-
-    Raises:
-      DataError: there is no image, no label map, no code or too many of them.
+    `colors` gives so many different colors, `#rrggbb`. Returns the description's JSON values, and a
+    sentence for each thing that needs a look; DataError without image, label map or legal codes.
     """
     images, labels = ([v for v in volumes if v.kind == kind] for kind in ("image", "label"))
     if not images:

@@ -1,8 +1,7 @@
 """Looks at every volume of a folder: grid, intensities, label codes; one in memory at a time.
 
-Whether a volume is a label map is guessed: by its name (`label`, `seg`, `mask`, `gt`, ... as a
-word of its path) and its values (a few whole numbers), or, under any other name, by its values
-alone if it lies on the grid of an image.
+A label map has few values, whole numbers, and a word such as `label`, `seg` or `mask` in its path,
+or lies on the grid of an image.
 """
 
 import re
@@ -40,22 +39,14 @@ COLUMNS = ("file", "kind", "size", "spacing_mm", "orientation", *INTENSITIES, "l
 
 @dataclass(frozen=True)
 class Volume:
-    """What was found in one file.
+    """What was found in one file."""
 
-    Attributes:
-      name: path relative to the folder, with `/` at the end of a folder of DICOM slices.
-      kind: "image", "label" or "unreadable", for which `error` is the reason.
-      grid: where its voxels are.
-      intensities: at `PERCENTILES`.
-      codes: voxels of each label code; None unless all values are a few codes.
-    """
-
-    name: str
-    kind: str
-    grid: Geometry | None = None
-    intensities: tuple[float, ...] = ()
-    codes: dict[int, int] | None = None
-    error: str = ""
+    name: str  # path relative to the folder, with `/` at the end of a folder of DICOM slices
+    kind: str  # "image", "label" or "unreadable"
+    grid: Geometry | None = None  # None if unreadable
+    intensities: tuple[float, ...] = ()  # at `PERCENTILES`
+    codes: dict[int, int] | None = None  # voxels of each label code, if all values are a few codes
+    error: str = ""  # why it cannot be read
 
     @property
     def orientation(self) -> str:

@@ -25,7 +25,7 @@ _MAX_TRAILING_BYTES = 1 << 24
 
 
 class Sound(NamedTuple):
-    """What the check of a volume found: all files that hold it, and the number of its voxels."""
+    """All files of a volume that is complete, 3-D, scalar, finite and has a place; its voxels."""
 
     files: list[Path]
     voxels: int

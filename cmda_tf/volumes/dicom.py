@@ -1,8 +1,7 @@
 """Which files of a folder are the slices of one DICOM series, in order, once they can be right.
 
-What the headers claim is checked against the files before anything is decoded, and what a volume
-on a regular grid needs is checked before GDCM makes one of it: one series, one orientation, equal
-slices without gaps.
+What the headers claim is checked against the files before anything is decoded, and what a regular
+grid needs before GDCM makes one: one series, one orientation, equal slices without gaps.
 """
 
 import io
@@ -46,7 +45,7 @@ class _Slice:
     path: Path
     series: str
     shape: tuple[int, int]
-    spacing: tuple[float, ...]
+    spacing: np.ndarray
     position_mm: np.ndarray
     orientation: np.ndarray  # [2, 3]: directions of columns' and of rows' index
 
@@ -66,9 +65,9 @@ def check_folder(folder: Path) -> Sound:
     if len(files) > MAX_FILES:
         raise DataError(f"{folder}: holds {len(files)} files; the limit is {MAX_FILES}")
     slices = [s for path in files if (s := _read_slice(path)) is not None]
-    if not slices:
-        raise DataError(f"{folder}: expected a folder of DICOM slices, found none in it")
     counts = Counter(s.series for s in slices)
+    if not counts:
+        raise DataError(f"{folder}: expected a folder of DICOM slices, found none in it")
     if len(counts) > 1:
         found = ", ".join(f"{uid} ({n} slices)" for uid, n in sorted(counts.items()))
         raise DataError(f"{folder}: expected one series, found {found}; give each a folder")
@@ -77,14 +76,13 @@ def check_folder(folder: Path) -> Sound:
 
 def _read_slice(path: Path) -> _Slice | None:
     """A file's slice; None if it is no DICOM image."""
-    with readable(path), open(path, "rb", buffering=0) as raw:
+    with readable(path), open(path, "rb", buffering=0) as raw, catch_warnings():
+        simplefilter("ignore")  # pydicom warns of what does not matter here
         if path.name == "DICOMDIR" or raw.read(132)[128:] != b"DICM":
             return None
         try:
-            with catch_warnings():
-                simplefilter("ignore")  # pydicom warns of what does not matter here
-                header, pixel_bytes = _read_header(_Bounded(raw))
-                return None if pixel_bytes is None else _slice(path, header, pixel_bytes)
+            header, pixel_bytes = _read_header(_Bounded(raw))
+            return None if pixel_bytes is None else _slice(path, header, pixel_bytes)
         except DataError:
             raise
         except Exception as error:  # pydicom promises no kind of error
@@ -201,7 +199,7 @@ def _slice(path: Path, header: Dataset, pixel_bytes: int) -> _Slice:
             raise DataError(f"{path}: expected {length} numbers as {keyword}, found {value!r:.80}")
         return vector
 
-    series, spacing = str(header.get("SeriesInstanceUID", "")), tuple(vector("PixelSpacing", 2))
+    series, spacing = str(header.get("SeriesInstanceUID", "")), vector("PixelSpacing", 2)
     position_mm, axes = vector("ImagePositionPatient", 3), vector("ImageOrientationPatient", 6)
     return _Slice(path, series, (rows, columns), spacing, position_mm, axes.reshape(2, 3))
 
@@ -218,21 +216,23 @@ def _in_order(folder: Path, slices: Sequence[_Slice]) -> Sound:
             differs = f"differs from {first.path.name} in size, spacing or orientation"
             raise DataError(f"{other.path}: {differs}")
     ordered = sorted(slices, key=lambda s: float(s.position_mm @ normal))
-    voxels = count_voxels([first.shape[1], first.shape[0], len(ordered)], folder)
+    files = [s.path for s in ordered]
+    voxels = count_voxels([*first.shape[::-1], len(files)], folder)
     steps_mm = np.diff([s.position_mm for s in ordered], axis=0)
     gaps_mm = steps_mm @ normal
     spacing_mm = float(np.median(gaps_mm))
     if gaps_mm.min() <= GAP_TOLERANCE * abs(spacing_mm):
-        twice = int(gaps_mm.argmin())
-        names = f"{ordered[twice].path.name} and {ordered[twice + 1].path.name}"
-        raise DataError(f"{folder}: {names} lie at the same place")
+        at = int(gaps_mm.argmin())
+        below, above = files[at : at + 2]
+        raise DataError(f"{folder}: {below.name} and {above.name} lie at the same place")
     check_spacing([*first.spacing, spacing_mm], folder)
     apart_mm = np.abs(steps_mm - spacing_mm * normal).max(axis=1)
     if apart_mm.max() > GAP_TOLERANCE * spacing_mm:
-        wrong = int(apart_mm.argmax())
+        at = int(apart_mm.argmax())
+        below, above = files[at : at + 2]
         raise DataError(
             f"{folder}: expected slices every {spacing_mm:.4g} mm along their normal; from "
-            f"{ordered[wrong].path.name} to {ordered[wrong + 1].path.name} it is "
-            f"{np.round(steps_mm[wrong], 3).tolist()} mm (missing slices, or a tilted gantry)"
+            f"{below.name} to {above.name} it is {np.round(steps_mm[at], 3).tolist()} mm (missing "
+            "slices, or a tilted gantry)"
         )
-    return Sound([s.path for s in ordered], voxels)
+    return Sound(files, voxels)

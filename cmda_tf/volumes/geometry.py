@@ -27,22 +27,12 @@ LIP_DIRECTION = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0)
 
 @dataclass(frozen=True)
 class Geometry:
-    """Grid of a 3-D image.
-
-    Attributes:
-      size_ijk: voxels along i, j, k.
-      spacing_mm: distance of voxel centers along i, j, k.
-      origin_mm: physical point (LPS) of voxel (0, 0, 0).
-      direction: orthonormal 3x3 matrix, row-major; column a is the direction of index axis a.
-
-    Raises:
-      ValueError: a value is not a finite number of a legal grid.
-    """
+    """Grid of a 3-D image; ValueError for values that are not finite numbers of a legal grid."""
 
     size_ijk: tuple[int, int, int]
-    spacing_mm: tuple[float, float, float]
-    origin_mm: tuple[float, float, float]
-    direction: tuple[float, ...]
+    spacing_mm: tuple[float, float, float]  # of voxel centers along i, j, k
+    origin_mm: tuple[float, float, float]  # physical point (LPS) of voxel (0, 0, 0)
+    direction: tuple[float, ...]  # orthonormal 3x3, row-major; column a is that of index axis a
 
     def __post_init__(self):
         lengths = [len(v) for v in (self.size_ijk, self.spacing_mm, self.origin_mm)]
@@ -105,11 +95,7 @@ class Geometry:
         return image
 
     def resample(self, image: sitk.Image, interpolator: int, outside: float) -> sitk.Image:
-        """`image` sampled at this grid's voxel centers, in its own pixel type.
-
-        `interpolator` is SimpleITK's, such as `sitk.sitkLinear`; voxels beyond the image become
-        `outside`.
-        """
+        """`image` at this grid's voxel centers, in its own pixel type; `outside` it that value."""
         return sitk.Resample(image, self.blank(), sitk.Transform(), interpolator, outside)
 
     def to_dict(self) -> dict[str, Any]:
