@@ -39,7 +39,12 @@ def main(settings: InitSettings) -> None:
     for path in (out, report):
         if path.exists() and not settings.overwrite:
             raise UsageError(f"out: {path} is there already; --overwrite replaces it")
-    volumes = _look(raw)
+    names = find_volumes(raw_folder(raw))
+    if not names:
+        expected = f"files that end in {', '.join(ENDINGS)}, or folders of DICOM slices"
+        raise DataError(f"{raw}: no volumes; expected {expected}")
+    bar = tqdm(names, desc="looking", unit="volume", disable=None)
+    volumes = classify(list(survey(raw, bar)))
     print(to_text(volumes))
     write_text(report, to_csv(volumes))
     print(f"\nreport: {report}")
@@ -55,15 +60,6 @@ def main(settings: InitSettings) -> None:
         print(f"  python -m cmda_tf.prepare --raw={raw} --prepared=DIR")
     else:
         _write_description(raw, out, volumes)
-
-
-def _look(raw: Path) -> list[Volume]:
-    """All volumes of the folder."""
-    names = find_volumes(raw_folder(raw))
-    if not names:
-        expected = f"files that end in {', '.join(ENDINGS)}, or folders of DICOM slices"
-        raise DataError(f"{raw}: no volumes; expected {expected}")
-    return classify(list(survey(raw, tqdm(names, desc="looking", unit="volume", disable=None))))
 
 
 def _write_description(raw: Path, out: Path, volumes: Sequence[Volume]) -> None:

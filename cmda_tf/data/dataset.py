@@ -74,7 +74,7 @@ class Dataset(abc.ABC):
         return LABEL if LABEL in centers else None if None in centers else VOLUME
 
     def slices(self, modality: str, split: str, with_labels: bool) -> SliceStack:
-        """The slices of a modality's split; without labels none is read, with them none lacks.
+        """The slices of a modality's split, without labels, or of the labeled subjects with them.
 
         DataError if there is no such subject, or a file is missing or damaged.
         """

@@ -39,8 +39,7 @@ from cmda_tf.volumes.reading import check_same_geometry, read_label, read_volume
 _STORE_NAME = re.compile(r"(\.tmp\d+_)?[\w-]+\.[0-9a-f]{16}\.npz", re.ASCII)
 
 
-# What `prepare_subject` takes.
-Job = tuple[RawSubject, str, Path, int, float, bool, Structures]
+Job = tuple[RawSubject, str, Path, int, float, bool, Structures]  # what `prepare_subject` takes
 
 
 @dataclass(frozen=True)
@@ -71,14 +70,13 @@ def prepare(
     workers: int = PreparationSettings.workers,
     description: DatasetDescription | None = None,
 ) -> PreparedDataset:
-    """Prepares all subjects of a raw folder; see `PreparationSettings`.
+    """Prepares all subjects of a raw folder; `PreparationSettings` explains how.
 
     Args:
       raw: folder in the MM-WHS layout (`cmda_tf.data.layout`), or as `description` describes.
       prepared: folder for the stores and the manifest; stores of subjects that are no longer
         in `raw` are removed from it.
-      size, spacing_mm, center_on_labels, test_ids: as the settings explain.
-      workers: processes; 1 works in this process. A full-size CT takes about 1.5 GB in each.
+      workers: 1 works in this process. A full-size CT takes about 1.5 GB in each.
       description: of the raw folder; None for the heart in the MM-WHS layout.
 
     Raises:
@@ -113,21 +111,15 @@ def _run(jobs: Sequence[Job], workers: int, folder: Path) -> Iterator[Entry]:
         yield from itertools.starmap(prepare_subject, jobs)
         return
     threads = max(1, (os.cpu_count() or 1) // workers)
-    pool = ProcessPoolExecutor(
-        workers,
-        # A forked child of a process that runs TensorFlow's threads may hang.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(threads,),
-    )
+    # A forked child of a process that runs TensorFlow's threads may hang.
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, spawn, initializer=_start_worker, initargs=(threads,))
     try:
         for future in as_completed([pool.submit(prepare_subject, *job) for job in jobs]):
             yield future.result()
     except BrokenProcessPool as error:
-        reason = (
-            "a worker process died, perhaps for lack of memory; a single worker needs the least"
-        )
-        raise DataError(f"{folder}: {reason}") from error
+        reason = "perhaps for lack of memory; a single worker needs the least"
+        raise DataError(f"{folder}: a worker process died, {reason}") from error
     finally:
         pool.shutdown(cancel_futures=True)
 

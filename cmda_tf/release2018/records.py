@@ -1,23 +1,29 @@
 """TFRecord files in the form of the authors' preprocessed release: slice triples with labels.
 
-Here is how records lie in a file; what one holds is in `examples`, the release's folders and test
-volumes in `folder`. Records do not tell their subject. Their numbers in messages count from 1.
+A record is a `tf.train.Example` with `data_vol`, three neighboring slices, and `label_vol`, raw
+little-endian float32 of dimensions `dsize_dim0..2` and `lsize_dim0..2`. The release documents one
+channel of labels, but its files hold those of all three slices, of which the middle one counts.
+Extra keys are ignored. Records do not tell their subject. Messages count them from 1.
 """
 
+import math
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from cmda_tf.data.structures import MAX_CLASSES
+from cmda_tf.data.subjects import MAX_SIZE
 from cmda_tf.errors import DataError
 from cmda_tf.files import readable, replacing
-from cmda_tf.release2018.examples import CHANNELS, decoded, encoded, is_triple
-from cmda_tf.release2018.folder import file_size
+from cmda_tf.release2018.folder import class_indices, file_size
 
+CHANNELS = 3
 # A record is: length (uint64), its checksum (uint32), the data, their checksum (uint32).
 _HEADER_BYTES, _CHECKSUM_BYTES = 12, 4
 _MIN_RECORD_BYTES = 100  # the keys' names alone take more
@@ -87,12 +93,12 @@ def write_records(path: str | Path, images: np.ndarray, labels: np.ndarray) -> N
     if labels.ndim == 3:
         labels = np.broadcast_to(labels[..., None], (*labels.shape, CHANNELS))
     count, *shape = images.shape if images.ndim == 4 else (0,)
-    if labels.shape != images.shape or not count or not is_triple(shape):
+    if labels.shape != images.shape or not count or not _is_triple(shape):
         raise DataError(f"{path}: images {images.shape}, labels {labels.shape} are no triples")
     try:
         with replacing(path) as temporary, tf.io.TFRecordWriter(os.fspath(temporary)) as writer:
             for image, label in zip(images, labels):
-                writer.write(encoded(image, label))
+                writer.write(_encoded(image, label))
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise DataError(f"{path}: cannot be written ({_reason(error)})") from error
 
@@ -144,22 +150,91 @@ def _samples(
     size: int | None,
     with_labels: bool,
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """The records' images and labels, see `decoded`; all are as large as the first."""
+    """The records' images and labels, see `_decoded`; all are as large as the first."""
     stream = tf.data.TFRecordDataset([os.fsencode(p) for p in paths]).as_numpy_iterator()
     for path, number, length in places:
         try:
             data = next(stream, b"")  # TensorFlow verifies its checksum
             if len(data) != length:
                 raise ValueError("the file changed while it was read")
-            image, label = decoded(data, classes, size, with_labels)
+            image, label = _decoded(data, classes, size, with_labels)
         except tf.errors.DataLossError as error:
             raise DataError(f"{path}: record {number}: damaged, its checksum is wrong") from error
         except tf.errors.OpError as error:
             raise DataError(f"{path}: cannot be read ({_reason(error)})") from error
+        except DecodeError as error:
+            raise DataError(f"{path}: record {number}: no tf.train.Example") from error
         except ValueError as error:
             raise DataError(f"{path}: record {number}: {error}") from error
         size = len(image)
         yield image, label
+
+
+def _decoded(
+    data: bytes, classes: int, size: int | None, with_labels: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Image float16 [H, W, 3] and, if asked for, label uint8 [H, W] of a record."""
+    example = tf.train.Example.FromString(data)
+    image = _array(example, "data_vol", (CHANNELS,))
+    label = _array(example, "label_vol", (1, CHANNELS)) if with_labels else None
+    if size not in (None, len(image)) or (label is not None and label.shape[:2] != image.shape[:2]):
+        of_label = "" if label is None else f", label {label.shape}"
+        expected = f", expected {size}x{size}" if size else ""
+        raise ValueError(f"image {image.shape}{of_label}{expected}")
+    half = _half(image)
+    if label is None:
+        return half, None
+    return half, class_indices(label[..., label.shape[2] // 2], classes)
+
+
+def _encoded(image: np.ndarray, label: np.ndarray) -> bytes:
+    """The record of an image and a label, both [S, S, 3]; ValueError if none could read it."""
+    _half(image)
+    class_indices(label, MAX_CLASSES)
+    features = {}
+    for key, array in (("data_vol", image), ("label_vol", label)):
+        data = tf.train.BytesList(value=[array.astype("<f4").tobytes()])
+        features[key] = tf.train.Feature(bytes_list=data)
+        for axis, length in enumerate(array.shape):
+            dim = tf.train.Int64List(value=[length])
+            features[f"{key[0]}size_dim{axis}"] = tf.train.Feature(int64_list=dim)
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+def _is_triple(shape: Sequence[int]) -> bool:
+    """Whether the shape is [S, S, 3] with a side that is allowed."""
+    return len(shape) == 3 and 1 <= shape[0] == shape[1] <= MAX_SIZE and shape[2] == CHANNELS
+
+
+def _half(image: np.ndarray) -> np.ndarray:
+    """The image as float16; ValueError where that is not finite."""
+    with np.errstate(over="ignore"):
+        image = image.astype(np.float16)
+    if not np.isfinite(image).all():
+        raise ValueError("the image holds NaN or values that float16 cannot hold")
+    return image
+
+
+def _array(example: tf.train.Example, key: str, channels: tuple[int, ...]) -> np.ndarray:
+    """The float32 array of a key, of the shape that the record declares for it."""
+    dims = f"{key[0]}size"
+    shape = tuple(_only_value(example, f"{dims}_dim{axis}", "int64") for axis in range(3))
+    if not _is_triple((*shape[:2], CHANNELS)) or shape[2] not in channels:
+        raise ValueError(f"{dims} {shape} are no dimensions of slices up to {MAX_SIZE}")
+    data = _only_value(example, key, "bytes")
+    if len(data) != 4 * math.prod(shape):
+        raise ValueError(f"{key} holds {len(data)} bytes, not float32 {shape}")
+    return np.frombuffer(data, "<f4").reshape(shape)
+
+
+def _only_value(example: tf.train.Example, key: str, kind: str) -> Any:
+    """The single value, "int64" or "bytes", of a record's key."""
+    if key not in example.features.feature:
+        raise ValueError(f"key {key} is missing")
+    values = getattr(example.features.feature[key], f"{kind}_list").value
+    if len(values) != 1:
+        raise ValueError(f"key {key} holds {len(values)} {kind} values, not one")
+    return values[0]
 
 
 def _reason(error: Exception) -> str:

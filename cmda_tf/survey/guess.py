@@ -51,10 +51,9 @@ def describe(
     if not images:
         raise DataError(f"{raw}: {_FAILURE}: no volume there is an image")
     if not labels:
-        raise DataError(
-            f"{raw}: {_FAILURE}: no volume there is a label map (a few whole numbers, on the grid "
-            "of an image), so there is nothing to learn from"
-        )
+        label_map = "a label map (a few whole numbers, on the grid of an image)"
+        nothing = "so there is nothing to learn from"
+        raise DataError(f"{raw}: {_FAILURE}: no volume there is {label_map}, {nothing}")
     by_name = {v.name: v for v in images + labels}
     # What cannot be read has no say in how files are called.
     unreadable = {v.name for v in volumes if v.kind == "unreadable"}
@@ -89,9 +88,8 @@ def _notes(
             notes.append(f"{name}: {none if missing == len(members) else some}")
     described = [s for members in sources.values() for s in members]
     paths = {_name(raw, path) for s in described for path in (s.image, s.label) if path}
-    for volume in (v for v in by_name.values() if v.name not in paths):
-        left_out = "left out: its name fits no pattern of the others"
-        notes.append(f"{volume.name}: {volume.kind}, {left_out}")
+    left_out = "left out: its name fits no pattern of the others"
+    notes += [f"{v.name}: {v.kind}, {left_out}" for v in by_name.values() if v.name not in paths]
     for image, label in [(_name(raw, s.image), _name(raw, s.label)) for s in described if s.label]:
         if not same_grid(by_name[image], by_name[label]):
             notes.append(f"{label}: not on the grid of {image}")

@@ -143,7 +143,7 @@ class Fields(dict[str, str]):
             check_voxels(unpack(stream), voxels, dtype, self.path)
             return Sound([self.path], voxels)
         name = data.removeprefix("./")
-        if name in ("", ".", "..") or Path(name).name != name or set(name) & set("\\%"):
+        if name in ("", ".", "..") or Path(name).name != name or set(name) & set("\\%\0"):
             raise self.error(f"expected a data file in the same folder, found {data!r}")
         path = self.path.with_name(name)
         with readable(path), open(path, "rb") as data_stream:

@@ -54,25 +54,19 @@ def volume_files(path: str | Path) -> list[Path]:
     return check_files(path).files if several else [path]
 
 
-def make_reader(path: str | Path) -> sitk.ImageFileReader | sitk.ImageSeriesReader:
-    """A reader of a volume as float32, once its files are known to be sound.
+def load(path: str | Path) -> sitk.Image:
+    """A volume as float32, once its files are known to be sound.
 
     DataError if they are not, or ITK finds another volume in them; RuntimeError if it finds none.
     """
     path, (files, voxels) = Path(path), check_files(path)
-    reader: sitk.ImageFileReader | sitk.ImageSeriesReader
-    if path.is_dir():
-        io, reader = "GDCMImageIO", sitk.ImageSeriesReader()
-        reader.SetFileNames([str(file) for file in files])
-        # The first slice decides what is allocated; ITK refuses others of another size.
-        _check_header(files[0], io, voxels // len(files))
-    else:
-        io, reader = _format(path)[0], sitk.ImageFileReader()
-        reader.SetFileName(str(path))
+    if not path.is_dir():
+        io, _ = _format(path)
         _check_header(path, io, voxels)
-    reader.SetImageIO(io)
-    reader.SetOutputPixelType(sitk.sitkFloat32)
-    return reader
+        return sitk.ReadImage(str(path), sitk.sitkFloat32, io)
+    # The first slice decides what is allocated; ITK refuses others of another size.
+    _check_header(files[0], "GDCMImageIO", voxels // len(files))
+    return sitk.ReadImage(list(map(str, files)), sitk.sitkFloat32, "GDCMImageIO")
 
 
 def _check_header(path: Path, io: str, voxels: int) -> None:

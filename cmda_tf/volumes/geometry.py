@@ -95,7 +95,7 @@ class Geometry:
         return image
 
     def resample(self, image: sitk.Image, interpolator: int, outside: float) -> sitk.Image:
-        """`image` at this grid's voxel centers, in its own pixel type; `outside` it that value."""
+        """`image` at this grid's voxel centers, in its own pixel type; beyond it `outside`."""
         return sitk.Resample(image, self.blank(), sitk.Transform(), interpolator, outside)
 
     def to_dict(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.formats import make_reader
+from cmda_tf.volumes.formats import load
 from cmda_tf.volumes.geometry import Geometry
 
 # Legal voxel spacings; a header in meters or micrometers without its unit falls outside.
@@ -65,7 +65,7 @@ def _read(path: str | Path) -> sitk.Image:
     """The file as a finite float32 image with a sane geometry."""
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what matters is raised, in one line
     try:
-        return _checked(make_reader(path).Execute(), path)
+        return _checked(load(path), path)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].removeprefix("ITK ERROR: ")
         raise DataError(f"{path}: cannot be read as a 3-D image: {reason}") from error
@@ -78,10 +78,8 @@ def _checked(image: sitk.Image, path: str | Path) -> sitk.Image:
     except (RuntimeError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a 3-D image: {error}") from error
     if not all(MIN_SPACING_MM <= s <= MAX_SPACING_MM for s in image.GetSpacing()):
-        raise DataError(
-            f"{path}: expected voxel spacings of {MIN_SPACING_MM:g} to {MAX_SPACING_MM:g} mm, "
-            f"found {image.GetSpacing()}"
-        )
+        expected = f"voxel spacings of {MIN_SPACING_MM:g} to {MAX_SPACING_MM:g} mm"
+        raise DataError(f"{path}: expected {expected}, found {image.GetSpacing()}")
     voxels = sitk.GetArrayViewFromImage(image)
     if not np.isfinite([voxels.min(), voxels.max()]).all():  # beyond float32, or scaled there
         raise DataError(f"{path}: expected finite voxels, found some beyond float32")
