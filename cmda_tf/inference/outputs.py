@@ -17,20 +17,12 @@ from cmda_tf.volumes.geometry import LIP_DIRECTION, Geometry
 
 
 def write_segmentation(
-    segmentation: Segmentation,
-    prefix: Path,
-    probabilities: bool,
-    entropy: bool,
-    ending: str = ".nii.gz",
+    segmentation: Segmentation, prefix: Path, probabilities: bool, entropy: bool, ending=".nii.gz"
 ) -> Path:
     """Writes `PREFIX_label.nii.gz`, whose path it returns, and where asked for the other maps.
 
-    Args:
-      segmentation: what to write.
-      prefix: folder and name of the image.
-      probabilities: `PREFIX_probability_NAME.nii.gz` for each structure.
-      entropy: `PREFIX_entropy.nii.gz`.
-      ending: of all of them, as of `cmda_tf.volumes.formats`.
+    They are `PREFIX_probability_NAME.nii.gz` for each structure, and `PREFIX_entropy.nii.gz`. The
+    prefix is folder and name of the image, the ending one of `cmda_tf.volumes.formats`.
 
     Raises:
       DataError: a file cannot be written.
@@ -80,8 +72,8 @@ def write_colors(folder: Path, structures: Structures) -> None:
     `labels.ctbl` is a color table (Slicer: drag it in, choose it as the label map's colors),
     `labels.txt` a label description file (ITK-SNAP: Segmentation, Import Label Descriptions).
     """
-    slicer, snap = ["# code name r g b a", "0 background 0 0 0 0"], ["# idx r g b a vis mesh name"]
-    snap.append('0 0 0 0 0 0 0 "Clear Label"')
+    slicer = ["# code name r g b a", "0 background 0 0 0 0"]
+    snap = ["# idx r g b a vis mesh name", '0 0 0 0 0 0 0 "Clear Label"']
     for item in structures:
         rgb = " ".join(str(int(item.color[n : n + 2], 16)) for n in (1, 3, 5))
         words = item.name.replace('"', "'").split()  # one line, and one quoted word in it

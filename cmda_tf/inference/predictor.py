@@ -1,5 +1,4 @@
-"""The one way from slices to predictions: evaluation, choices among snapshots, pseudo labels,
-the foreground filter and segmentation of images all go through it.
+"""The one way from slices to predictions.
 
 Networks see three consecutive coronal slices as channels and label the middle one
 (`cmda_tf.data.slices.neighbor_triples`). Volumes are [k, j, i].
@@ -33,13 +32,9 @@ def shows_foreground(logits: tf.Tensor) -> tf.Tensor:
 
 
 class Predictor:
-    """A network in inference mode, applied to any number of slices, batch by batch.
+    """A network (images to logits) in inference mode, applied to slices batch by batch.
 
-    Its weights are read at each call: those that the network has then.
-
-    Args:
-      network: images `[B, size, size, 3]` to logits `[B, size, size, C]`.
-      head: what is wanted of the logits.
+    Its weights are those that it has at each call. The head is what is wanted of the logits.
     """
 
     def __init__(self, network: tf.keras.Model, head: Head):

@@ -28,12 +28,9 @@ def measured_batches(stack: SliceStack) -> tf.data.Dataset:
 
 
 def refresh_statistics(
-    config: ModelConfig,
-    depth: int,
-    segmenter: tf.keras.Model,
-    dam: tf.keras.Model,
+    config: ModelConfig, depth: int, segmenter: tf.keras.Model, dam: tf.keras.Model,
     stack: SliceStack,
-) -> None:
+) -> None:  # fmt: skip
     """Sets the moving mean and variance of the DAM's BatchNorm layers from unlabeled target slices.
 
     The DAM is changed in place, its trained weights stay as they are. The segmenter is any model of

@@ -51,7 +51,7 @@ class TrainedModel:
         keep_largest: bool = False,
         name: str | None = None,
     ) -> Segmentation:
-        """Segments a volume.
+        """Segments a volume, on its own grid.
 
         Args:
           image: 3-D scalar image, or a file of one.
@@ -60,9 +60,6 @@ class TrainedModel:
             for where the model itself finds the structures, or a point (x, y, z) in mm, LPS.
           keep_largest: of each structure keep the largest connected component.
           name: what to call the image in messages; by default its file, or "image".
-
-        Returns:
-          The segmentation, on the grid of the image.
 
         Raises:
           UsageError: an unknown role or center.
@@ -76,17 +73,13 @@ class TrainedModel:
         else:
             name, image = name or str(image), read_volume(image)
         center_mm = self._center_mm(image, role, center, name)
-        grid, probabilities = self.probabilities(image, role, center_mm, name)
-        return to_segmentation(
-            probabilities, grid, Geometry.of(image), self.structures, keep_largest
-        )
+        grid, values = self.probabilities(image, role, center_mm, name)
+        return to_segmentation(values, grid, Geometry.of(image), self.structures, keep_largest)
 
     def on_prepared(self, volume_kji: np.ndarray, role: str = "target") -> np.ndarray:
-        """Classes, uint8 [K, J, I], of a volume that is prepared already, such as a test subject's.
+        """Classes, uint8, of a volume that is prepared already, such as a test subject's.
 
-        Args:
-          volume_kji: normalized intensities [K, size, size] on the grid that the model sees.
-          role: `target` or `source`.
+        Its normalized intensities [K, size, size] are on the grid that the model sees.
         """
         return Predictor(self.networks[role], classes).on_volume(volume_kji)
 
@@ -97,10 +90,9 @@ class TrainedModel:
     def probabilities(
         self, image: sitk.Image, role: str, center_mm: Sequence[float] | None, name: str = "image"
     ) -> tuple[Geometry, np.ndarray]:
-        """The grid that the model sees around a point, or around the middle of the image for None.
+        """The grid that the model sees around a point, or the middle of the image for None.
 
-        Returns:
-          The grid, and the probabilities there, `[K, J, I, classes]` float32.
+        With it the probabilities there, `[K, J, I, classes]` float32.
         """
         subject = preprocess(
             name, role, image, size=self.size, spacing_mm=self.spacing_mm, center_mm=center_mm
