@@ -56,16 +56,9 @@ def batches(
 ) -> tf.data.Dataset:
     """Batches number `start` to `stop - 1` of the endless sequence of (seed).
 
-    Args:
-      stack: slices to draw from.
-      batch: global batch size; a shard, (index, count), gets `batch / count` samples of each.
-      seed, start, stop: of the sequence; a resumed run passes its step as `start`.
-      balanced: see `sampling_groups`; needs labels.
-      shard: of this worker.
-
-    Returns:
-      A dataset of dicts: `images` `[b, H, W, 3]` float32 and, where the stack has labels,
-      `labels` `[b, H, W]` uint8.
+    `batch` is the global size, of which a `shard`, (index, count), gets its part. For `balanced`,
+    which needs labels, see `sampling_groups`. A batch is a dict of `images` `[b, H, W, 3]` float32
+    and, where the stack has labels, `labels` `[b, H, W]` uint8.
     """
     groups = sampling_groups(stack, balanced)
     images, triples = tf.constant(stack.images), tf.constant(stack.triples)

@@ -111,8 +111,7 @@ def held_out(description: DatasetDescription) -> tuple[str, ...]:
 def subjects(raw: Path, modality: ModalityFiles, names: Sequence[str]) -> list[RawSubject]:
     """The subjects of a modality among the relative paths of `walk`.
 
-    DataError if there is no image, two images or labels have one name, or a subject to hold out is
-    missing.
+    DataError if no image or a subject to hold out is there, or two images or labels have one name.
     """
     images = _named(raw, modality, modality.image, modality.label, names)
     labels = _named(raw, modality, modality.label, modality.image, names) if modality.label else {}
@@ -120,10 +119,8 @@ def subjects(raw: Path, modality: ModalityFiles, names: Sequence[str]) -> list[R
         raise DataError(f"{raw}: no image of modality {modality.name}; expected {modality.image}")
     if missing := [name for name in modality.test if name not in images]:
         raise DataError(f"{raw}: subject {missing[0]!r} is to be held out, but is not there")
-    return [
-        RawSubject(_subject_id(modality.name, id), modality.name, image, labels.get(id))
-        for id, image in images.items()
-    ]
+    name = modality.name
+    return [RawSubject(_subject_id(name, id), name, images[id], labels.get(id)) for id in images]
 
 
 def _named(

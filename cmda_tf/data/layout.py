@@ -5,12 +5,9 @@
     RAW/mr_test/mr_test_2001_image.nii.gz      RAW/ct_test/ct_test_2001_image.nii.gz
 
 Files may be unpacked (`.nii`), labels may be missing, and `1001` may be any name of letters,
-digits, `_` and `-`. MM-WHS publishes its `_test` folders without labels: what lies there is
-material to train on, not what this package calls test subjects.
-
-Archives unpack into more folders than they hold: each of the four may lie up to two folders
-deeper (`MM-WHS 2017 Dataset/mr_train`, `mr_train/mr_train`), and `x.nii` may be a folder that
-holds one `.nii` file.
+digits, `_` and `-`. What lies in the `_test` folders of MM-WHS, without labels, is material to
+train on. As archives unpack into more folders than they hold, each of the four may lie up to two
+folders deeper (`mr_train/mr_train`), and `x.nii` may be a folder that holds one `.nii` file.
 """
 
 import logging
@@ -65,13 +62,10 @@ def find_sources(raw: str | Path) -> list[RawSubject]:
 def split_subjects(sources: Sequence[RawSubject], test_ids: Sequence[str] = ()) -> dict[str, str]:
     """Decides which subjects are held out.
 
-    For each modality: the subjects that `test_ids` names; if it names none of the modality, the
-    field's split where the `_train` folder holds exactly 1001 to 1020 (whether labeled or
-    not, so that removing labels moves nobody); otherwise the last max(1, round(n / 5)) of the
-    n labeled subjects in the order of their ids. All others, unlabeled ones included, are
-    for training.
-
-    Returns "train" or "test" for each id; UsageError if `test_ids` names what is not there.
+    Returns "train" or "test" for each id; UsageError if `test_ids` names what is not there. Of a
+    modality of which it names none, the field's split is held out where the `_train` folder holds
+    exactly 1001 to 1020 (labeled or not, so that removing labels moves nobody), otherwise the last
+    max(1, round(n / 5)) of the n labeled subjects in the order of their ids.
     """
     held_out = set(test_ids)
     if unknown := sorted(held_out - {s.id for s in sources}):

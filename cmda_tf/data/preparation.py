@@ -72,12 +72,9 @@ def prepare(
 ) -> PreparedDataset:
     """Prepares all subjects of a raw folder; `PreparationSettings` explains how.
 
-    Args:
-      raw: folder in the MM-WHS layout (`cmda_tf.data.layout`), or as `description` describes.
-      prepared: folder for the stores and the manifest; stores of subjects that are no longer
-        in `raw` are removed from it.
-      workers: 1 works in this process. A full-size CT takes about 1.5 GB in each.
-      description: of the raw folder; None for the heart in the MM-WHS layout.
+    `raw` is in the MM-WHS layout (`cmda_tf.data.layout`), or as `description` describes. `prepared`
+    gets the stores and the manifest, and loses stores of subjects that are no longer in `raw`. A
+    full-size CT takes about 1.5 GB in each of the `workers`; a single one is this process.
 
     Raises:
       DataError: a file or folder is not what it should be; subjects that were prepared before

@@ -59,20 +59,13 @@ def preprocess(
     center_on_label: bool = False,
     center_mm: Sequence[float] | None = None,
 ) -> Subject:
-    """Brings one volume to the prepared grid and intensity scale.
+    """Brings one volume (float32) to the prepared grid and intensity scale.
 
-    Args:
-      id, modality: of the subject; the former is what messages call it.
-      image: float32 intensities.
-      classes: class indices (uint8) on the image's grid, or None. With `center_on_label`
-        off, they have no influence on the prepared image.
-      size, spacing_mm: voxels per side of the prepared grid and their isotropic spacing.
-      center_on_label: center the grid on the bounding box of the structures where `classes`
-        is given; otherwise on the center of the volume.
-      center_mm: a point (LPS) to center the grid on instead.
-
-    Raises:
-      DataError: the image is constant within the grid once its histogram is cut.
+    The LIP grid has `size` voxels per side, `spacing_mm` apart. Its center is `center_mm` (LPS); or
+    that of the bounding box of the structures, where `center_on_label` is asked for and `classes`,
+    class indices (uint8) on the image's grid, are given; or that of the volume. Except for that,
+    labels have no influence on the image. DataError, with the `id`, if the image is constant within
+    the grid once its histogram is cut.
     """
     if center_mm is None and classes is not None and center_on_label:
         center_mm = box_center_mm(classes)

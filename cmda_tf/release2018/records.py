@@ -38,19 +38,12 @@ def read_records(
     size: int | None = None,
     with_labels: bool = True,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Reads all slice triples of some record files, in their order.
+    """Images float16 [N, H, W, 3] and labels uint8 [N, H, W] of all slice triples, in their order.
 
     Lengths are checked against the files' sizes before anything is read, and records against
-    the size of the arrays before those are made: they take less memory than the files disk.
-
-    Args:
-      paths: of the files, each with one record or more.
-      classes: their number; see `class_indices`.
-      size: expected height and width; by default those of the first record.
-      with_labels: False leaves the labels' keys alone, whatever they hold.
-
-    Returns:
-      Images float16 [N, H, W, 3] and, if asked for, labels uint8 [N, H, W] of their middle.
+    the size of the arrays before those are made: they take less memory than the files disk. `size`
+    is the expected height and width, by default those of the first record. Without labels their
+    keys are left alone, whatever they hold. For `classes` see `class_indices`.
 
     Raises:
       DataError: a file is missing, damaged or holds no record; a record's checksums, dimensions

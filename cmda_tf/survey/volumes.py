@@ -22,7 +22,6 @@ from cmda_tf.volumes.geometry import Geometry
 from cmda_tf.volumes.reading import read_label, read_volume
 
 SLICE_ENDING = ".dcm"
-PERCENTILES = (0, 1, 50, 99, 100)
 # Of larger volumes every n-th voxel decides the percentiles; extremes are always of all voxels.
 MAX_SAMPLE = 2**24
 # No more values than a label map has: of one with a label's name, and of one without.
@@ -33,7 +32,7 @@ LABEL_WORDS = {
     *("segmentations", "mask", "masks", "gt", "ground", "groundtruth", "truth", "annotation"),
     *("annotations", "roi"),
 }
-INTENSITIES = ("minimum", "percentile_1", "median", "percentile_99", "maximum")  # at PERCENTILES
+INTENSITIES = ("minimum", "percentile_1", "median", "percentile_99", "maximum")
 COLUMNS = ("file", "kind", "size", "spacing_mm", "orientation", *INTENSITIES, "labels", "error")
 
 
@@ -44,7 +43,7 @@ class Volume:
     name: str  # path relative to the folder, with `/` at the end of a folder of DICOM slices
     kind: str  # "image", "label" or "unreadable"
     grid: Geometry | None = None  # None if unreadable
-    intensities: tuple[float, ...] = ()  # at `PERCENTILES`
+    intensities: tuple[float, ...] = ()  # as `INTENSITIES`
     codes: dict[int, int] | None = None  # voxels of each label code, if all values are a few codes
     error: str = ""  # why it cannot be read
 
@@ -57,21 +56,22 @@ class Volume:
     @property
     def values(self) -> list[str]:
         """`code:voxels` of a label, else the intensities to four digits."""
-        if self.kind == "label" and self.codes is not None:
-            return [f"{code}:{count}" for code, count in self.codes.items()]
+        if self.kind == "label":
+            return [f"{code}:{count}" for code, count in (self.codes or {}).items()]
         return [f"{v:.4g}" for v in self.intensities]
 
     def row(self) -> dict[str, str]:
         """The volume as text, by `COLUMNS`."""
-        row = dict.fromkeys(COLUMNS, "") | {"file": self.name, "kind": self.kind}
-        if self.grid is None:
-            return row | {"error": self.error}
-        row["size"] = "x".join(map(str, self.grid.size_ijk))
-        row["spacing_mm"] = "x".join(f"{s:.4g}" for s in self.grid.spacing_mm)
-        row["orientation"] = self.orientation
-        if self.kind == "label" and self.codes is not None:
-            return row | {"labels": " ".join(self.values)}
-        return row | dict(zip(INTENSITIES, self.values))
+        row = {"file": self.name, "kind": self.kind, "error": self.error}
+        if self.grid is not None:
+            row["size"] = "x".join(map(str, self.grid.size_ijk))
+            row["spacing_mm"] = "x".join(f"{s:.4g}" for s in self.grid.spacing_mm)
+            row["orientation"] = self.orientation
+            if self.kind == "label":
+                row["labels"] = " ".join(self.values)
+            else:
+                row |= zip(INTENSITIES, self.values)
+        return row
 
 
 def find_volumes(raw: Path) -> list[str]:
@@ -115,7 +115,8 @@ def words(name: str) -> list[str]:
 
 def to_csv(volumes: Sequence[Volume]) -> str:
     """The report as CSV, with all label codes."""
-    return tables.to_csv(COLUMNS, (list(v.row().values()) for v in volumes))
+    rows = [volume.row() for volume in volumes]
+    return tables.to_csv(COLUMNS, [[row.get(c, "") for c in COLUMNS] for row in rows])
 
 
 def to_text(volumes: Sequence[Volume]) -> str:
@@ -156,7 +157,7 @@ def _look(raw: Path, name: str) -> Volume:
         image = read_label(raw / name)  # an empty label map is one as well, though no image
     voxels = sitk.GetArrayViewFromImage(image)
     sample = voxels.reshape(-1)[:: -(-voxels.size // MAX_SAMPLE)]
-    middle = np.percentile(sample, PERCENTILES[1:-1])
+    middle = np.percentile(sample, (1, 50, 99))
     intensities = tuple(map(float, (voxels.min(), *middle, voxels.max())))
     codes = _count_codes(voxels, MAX_NAMED if named else MAX_UNNAMED)
     kind = "label" if named and codes is not None else "image"

@@ -32,7 +32,10 @@ def check_stream(stream: BufferedIOBase, path: Path) -> Sound:
     header = _read_header(stream, path)
     rank = int(header["dim"][0])
     shape = header["dim"][1 : rank + 1].tolist() if 0 < rank < 8 else []
-    voxels, dtype = count_voxels(shape, path), _voxel_type(header, path)
+    voxels = count_voxels(shape, path)
+    if (code := int(header["datatype"])) not in SCALAR_TYPES:
+        raise DataError(f"{path}: expected scalar voxels, found NIfTI data type {code}")
+    dtype = np.dtype(SCALAR_TYPES[code]).newbyteorder(header.dtype["datatype"].byteorder)
     _check_geometry(header, path)
     start = header["vox_offset"]
     stream.read(int(start) - _HEADER.itemsize if 352 < start < 1 << 20 else 4)
@@ -49,13 +52,6 @@ def _read_header(stream: BufferedIOBase, path: Path) -> np.void:
             if header["sizeof_hdr"] == _HEADER.itemsize and header["magic"] == b"n+1":
                 return header
     raise DataError(f"{path}: expected a NIfTI-1 file (.nii or .nii.gz), found something else")
-
-
-def _voxel_type(header: np.void, path: Path) -> np.dtype:
-    """Type of the voxels, in the header's byte order."""
-    if (code := int(header["datatype"])) not in SCALAR_TYPES:
-        raise DataError(f"{path}: expected scalar voxels, found NIfTI data type {code}")
-    return np.dtype(SCALAR_TYPES[code]).newbyteorder(header.dtype["datatype"].byteorder)
 
 
 def _check_geometry(header: np.void, path: Path) -> None:
