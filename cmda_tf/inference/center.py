@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import SimpleITK as sitk
@@ -20,16 +20,9 @@ def find_center_mm(
     """The center (LPS, mm) of what the model finds.
 
     Windows half overlap and cover the volume. The one with most foreground gives a first center,
-    a second look from there the final one.
-
-    Args:
-      image: the volume.
-      look: a window's center (LPS, mm) to its grid and probabilities `[K, J, I, classes]`.
-      window_mm: width of a window.
-      name: what to call the image in messages.
-
-    Raises:
-      DataError: nothing is found anywhere.
+    a second look from there the final one. `look` leads from a window's center (LPS, mm) to its
+    grid and probabilities `[K, J, I, classes]`. DataError, with the name of the image, if nothing
+    is found anywhere.
     """
     largest, first = 0, None
     for center in window_centers(image, window_mm):
@@ -47,7 +40,8 @@ def find_center_mm(
 
 def window_centers(image: sitk.Image, window_mm: float) -> list[tuple[float, ...]]:
     """Centers of half overlapping windows that cover the volume's box in LPS."""
-    along, half = [], window_mm / 2
+    along: list[Iterable[float]] = []
+    half = window_mm / 2
     for values in Geometry.of(image).corners_mm.T:
         low, high = values.min(), values.max()
         if (spare := high - low - window_mm) <= 0:

@@ -48,11 +48,7 @@ def write_saved_model(model: TrainedModel, out: Path) -> None:
 
 
 def write_onnx(model: TrainedModel, out: Path) -> None:
-    """Writes `source.onnx` and `target.onnx`, both in float32, and `cmda_tf.json`.
-
-    Raises:
-      UsageError: tf2onnx is not installed.
-    """
+    """Writes `source.onnx` and `target.onnx`, in float32, and `cmda_tf.json`; needs tf2onnx."""
     try:
         import tf2onnx
     except ImportError as error:

@@ -38,8 +38,7 @@ class Networks:
     def features(self, role: str, layer: int) -> tf.keras.Model:
         """Images of a role (`source` or `target`) to the feature maps `[B, h, w, C]` of a layer.
 
-        Raises:
-          KeyError: no unit of the topology ends with this layer, as with 13, 21, 25, 31.
+        KeyError unless a unit of the topology ends with it, as with 13, 21, 25, 31.
         """
         image = models.image_input(self.config)
         parts = (None, 0) if role == "source" else (self.dam, self.depth)

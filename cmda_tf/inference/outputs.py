@@ -1,7 +1,5 @@
 """What `cmda_tf.predict` writes: label maps, maps of probability and entropy, volumes, colors."""
 
-import csv
-import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +11,7 @@ from cmda_tf.data.structures import Structures
 from cmda_tf.errors import DataError
 from cmda_tf.files import replacing, write_text
 from cmda_tf.inference.segmentation import Segmentation
+from cmda_tf.tables import to_csv
 from cmda_tf.volumes.geometry import LIP_DIRECTION, Geometry
 
 
@@ -22,10 +21,8 @@ def write_segmentation(
     """Writes `PREFIX_label.nii.gz`, whose path it returns, and where asked for the other maps.
 
     They are `PREFIX_probability_NAME.nii.gz` for each structure, and `PREFIX_entropy.nii.gz`. The
-    prefix is folder and name of the image, the ending one of `cmda_tf.volumes.formats`.
-
-    Raises:
-      DataError: a file cannot be written.
+    prefix is folder and name of the image, the ending one of `cmda_tf.volumes.formats`. DataError
+    for a file that cannot be written.
     """
 
     def write(image: sitk.Image, kind: str) -> Path:
@@ -58,12 +55,8 @@ def _file_names(structures: Structures) -> dict[str, str]:
 
 def write_volumes(path: Path, volumes: Mapping[str, Mapping[str, float]]) -> None:
     """Writes the volumes of each image's structures as CSV, in mm3."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["image", "structure", "volume_mm3"])
-    for image, by_structure in volumes.items():
-        writer.writerows([image, name, f"{mm3:.1f}"] for name, mm3 in by_structure.items())
-    write_text(path, out.getvalue())
+    lines = [(i, name, f"{mm3:.1f}") for i, own in volumes.items() for name, mm3 in own.items()]
+    write_text(path, to_csv(("image", "structure", "volume_mm3"), lines))
 
 
 def write_colors(folder: Path, structures: Structures) -> None:

@@ -1,8 +1,4 @@
-"""The one way from slices to predictions.
-
-Networks see three consecutive coronal slices as channels and label the middle one
-(`cmda_tf.data.slices.neighbor_triples`). Volumes are [k, j, i].
-"""
+"""The one way from slices to predictions: of each with its neighbors, in volumes [k, j, i]."""
 
 from collections.abc import Callable, Iterator
 
@@ -46,9 +42,8 @@ class Predictor:
 
     def on_inputs(self, inputs: np.ndarray) -> np.ndarray:
         """The head's output `[N, ...]` for network inputs `[N, size, size, 3]` float32."""
-        starts = range(0, len(inputs), SLICES_PER_BATCH)
-        parts = [self._predict(inputs[s : s + SLICES_PER_BATCH]).numpy() for s in starts]
-        return np.concatenate(parts)
+        batches = np.split(inputs, range(SLICES_PER_BATCH, len(inputs), SLICES_PER_BATCH))
+        return np.concatenate([self._predict(batch).numpy() for batch in batches])
 
     def on_volume(self, volume_kji: np.ndarray) -> np.ndarray:
         """The head's output `[K, ...]` for every slice of a normalized volume [K, J, I]."""
@@ -59,6 +54,5 @@ class Predictor:
         return self._batches(stack.images, stack.triples[index])
 
     def _batches(self, images: np.ndarray, triples: np.ndarray) -> Iterator[np.ndarray]:
-        for start in range(0, len(triples), SLICES_PER_BATCH):
-            chosen = triples[start : start + SLICES_PER_BATCH]
-            yield self._predict(as_channels(images, chosen)).numpy()
+        for batch in np.split(triples, range(SLICES_PER_BATCH, len(triples), SLICES_PER_BATCH)):
+            yield self._predict(as_channels(images, batch)).numpy()

@@ -28,9 +28,12 @@ def measured_batches(stack: SliceStack) -> tf.data.Dataset:
 
 
 def refresh_statistics(
-    config: ModelConfig, depth: int, segmenter: tf.keras.Model, dam: tf.keras.Model,
+    config: ModelConfig,
+    depth: int,
+    segmenter: tf.keras.Model,
+    dam: tf.keras.Model,
     stack: SliceStack,
-) -> None:  # fmt: skip
+) -> None:
     """Sets the moving mean and variance of the DAM's BatchNorm layers from unlabeled target slices.
 
     The DAM is changed in place, its trained weights stay as they are. The segmenter is any model of

@@ -21,13 +21,7 @@ from cmda_tf.volumes.reading import check_image, read_volume
 
 
 class TrainedModel:
-    """A finished run's networks, ready for images of either role.
-
-    Attributes:
-      run: the run.
-      structures: what it segments.
-      spacing_mm, size: of the grid it sees, isotropic and cubic.
-      networks: images to logits by the images' role, `source` or `target`.
+    """A finished run's networks, ready for images of either role (`source` or `target`).
 
     Raises:
       DataError: its weights are damaged or not of its networks.
@@ -37,11 +31,11 @@ class TrainedModel:
     def __init__(self, run: Run):
         self.run = run
         self.structures = run.record.inputs.structures
-        self.spacing_mm = float(run.record.inputs.spacing_mm)
-        self.size = run.config.size
+        # Of the grid that it sees, cubic and isotropic.
+        self.size, self.spacing_mm = run.config.size, float(run.record.inputs.spacing_mm)
         prepared_grid((0.0, 0.0, 0.0), self.size, self.spacing_mm)  # refuses what is no grid
         self._networks = load_networks(run)
-        self.networks = self._networks.paths()
+        self.networks = self._networks.paths()  # by role, images to logits
 
     def predict(
         self,
@@ -90,9 +84,9 @@ class TrainedModel:
     def probabilities(
         self, image: sitk.Image, role: str, center_mm: Sequence[float] | None, name: str = "image"
     ) -> tuple[Geometry, np.ndarray]:
-        """The grid that the model sees around a point, or the middle of the image for None.
+        """The grid seen around a point, by default the image's middle, and probabilities on it.
 
-        With it the probabilities there, `[K, J, I, classes]` float32.
+        They are `[K, J, I, classes]` float32.
         """
         subject = preprocess(
             name, role, image, size=self.size, spacing_mm=self.spacing_mm, center_mm=center_mm
@@ -125,8 +119,7 @@ class TrainedModel:
 def load_run(path: str | Path) -> TrainedModel:
     """A finished run, by its folder, as a model.
 
-    Raises:
-      DataError: there is no finished run, a damaged one, or one of an older version.
+    DataError if there is none, a damaged one, or one of an older version.
     """
     run = finished_run(path)
     try:

@@ -30,11 +30,7 @@ class LayerFactory:
     """
 
     def __init__(
-        self,
-        config: ModelConfig,
-        prefix: str = "",
-        shared: tf.keras.Model | None = None,
-        norm: str = "batch",
+        self, config: ModelConfig, prefix="", shared: tf.keras.Model | None = None, norm="batch"
     ):
         self.config, self.prefix, self.norm, self._shared = config, prefix, norm, shared
         self._policy = tf.keras.mixed_precision.Policy(config.precision)
@@ -58,17 +54,10 @@ def convolution(x, layers, name, filters, *, size=3, stride=1, dilation=1, symme
     """A convolution without bias; `symmetric` padding mirrors the border (conv10, output)."""
     if symmetric:
         x = layers(f"{name}_pad", SymmetricPad, size // 2)(x)
-    return layers(
-        f"{name}_conv",
-        tf.keras.layers.Conv2D,
-        filters,
-        size,
-        strides=stride,
-        dilation_rate=dilation,
-        padding="valid" if symmetric else "same",
-        use_bias=False,
-        kernel_initializer=layers.initializer(f"{name}_conv"),
-    )(x)
+    options = {"strides": stride, "dilation_rate": dilation, "use_bias": False}
+    options["padding"] = "valid" if symmetric else "same"
+    options["kernel_initializer"] = layers.initializer(f"{name}_conv")
+    return layers(f"{name}_conv", tf.keras.layers.Conv2D, filters, size, **options)(x)
 
 
 def normalize(x, layers, name):

@@ -59,10 +59,9 @@ class FeaturePaths:
         return Features(self._scaled(tapped), logits)
 
     def target_features(self, images: tf.Tensor, training: bool) -> Features:
-        """Features of target images `[B, size, size, 3]`.
+        """Features of target images `[B, size, size, 3]`; only the DAM trains.
 
-        In training the DAM normalizes with the batch's own statistics; the layers above it are
-        frozen and always in inference mode.
+        Then it normalizes with the batch's own statistics; the layers above it never do.
         """
         at_depth, lower = self.lower(images, training=training)
         upper, logits = self.upper(at_depth, training=False)
@@ -83,13 +82,15 @@ class FeaturePaths:
 
 
 def build_feature_paths(
-    config: ModelConfig, depth: int, taps: tuple[int, ...], segmenter: tf.keras.Model,
+    config: ModelConfig,
+    depth: int,
+    taps: tuple[int, ...],
+    segmenter: tf.keras.Model,
     dam: tf.keras.Model,
-) -> FeaturePaths:  # fmt: skip
+) -> FeaturePaths:
     """Builds the paths from images to critic input, sharing all layers with their models.
 
-    Raises:
-      UsageError: a tap is not among `topology.TAPPABLE_LAYERS`.
+    UsageError for taps that are not distinct `topology.TAPPABLE_LAYERS`.
     """
     taps = check_taps(taps)
 
@@ -138,9 +139,8 @@ def build_critic(
 
     Residual blocks whose width doubles up to 512, a strided convolution after each, one more
     stride-2 convolution and a linear score without bias. BatchNorm (`norm`: `batch`, `layer`,
-    `group` or `none`) keeps the score bounded (without any it exceeds 1e5 within 50 updates); it
-    uses the statistics of the batch, so source and target features must be scored in separate
-    calls. The layers' names begin with the prefix.
+    `group` or `none`) keeps the score bounded (without any it exceeds 1e5 within 50 updates), but
+    source and target features must be scored in separate calls: it uses the batch's statistics.
     """
     layers = LayerFactory(config, prefix, norm=norm)
     features = tf.keras.Input((config.size, config.size, channels), name="features")

@@ -1,7 +1,4 @@
-"""A person's anatomy on a voxel grid, free of any appearance.
-
-Coordinates: LPS millimeters from the center of the mitral plane ("anatomical points").
-"""
+"""A person's anatomy on a voxel grid, free of any appearance, in the coordinates of `heart`."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -77,7 +74,7 @@ class Person:
 class Scene:
     """A person in a scanner."""
 
-    tissue: np.ndarray  # ids into `tissues.TISSUES`, uint8 [k, j, i]
+    tissue: np.ndarray  # ids into `painting.TISSUES`, uint8 [k, j, i]
     label: np.ndarray  # MM-WHS codes, int16 [k, j, i]
     points: np.ndarray  # anatomical position of each voxel in mm, float32 [3, k, j, i]
     grid: Geometry  # the voxels'

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from cmda_tf.phantom.anatomy import Scene
 from cmda_tf.phantom.fields import smooth_field
-from cmda_tf.phantom.tissues import TISSUES, is_one_of
+from cmda_tf.phantom.painting import TISSUES, is_one_of
 
 _RIGHT_HEART = ("rv_blood", "ra_blood", "svc_blood", "ivc_blood")
 

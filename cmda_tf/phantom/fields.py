@@ -1,15 +1,10 @@
 """Smooth random fields on a voxel grid."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 
 def smooth_field(
-    shape_kji: Sequence[int],
-    spacing_kji_mm: Sequence[float] | np.ndarray,
-    correlation_mm: float,
-    rng: np.random.Generator,
+    shape_kji, spacing_kji_mm, correlation_mm: float, rng: np.random.Generator
 ) -> np.ndarray:
     """A Gaussian random field with zero mean and unit standard deviation, float32 [k, j, i].
 

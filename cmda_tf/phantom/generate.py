@@ -19,9 +19,11 @@ from tqdm import tqdm
 from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError
 from cmda_tf.files import make_folder, read_json, replacing, write_json
-from cmda_tf.phantom import PHANTOM_VERSION, anatomy, ct, mr, scanner, sheet
+from cmda_tf.phantom import anatomy, ct, mr, scanner, sheet
 from cmda_tf.phantom.recipe import PhantomSettings
 
+# Part of every data set's settings: a change of the images makes existing files outdated.
+PHANTOM_VERSION = 2
 _APPEARANCE = {"mr": mr, "ct": ct}
 MODALITIES = tuple(_APPEARANCE)
 KINDS = ("image", "label")
@@ -56,22 +58,15 @@ class PhantomSubject:
     def sample(self) -> tuple[anatomy.Person, scanner.Scan, mr.Protocol | ct.Protocol]:
         """Draws its person, where and how that is scanned, and the scan's protocol."""
         for_person, for_scanner, for_protocol, _ = self.streams()
-        return (
-            anatomy.Person.sample(for_person),
-            scanner.plan_scan(self.modality, self.resolution, for_scanner),
-            _APPEARANCE[self.modality].Protocol.sample(for_protocol),
-        )
+        scan = scanner.plan_scan(self.modality, self.resolution, for_scanner)
+        protocol = _APPEARANCE[self.modality].Protocol.sample(for_protocol)
+        return anatomy.Person.sample(for_person), scan, protocol
 
 
 def write_phantom(out: str | Path, **options: Any) -> Path:
-    """Writes subjects of both modalities; those that are there already are kept.
+    """Writes subjects of both modalities to a folder; those that are there already are kept.
 
-    Args:
-      out: folder of the data set.
-      options: the other fields of `PhantomSettings`; one worker is this process.
-
-    Returns:
-      `out` as a Path.
+    Options are the other fields of `PhantomSettings`; one worker is this process.
 
     Raises:
       UsageError: an option is out of its range.
@@ -102,10 +97,8 @@ def _clear_others(out: Path, about: dict[str, Any], members: list[PhantomSubject
     own = {f"{id}_{kind}.nii.gz" for id in recorded.get("subjects", {}) for kind in KINDS}
     for path in volumes:
         if path.name not in own:
-            raise DataError(
-                f"{path}: not this phantom's, since {out / RECORD} does not list it; "
-                "choose another folder"
-            )
+            why = f"not this phantom's, since {out / RECORD} does not list it"
+            raise DataError(f"{path}: {why}; choose another folder")
     same = recorded.get("settings") == about
     wanted = {path for subject in members for path in subject.paths(out)}
     for path in volumes:

@@ -3,9 +3,8 @@
 import numpy as np
 
 from cmda_tf.phantom.heart import Heart, Solids
-from cmda_tf.phantom.painting import Layer
+from cmda_tf.phantom.painting import AA, LA, LV, LV_MYO, PA, RA, RV, Layer
 from cmda_tf.phantom.shapes import Cut, Ellipsoid, Ridges, tube, unit
-from cmda_tf.phantom.tissues import AA, LA, LV, LV_MYO, PA, RA, RV
 
 # Points of the centerline and the radius at each.
 _TRACHEA = ((-9, 14, 150), (-9, 22, 105), (-9, 27, 66)), (8.5, 8.5, 9.0)
@@ -106,10 +105,7 @@ def _right_heart(h: Heart, solids: Solids) -> list[Layer]:
 
 
 def _left_atrium(h: Heart, solids: Solids) -> list[Layer]:
-    """Left atrium with its appendage and four pulmonary veins.
-
-    The label follows a vein for some 10 mm beyond the chamber, as the field's labels do.
-    """
+    """Left atrium with its appendage and four pulmonary veins, which its label follows 10 mm."""
     veins = []
     for side, z in ((-1, 19), (-1, 2), (1, 20), (1, 3)):
         start = h.place((-11 + 16 * side, 24, z * 0.8))[0]  # together they would round otherwise
@@ -130,8 +126,7 @@ def _left_atrium(h: Heart, solids: Solids) -> list[Layer]:
 def _left_ventricle(h: Heart, solids: Solids) -> list[Layer]:
     """Myocardium, cavity, and within the cavity papillary muscles, trabeculae and leaflets.
 
-    Papillary muscles and trabeculae are muscle in the image but keep the cavity's label, as in the
-    field's manual segmentations.
+    They keep the cavity's label, as in the field's manual segmentations.
     """
     r, cuts, cavity = h.lv_radius, [h.apical(0)], ("lv_blood",)
     papillary = []
@@ -154,13 +149,9 @@ def _left_ventricle(h: Heart, solids: Solids) -> list[Layer]:
 
 
 def _aorta(h: Heart) -> list[Layer]:
-    """Aorta; only its ascending part is labeled.
-
-    That part begins at the valve, in the mitral plane, and ends at a plane across the vessel
-    where the arch leaves the sagittal course upwards: the fifth point of the centerline.
-    """
+    """Aorta; only its ascending part is labeled, from the valve, in the mitral plane."""
     points, radii = _aorta_path(h)
-    end = points[4]
+    end = points[4]  # where the arch leaves the sagittal course upwards
     cuts = [h.basal, (end, unit(points[5] - points[3]))]
     near = [c for c in h.tube(points, radii) if c.start[2] < end[2] + 25 and c.start[1] < 25]
     valve = h.ellipsoid(points[1], (1, 13, 13), axes=_across(points[1] - points[0]))

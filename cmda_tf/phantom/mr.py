@@ -13,8 +13,8 @@ from scipy.ndimage import gaussian_filter
 
 from cmda_tf.phantom.anatomy import Scene
 from cmda_tf.phantom.fields import smooth_field
+from cmda_tf.phantom.painting import TISSUES, is_one_of
 from cmda_tf.phantom.shapes import dot
-from cmda_tf.phantom.tissues import TISSUES, is_one_of
 
 # T1 [ms], T2 [ms], proton density relative to blood, share of the signal that is fat.
 # Lung and cortical bone: their T2* of about 1 ms leaves little at the echo, hence the density.
@@ -84,10 +84,7 @@ class Protocol:
 def bssfp_signal(
     t1_ms: float, t2_ms: float, density: float, flip_deg: float, tr_ms: float
 ) -> float:
-    """Steady-state transverse magnetization of balanced SSFP, on resonance, echo at TR/2.
-
-    It is proportional to the proton density.
-    """
+    """Steady-state transverse magnetization of balanced SSFP, on resonance, echo at TR/2."""
     e1, e2 = np.exp(-tr_ms / t1_ms), np.exp(-tr_ms / t2_ms)
     flip = np.deg2rad(flip_deg)
     steady = np.sin(flip) * (1 - e1) / (1 - (e1 - e2) * np.cos(flip) - e1 * e2)

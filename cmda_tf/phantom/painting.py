@@ -1,12 +1,32 @@
-"""A voxel grid that solids are painted on: one tissue map and one label map."""
+"""Tissues, and a voxel grid that solids of them are painted on: a tissue map and a label map.
+
+A tissue's id is its position in `TISSUES`; `mr.PROPERTIES` and `ct.hounsfield` give each of
+them its appearance. Blood is one tissue per compartment, since contrast agent and flow differ.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from cmda_tf.data.structures import HEART
 from cmda_tf.phantom.shapes import Solid
-from cmda_tf.phantom.tissues import TISSUE_ID, is_one_of
+
+TISSUES = (
+    *("air", "lung", "lung_vessel", "fat", "skin", "muscle", "cartilage", "cortical_bone"),
+    *("marrow", "disc", "cord", "liver", "stomach", "vessel_wall", "valve", "myocardium"),
+    *(f"{place}_blood" for place in ("lv", "la", "aorta", "rv", "ra", "pa", "svc", "ivc")),
+)
+TISSUE_ID = {name: index for index, name in enumerate(TISSUES)}
+
+# Label codes of MM-WHS; the latter three are background to `HEART`.
+LV_MYO, LA, LV, AA = HEART.written_codes[1:]
+RV, RA, PA = 600, 550, 850
+
+
+def is_one_of(tissue: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Whether each of the tissue ids (uint8, any shape) is one of the named tissues, bool."""
+    return np.isin(tissue, [TISSUE_ID[name] for name in names])
 
 
 @dataclass(frozen=True)
@@ -20,22 +40,16 @@ class Layer:
 
 
 class VoxelPainting:
-    """Tissue ids (`tissue`, uint8) and label codes (`label`, int16) of a voxel grid, [k, j, i].
+    """Tissue ids (uint8) and label codes (int16) of a voxel grid [k, j, i], at first air and 0.
 
-    All is air and label 0 at first.
-
-    Args:
-      points: float32 [3, k, j, i], the anatomical position of each voxel, warp included.
-      to_index: [3, 4] affine from unwarped points to (i, j, k).
-      reach_mm: the greatest displacement of `points` by the warp, on any axis.
+    Points, float32 [3, k, j, i], are each voxel's anatomical position, warped by at most `reach_mm`
+    on any axis; `to_index` is the affine [3, 4] from unwarped points to (i, j, k).
     """
 
     def __init__(self, points: np.ndarray, to_index: np.ndarray, reach_mm: float):
-        self.points = points
+        self.points, self._to_index, self._reach_mm = points, to_index, reach_mm
         self.tissue = np.zeros(points.shape[1:], np.uint8)
         self.label = np.zeros(points.shape[1:], np.int16)
-        self._to_index = to_index
-        self._reach_mm = reach_mm
 
     def paint(self, layers: Iterable[Layer]) -> None:
         """Paints layers, later ones over earlier ones."""

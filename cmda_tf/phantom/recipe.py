@@ -58,8 +58,7 @@ class PhantomRecipe:
     def make(self) -> Path:
         """Writes and prepares the phantom unless its manifest is there; gives that folder.
 
-        Raises:
-          DataError: a folder cannot be written, or holds what is not this phantom's.
+        DataError if a folder cannot be written, or holds what is not this phantom's.
         """
         # Here, not above: whoever only asks for the folders need not load image libraries.
         from cmda_tf.data.preparation import prepare

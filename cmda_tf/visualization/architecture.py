@@ -1,8 +1,4 @@
-"""The architecture (the paper, Fig. 2), drawn from the topology table.
-
-Source images pass the segmenter's first d layers, target images the DAM's, both then the shared
-layers.
-"""
+"""The architecture (the paper, Fig. 2), drawn from the topology table."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -25,8 +21,7 @@ CENTERED: dict[str, Any] = {"ha": "center", "va": "center"}
 def draw(depth: int = 13, taps: Sequence[int] = DEFAULT_TAPS) -> Canvas:
     """Draws segmenter, DAM of depth d, router, and critic with the layers that it taps.
 
-    Raises:
-      UsageError: an illegal depth or tap (`topology.LEGAL_DEPTHS`, `topology.TAPPABLE_LAYERS`).
+    UsageError for an illegal depth or tap (`topology.LEGAL_DEPTHS`, `topology.TAPPABLE_LAYERS`).
     """
     check_depth(depth)
     taps = check_taps(tuple(taps))

@@ -13,10 +13,7 @@ Curve = tuple[list[int], list[float]]
 def read_curves(run_folder: str | Path) -> dict[str, Curve]:
     """All scalars that a run logged: (update numbers, values) by tag, such as `warmup/distance`.
 
-    Where a resumed run logged an update twice, the later value counts.
-
-    Raises:
-      DataError: the folder holds no logs.
+    Where a resumed run logged an update twice, the later value counts. DataError without logs.
     """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
@@ -37,8 +34,7 @@ def read_curves(run_folder: str | Path) -> dict[str, Curve]:
 def draw_curves(curves: Mapping[str, Curve], labels: Mapping[str, str]) -> Canvas:
     """One panel per curve, three in a row; `labels` are the panels' titles by tag, in their order.
 
-    Raises:
-      ValueError: a tag is not among the curves.
+    ValueError for a tag that is not among the curves.
     """
     if missing := [tag for tag in labels if tag not in curves]:
         raise ValueError(f"no curve {missing[0]!r} among {', '.join(sorted(curves))}")

@@ -13,10 +13,7 @@ def draw_feature_maps(
 ) -> Canvas:
     """Feature maps of one slice `[H, W]`: a row per network, a column and gray scale per channel.
 
-    The maps are `[h, w, C]`, by the rows' titles.
-
-    Raises:
-      ValueError: no maps, or a channel they do not have.
+    The maps are `[h, w, C]`, by the rows' titles; ValueError without any, or such a channel.
     """
     if not maps or not all(0 <= c < m.shape[-1] for m in maps.values() for c in channels):
         raise ValueError("expected at least one network's maps, with all the channels asked for")
@@ -69,11 +66,7 @@ def principal_components(groups: Mapping[str, np.ndarray]) -> tuple[dict[str, np
 
 
 def draw_components(groups: Mapping[str, np.ndarray]) -> Canvas:
-    """Scatter of `principal_components` of up to four groups, one color for each.
-
-    Raises:
-      ValueError: no group, or more than four.
-    """
+    """Scatter of `principal_components` of 1 to 4 groups (else ValueError), a color for each."""
     if not 1 <= len(groups) <= len(LINES):
         raise ValueError(f"expected 1 to {len(LINES)} groups, found {len(groups)}")
     figure = Canvas(4.6, 3.8, layout="constrained")

@@ -36,12 +36,9 @@ def distinct(count: int) -> list[str]:
 
 
 def in_palette(structures: Structures, name: str) -> Structures:
-    """The same structures in the colors of a palette.
+    """The same structures in the colors of a palette; ValueError for another name.
 
     `paper` leaves them their own; `colorblind_safe` has eight, which further structures share.
-
-    Raises:
-      ValueError: another name.
     """
     if name == "paper":
         return structures

@@ -36,11 +36,8 @@ def figure3(
     """Draws a grid: the slice, the truth and each prediction, a row per example.
 
     Figure 4 is the same with one column for each adaptation depth. Colors are the structures' own
-    (`palette.in_palette`).
-
-    Raises:
-      ValueError: there is no row, titles differ between rows, a map does not have its image's
-        shape, or a slice lies outside of the volume.
+    (`palette.in_palette`). ValueError if there is no row, titles differ between rows, a map does
+    not have its image's shape, or a slice lies outside of the volume.
     """
     titles = _column_titles(examples)
     width, height = PANEL_INCH * (len(titles) + 2) + 0.3, PANEL_INCH * len(examples) + 0.6

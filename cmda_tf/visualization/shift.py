@@ -20,10 +20,8 @@ def figure1(subjects: Mapping[str, Sequence[Subject]], structures: Structures) -
     """Draws the first subject of each of two modalities and the histograms over all of them.
 
     Two slices with the structures outlined above one histogram per structure, the first modality
-    filled, the second as a line, each with unit area.
-
-    Raises:
-      ValueError: a modality has no subject, or one without label, or there are not two.
+    filled, the second as a line, each with unit area. ValueError if there are not two, or one has
+    no subject or one without label.
     """
     for members in subjects.values():
         if len(subjects) != 2 or not members or any(s.label is None for s in members):
@@ -37,10 +35,8 @@ def figure1(subjects: Mapping[str, Sequence[Subject]], structures: Structures) -
     add_legend(slices, structures)
     panels = histograms.subplots(1, len(structures.columns), sharex=True, squeeze=False)[0]
     _draw_histograms(panels, subjects, structures)
-    histograms.supxlabel(
-        "intensity of the prepared volumes (mean 0, deviation 1); spikes: the brightest, cut off",
-        fontsize=9,
-    )
+    what = "intensity of the prepared volumes (mean 0, deviation 1)"
+    histograms.supxlabel(f"{what}; spikes: the brightest, cut off", fontsize=9)
     first, second = subjects
     filled = Patch(facecolor="#bbbbbb", label=f"{first} (filled)")
     line = Line2D([], [], color="black", linewidth=1.2, label=f"{second} (line)")
