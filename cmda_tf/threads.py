@@ -7,10 +7,7 @@ from cmda_tf.errors import UsageError
 
 def limit_threads(threads: int) -> None:
     """Lets TensorFlow use this many CPU threads; 0 leaves it as it is, at first one per core.
-
-    Raises:
-      UsageError: TensorFlow has begun to work with another number in this process.
-    """
+    UsageError: it has begun to work with another number in this process."""
     threading = tf.config.threading
     if threads in (0, threading.get_intra_op_parallelism_threads()):
         return

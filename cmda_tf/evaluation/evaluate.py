@@ -29,12 +29,8 @@ from cmda_tf.visualization.shift import figure1
 
 
 def evaluate(settings: EvaluateSettings) -> Report:
-    """Measures every row that the finished runs make and writes the report.
-
-    Raises:
-      DataError: there is no finished run, or data it needs is missing.
-      UsageError: the runs were trained on different data.
-    """
+    """Measures every row that the finished runs make and writes the report. DataError: there is no
+    finished run, or data is missing. UsageError: the runs were trained on different data."""
     limit_threads(settings.threads)
     out = Path(settings.out or settings.runs)
     table = find_rows(Path(settings.runs), settings.only)
@@ -46,7 +42,7 @@ def evaluate(settings: EvaluateSettings) -> Report:
         if row.kind in ADAPTED and settings.measure_snapshots and has_snapshots(row.run):
             selection[row.id] = measure_oracle_gap(row.run, dataset)
     colored = in_palette(dataset.structures, settings.palette)
-    if all(dataset.has_test_subjects(modality) for modality in (source, target)):
+    if dataset.has_test_subjects(source) and dataset.has_test_subjects(target):
         subjects = {m.upper(): dataset.test_subjects(m) for m in (source, target)}
         save(figure1(subjects, colored), out / "figure1")
     if on_target := [row for row in table if row.modality == target]:

@@ -31,16 +31,9 @@ def average_surface_distance(
     are averaged together, as MedPy 0.5 does; older releases gave both directions the same weight
     whatever the size of the surfaces.
 
-    Args:
-      prediction, truth: bool arrays of one shape, with any number of axes.
-      spacing: voxel size, one number or one for each array axis; the result has its unit,
-        so the default gives voxels.
-
-    Returns:
-      The distance, 0 or more; nan where either mask is empty.
-
-    Raises:
-      ValueError: the masks are not boolean or differ in shape, or the spacing does not fit.
+    The masks are bool arrays of one shape with any number of axes. The distance, nan where either
+    is empty, has the unit of the voxel size `spacing`, one number or one for each axis. ValueError:
+    the masks are not boolean or differ in shape, or the spacing does not fit.
     """
     prediction, truth = _checked(prediction, truth)
     sampling = np.asarray(spacing, float)

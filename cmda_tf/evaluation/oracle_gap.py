@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 from tqdm import tqdm
 
 from cmda_tf.data.dataset import Dataset
@@ -17,12 +16,9 @@ from cmda_tf.evaluation.measures import dice_percent
 from cmda_tf.evaluation.scores import mean_over_structures, statistic
 from cmda_tf.inference.predictor import Predictor, classes
 from cmda_tf.model_selection.choice import read_selection
-from cmda_tf.model_selection.criteria import best
-from cmda_tf.model_selection.snapshot_model import snapshot_model
+from cmda_tf.model_selection.scoring import snapshot_model
 from cmda_tf.runs.run import Run
-from cmda_tf.runs.snapshots import find_snapshots
-
-Values = Mapping[int, float | None]  # by joint update
+from cmda_tf.runs.weights import find_snapshots
 
 
 @dataclass(frozen=True)
@@ -67,11 +63,7 @@ class OracleGap:
 
 
 def measure_oracle_gap(run: Run, dataset: Dataset) -> OracleGap:
-    """Measures all snapshots of a finished run with test labels.
-
-    Raises:
-      DataError: the run has no snapshots, or the target no labeled test subject.
-    """
+    """Measures all snapshots of a finished run with test labels; DataError without either."""
     selection = read_selection(run)
     return OracleGap(selection.criterion, selection.chosen, measure_snapshots(run, dataset))
 
@@ -100,18 +92,3 @@ def mean_dice(predictions: list[np.ndarray], truths: list[np.ndarray], count: in
     ]
     mean = mean_over_structures(None if cell is None else cell.mean for cell in cells)
     return float("nan") if mean is None else mean
-
-
-def rank_correlation(values: Values, dice: Mapping[int, float]) -> float | None:
-    """Spearman's correlation of a criterion with Dice over snapshots; None if fewer than three
-    snapshots have a value, or all the same one."""
-    known = [(value, dice[update]) for update, value in values.items() if value is not None]
-    if len(known) < 3 or any(len(set(column)) == 1 for column in zip(*known)):
-        return None
-    return float(spearmanr(*zip(*known)).statistic)
-
-
-def regret(values: Values, dice: Mapping[int, float]) -> float | None:
-    """Points of Dice between the best snapshot and the one a criterion chooses; None for none."""
-    chosen = best(values)
-    return None if chosen is None else max(dice.values()) - dice[chosen]

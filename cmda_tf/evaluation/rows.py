@@ -30,21 +30,13 @@ KINDS = ("source", "supervised", "finetuned", "noDA", *ADAPTED)
 
 @dataclass(frozen=True)
 class TableRow:
-    """A row of the table before it is measured.
+    """A row of the table before it is measured."""
 
-    Attributes:
-      kind: what it is, one of `KINDS`.
-      title: what people call it.
-      run: the finished run whose model is tested.
-      role: `source` or `target`, the router's path.
-      modality: of the test subjects.
-    """
-
-    kind: str
-    title: str
-    run: Run
-    role: str
-    modality: str
+    kind: str  # one of `KINDS`
+    title: str  # what people call it
+    run: Run  # the finished run whose model is tested
+    role: str  # `source` or `target`, the router's path
+    modality: str  # of the test subjects
 
     @property
     def id(self) -> str:

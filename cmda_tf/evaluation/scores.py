@@ -40,19 +40,14 @@ class Statistic:
 
 @dataclass(frozen=True)
 class Row:
-    """One method's row of the table; None stands for `N/A`.
-
-    Attributes:
-      dice, asd: by structure name, in per cent and voxels.
-      subjects: the scores behind them by subject id; empty for published rows.
-      facts: JSON-ready, what is known of the run behind it (`TableRow.facts`).
-    """
+    """One method's row of the table, by structure name, and the scores behind it by subject id,
+    which published rows have not; None stands for `N/A`."""
 
     dice: Mapping[str, Statistic | None]
     asd: Mapping[str, Statistic | None]
     subjects: Mapping[str, SubjectScores] = field(default_factory=dict)
     title: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)  # JSON-ready, those of `TableRow`
 
     @property
     def mean_dice(self) -> float | None:

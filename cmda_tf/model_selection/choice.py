@@ -8,12 +8,11 @@ from cmda_tf.data.dataset import Dataset
 from cmda_tf.errors import MALFORMED, DataError
 from cmda_tf.files import locked, read_json, write_json
 from cmda_tf.model_selection.criteria import CRITERIA, best
-from cmda_tf.model_selection.scoring import Scored, score_snapshots
+from cmda_tf.model_selection.scoring import Scored, SnapshotModel, score_snapshots, snapshot_model
 from cmda_tf.model_selection.settings import SelectionSettings
-from cmda_tf.model_selection.snapshot_model import SnapshotModel, snapshot_model
-from cmda_tf.runs.record import write_record
+from cmda_tf.runs.record import SETTINGS
 from cmda_tf.runs.run import SELECTION, SNAPSHOTS, WEIGHTS, Run
-from cmda_tf.runs.snapshots import find_snapshots
+from cmda_tf.runs.weights import find_snapshots
 from cmda_tf.settings import check_types
 
 
@@ -72,7 +71,8 @@ def change_choice(run: Run, dataset: Dataset, criterion: str) -> Selection:
         (run.folder / WEIGHTS).unlink()
         chosen = run.part(SelectionSettings).changed(select=criterion)
         settings = {**run.record.settings, SelectionSettings.key: chosen.to_dict()}
-        write_record(run.folder, dataclasses.replace(run.record, settings=settings))
+        record = dataclasses.replace(run.record, settings=settings)
+        write_json(run.folder / SETTINGS, record.to_dict())
         _load(run, model, selection)
         run.finish(model.router)
     return selection

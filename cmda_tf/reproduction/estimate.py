@@ -18,17 +18,11 @@ from cmda_tf.models.settings import ModelConfig
 from cmda_tf.phantom.recipe import SIZE
 from cmda_tf.reproduction.jobs import available_cores
 from cmda_tf.reproduction.plan import Step
-from cmda_tf.training.phases import (
-    AdabnPhase,
-    AdaptPhase,
-    FinetunePhase,
-    Phase,
-    SelftrainPhase,
-    SourcePhase,
-)
+from cmda_tf.training import phases
+from cmda_tf.training.phases import AdaptPhase, Phase
 from cmda_tf.training.settings import LoopSettings
 
-SUPERVISED = (SourcePhase, FinetunePhase)
+SUPERVISED = (phases.SourcePhase, phases.FinetunePhase)
 PAPER_SIZE = 256
 BACKWARD = 2  # a backward pass costs about twice the forward pass
 SUBJECTS = 16  # for training, of each modality: the field's split, and the phantom's
@@ -37,13 +31,8 @@ _PROCESS = 0.6 * 2**30  # bytes of TensorFlow 2.21 and what it has read, before 
 
 
 class Cost(NamedTuple):
-    """Of one run.
-
-    Attributes:
-      flop: floating-point operations of all its updates.
-      memory: bytes of weights, their gradients and optimizer slots, of the activations that a
-        backward pass keeps, of the images and of TensorFlow itself.
-    """
+    """Floating-point operations of a run's updates; bytes of weights, gradients and optimizer
+    slots, of the activations that a backward pass keeps, of images and of TensorFlow itself."""
 
     flop: float
     memory: float
@@ -64,7 +53,7 @@ def estimate(settings: Phase, size: int) -> Cost:
     Evaluation, statistics and the choice of a snapshot are left out: they cost little beside it.
     """
     updates = _of_updates(settings, size)
-    modalities = 1 if isinstance(settings, (*SUPERVISED, AdabnPhase)) else 2
+    modalities = 1 if isinstance(settings, (*SUPERVISED, phases.AdabnPhase)) else 2
     images = modalities * SUBJECTS * size**3 * _VOXEL
     return Cost(updates.flop, updates.memory + images + _PROCESS)
 
@@ -77,7 +66,7 @@ def _of_updates(settings: Phase, size: int) -> Cost:
         steps, _ = dataclasses.astuple(settings.schedule)
         flop = steps * settings.loop.batch * forward * (1 + BACKWARD)
         return Cost(flop, _memory([segmenter], [segmenter], settings.loop.batch))
-    if isinstance(settings, SelftrainPhase):  # the teacher only predicts
+    if isinstance(settings, phases.SelftrainPhase):  # the teacher only predicts
         dam, batch = build_dam(config, settings.dam.depth, segmenter), settings.loop.batch
         teaching = settings.self_training
         learned = 2 if teaching.source_weight else 1  # batches: pseudo labels, the source's own
@@ -160,8 +149,8 @@ def describe_plan(plans: Mapping[int, Sequence[Step]], workers: int, threads: in
             seconds = cost.flop / speed
             total, duration = total + seconds, _duration(seconds)
             memory.append(cost.memory)
-        command = shlex.join(["python", "-m", "cmda_tf.train", *step.arguments])
-        lines.append(f"{duration:>10s}  {cost.memory / 2**30:5.1f} GiB  {command}")
+        memory_used = f"{cost.memory / 2**30:5.1f} GiB"
+        lines.append(f"{duration:>10s}  {memory_used}  {shlex.join(step.command)}")
     most = sum(sorted(memory)[-workers:])
     total /= side_by_side(workers, threads)
     lines.append(

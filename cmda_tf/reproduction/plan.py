@@ -47,14 +47,14 @@ class Step:
         return self.settings.folder.name
 
     @property
-    def init_from(self) -> str | None:
-        """Name of the run it starts from, if any."""
-        return self.settings.init_from
-
-    @property
     def arguments(self) -> list[str]:
         """The arguments of `python -m cmda_tf.train` that make this run."""
         return [f"--phase={self.settings.name}", *self.settings.to_flags()]
+
+    @property
+    def command(self) -> list[str]:
+        """What one types to make this run, as words."""
+        return ["python", "-m", "cmda_tf.train", *self.arguments]
 
     @property
     def made(self) -> float:
@@ -78,11 +78,13 @@ def make_plan(
       folder: of the rows' flagfiles, `flags/rows`; `rows` are their names without `.cfg`.
       depths: more depths for AdaBN and UDA, besides those that rows have.
 
-    Raises:
-      DataError: a flagfile is missing.
-      UsageError: a row's flags are illegal, two rows make one run, or rows wait for each other.
+    UsageError: a row's flags are illegal, two rows make one run, or rows wait for each other.
     """
-    steps = [_step(row, base, [f"--flagfile={_flagfile(folder, row)}"]) for row in rows]
+    for path in (Path(folder) / f"{row}.cfg" for row in rows):
+        if not path.is_file():
+            there = ", ".join(sorted(p.stem for p in Path(folder).glob("*.cfg"))) or "none"
+            raise DataError(f"{path}: no such flagfile; rows there: {there}")
+    steps = [_step(row, base, [f"--flagfile={Path(folder) / row}.cfg"]) for row in rows]
     present = {step.name for step in steps}
     for depth in depths:
         for phase, kind in ((AdabnPhase.name, "adabn"), (AdaptPhase.name, "uda")):
@@ -117,7 +119,7 @@ def check_finished(steps: Sequence[Step]) -> None:
                     f"{folder} was made with {name}={before.get(name)!r}, now it is "
                     f"{now[name]!r}; remove it, or choose another folder for the study"
                 )
-        init = by_name.get(str(step.init_from))
+        init = by_name.get(str(step.settings.init_from))
         if init and init.made > step.made:
             name = init.name
             start = f"an older {name}" if init.finished else f"a {name} that is not there any more"
@@ -138,7 +140,7 @@ def _recorded(step: Step) -> dict[str, Any]:
     """Phase, settings, start and data of a step; without the data if it is not there yet."""
     settings, data = step.settings, step.settings.data
     values: dict[str, Any] = {"phase": settings.name, **settings.deciding()}
-    values |= {"title": settings.run.title, "init_from": step.init_from}
+    values |= {"title": settings.run.title, "init_from": step.settings.init_from}
     prepared = data.phantom.prepared if data.phantom else Path(data.prepared or "")
     if prepared.is_dir():
         values["prepared_sha256"] = open_dataset(prepared).checksum()
@@ -160,23 +162,20 @@ def seed_jobs(steps: Sequence[Step], folder: Path) -> list[Job]:
         jobs.append(job("phantom", "cmda_tf.phantom", phantom.write_flags, ()))
         jobs.append(job("prepare", "cmda_tf.prepare", phantom.prepare_flags, ["phantom"]))
     for step in missing:
-        needs = ["prepare", *([f"run {step.init_from}"] if step.init_from else [])]
+        init = step.settings.init_from
+        needs = ["prepare", f"run {init}"] if init else ["prepare"]
         jobs.append(job(f"run {step.name}", "cmda_tf.train", step.arguments, needs))
     if not _reported(steps, folder):
         names, threads = tuple(step.name for step in steps), steps[0].settings.compute.threads
         settings = EvaluateSettings(str(folder), names, published=True, threads=threads)
         needs = [f"run {name}" for name in names]
         jobs.append(job("report", "cmda_tf.evaluate", settings.to_flags(), needs))
-    return _longest_first(jobs)
-
-
-def _longest_first(jobs: list[Job]) -> list[Job]:
-    """The jobs, those before the others for which the longest chains wait: else one worker would
-    go through such a chain at the end while the others have nothing to do."""
 
     def waiting(job: Job) -> int:
         return 1 + max((waiting(other) for other in jobs if job.name in other.needs), default=0)
 
+    # First those for which the longest chains wait: else one worker would go through such a chain
+    # at the end while the others have nothing to do.
     return sorted(jobs, key=waiting, reverse=True)
 
 
@@ -192,14 +191,6 @@ def _reported(steps: Sequence[Step], folder: Path) -> bool:
         raise DataError(f"{report}: expected the results of a seed ({error!r})") from error
     newer = all(step.made < report.stat().st_mtime for step in steps)
     return newer and {step.name for step in steps} == reported
-
-
-def _flagfile(folder: str | Path, row: str) -> Path:
-    path = Path(folder) / f"{row}.cfg"
-    if not path.is_file():
-        there = ", ".join(sorted(p.stem for p in Path(folder).glob("*.cfg"))) or "none"
-        raise DataError(f"{path}: no such flagfile; rows there: {there}")
-    return path
 
 
 def _step(row: str, base: Sequence[str], words: Sequence[str]) -> Step:
@@ -221,7 +212,7 @@ def _ordered(steps: list[Step]) -> list[Step]:
     ordered, waiting = [], list(steps)
     while waiting:
         pending = {step.name for step in waiting}
-        ready = next((s for s in waiting if s.init_from not in pending), None)
+        ready = next((s for s in waiting if s.settings.init_from not in pending), None)
         if ready is None:
             raise UsageError(f"rows: {waiting[0].row} waits for itself")
         ordered.append(ready)

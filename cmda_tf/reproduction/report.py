@@ -19,9 +19,9 @@ from typing import Any
 from cmda_tf import __version__
 from cmda_tf.evaluation.paper import cited_rows, published_rows
 from cmda_tf.evaluation.report import Report, write_report
-from cmda_tf.files import replacing, write_text
+from cmda_tf.files import read_json, replacing, write_text
 from cmda_tf.reproduction.jobs import available_cores
-from cmda_tf.reproduction.plan import Step
+from cmda_tf.reproduction.plan import RESULTS, Step
 from cmda_tf.reproduction.seeds import across, combine, depth_curves, gains, regrets
 from cmda_tf.visualization.canvas import save
 from cmda_tf.visualization.depths import draw_depths
@@ -47,21 +47,15 @@ ON_PHANTOM = (
 
 
 def write_seeds_report(
-    out: Path,
-    command: Sequence[str],
-    results: Mapping[int, Mapping[str, Any]],
-    folders: Mapping[int, Path],
-    steps: Sequence[Step],
+    out: Path, command: Sequence[str], folders: Mapping[int, Path], steps: Sequence[Step]
 ) -> Report:
     """Writes the report over seeds into a folder; gives it, of which the table is to be printed.
 
-    Args:
-      command: that makes it, as words.
-      results, folders: `results.json` and folder of each seed's report.
-      steps: the rows' runs, of any seed.
+    `command` is that which makes it, as words; `folders` those of the seeds' reports; `steps` the
+    rows' runs, of any seed.
     """
-    meta = _meta(command, results, steps)
-    worth = gains(results)
+    results = {seed: read_json(folder / RESULTS) for seed, folder in folders.items()}
+    meta, worth = _meta(command, results, steps), gains(results)
     notes = [f"Mean ± {meta['std']}. Seeds: {', '.join(map(str, results))}."]
     details = {"gains": [vars(gain) for gain in worth], "by_seed": results}
     rows, roles = combine(results), steps[0].settings.data
@@ -91,7 +85,8 @@ def _meta(
     command: Sequence[str], results: Mapping[int, Mapping[str, Any]], steps: Sequence[Step]
 ) -> dict[str, Any]:
     """Where, when and how the numbers were made; of each run all settings that decide them."""
-    first = next(iter(results.values()))["meta"]
+    metas = [result["meta"] for result in results.values()]
+    first, several = metas[0], len(metas) > 1
     return {
         "command": portable(command),
         "seeds": list(results),
@@ -101,19 +96,17 @@ def _meta(
         "versions": {**first["versions"], "cmda_tf": __version__},
         "size": first["size"],
         "spacing_mm": first["spacing_mm"],
-        "warnings": list(
-            dict.fromkeys(w for result in results.values() for w in result["meta"]["warnings"])
-        ),
+        "warnings": list(dict.fromkeys(w for meta in metas for w in meta["warnings"])),
         "std": "population standard deviation over "
-        + ("seeds of each seed's mean over test subjects" if len(results) > 1 else "test subjects"),
+        + ("seeds of each seed's mean over test subjects" if several else "test subjects"),
     }
 
 
 def _deciding(step: Step) -> dict[str, Any]:
     """Phase and settings of a run but its seed and what leaves results alone, such as folders."""
-    values = {"phase": step.settings.name, "init_from": step.init_from, **step.settings.deciding()}
-    del values["seed"]
-    return values
+    settings = step.settings
+    decide = {name: value for name, value in settings.deciding().items() if name != "seed"}
+    return {"phase": settings.name, "init_from": settings.init_from, **decide}
 
 
 def machine() -> str:
@@ -143,13 +136,9 @@ def _to_markdown(report: Report, figures: Mapping[str, str], steps: Sequence[Ste
         f"One line per run, of one seed; `--seed=S{' --phantom_seed=S' if phantom else ''} "
         "--runs=FOLDER` make another's. What is not said is the default "
         "(`python -m cmda_tf.train --help`).",
-        "```sh\n" + "\n".join(_command(step) for step in steps) + "\n```",
+        "```sh\n" + "\n".join(portable(step.command) for step in steps) + "\n```",
     ]
     return "\n\n".join(lines) + "\n"
-
-
-def _command(step: Step) -> str:
-    return portable(["python", "-m", "cmda_tf.train", *step.arguments])
 
 
 def portable(command: Sequence[str]) -> str:
@@ -162,9 +151,7 @@ def portable(command: Sequence[str]) -> str:
     def without_folder(word: str) -> str:
         flag, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
         path, here = Path(value), Path.cwd()
-        if not path.is_absolute():
-            return word
         local = path.relative_to(here) if path.is_relative_to(here) else path.name
-        return f"{flag}{equals}{local}"
+        return f"{flag}{equals}{local}" if path.is_absolute() else word
 
     return shlex.join(map(without_folder, command))

@@ -4,7 +4,7 @@ Rows are told apart by their ids and by what `results.json` says of their runs, 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,23 +52,15 @@ def _row(rows: list[Mapping[str, Any]], seeds: int) -> Row:
 
 @dataclass(frozen=True)
 class Gain:
-    """What a row's method is worth, in points of mean Dice [%]; one value per seed, None without.
-
-    Attributes:
-      above_adabn: its distance from AdaBN at the same depth, from the usual source model.
-      share: of the way from noDA to `full`, 1 being all.
-      above_own_adabn: its distance from AdaBN at the same depth, from its own source model.
-      above_own_start: its distance from its own source model without adaptation.
-      full: title of the usual segmenter fine-tuned on target labels.
-    """
+    """What a row's method is worth, in points of mean Dice [%]: a value per seed, None without."""
 
     title: str
     dice: list[float | None]
-    above_adabn: list[float | None]
-    share: list[float | None]
-    above_own_adabn: list[float | None]
-    above_own_start: list[float | None]
-    full: str = "Seg-CT-STL"
+    above_adabn: list[float | None]  # at the same depth, from the usual source model
+    share: list[float | None]  # of the way from noDA to `full`, 1 being all
+    above_own_adabn: list[float | None]  # at the same depth, from its own source model
+    above_own_start: list[float | None]  # its own source model without adaptation
+    full: str = "Seg-CT-STL"  # the usual segmenter fine-tuned on target labels
 
     def __str__(self) -> str:
         def show(values: list[float | None], form: str) -> str:
@@ -100,8 +92,12 @@ def gains(results: Mapping[int, Result]) -> list[Gain]:
     }
     rows = [row for result in results.values() for row in _select(result["rows"], "finetuned")]
     full = next((row["title"] for row in rows if row["usual"]), Gain.full)
-    values = {id: [_gain(id, result["rows"]) for result in results.values()] for id in titles}
-    return [Gain(titles[id], *map(list, zip(*values[id])), full=full) for id in titles]
+    worth = []
+    for id, title in titles.items():
+        by_seed = [_gain(id, result["rows"]) for result in results.values()]
+        values: Any = map(list, zip(*by_seed))
+        worth.append(replace(Gain(title, *values), full=full))
+    return worth
 
 
 def _gain(id: str, rows: Mapping[str, Any]) -> tuple[float | None, ...]:

@@ -9,7 +9,7 @@ from cmda_tf.data.dataset import LABEL, VOLUME
 from cmda_tf.data.structures import Structures
 from cmda_tf.datasets import DataSettings
 from cmda_tf.errors import MALFORMED, DataError
-from cmda_tf.files import read_json, write_json
+from cmda_tf.files import read_json
 from cmda_tf.models.settings import DamSettings, ModelConfig, NetworkSettings
 from cmda_tf.runs.settings import RunSettings
 from cmda_tf.settings import SettingsType, check_types
@@ -21,25 +21,19 @@ PHASE_NAMES = ("source", "finetune", "adabn", "adapt", "selftrain")
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a run's result depends on besides its settings; what is not known is None.
+    """What a run's result depends on besides its settings.
 
-    Attributes:
-      modality: whose training images were learned from.
-      prepared_sha256: of the content of the data, on a grid of `spacing_mm`.
-      crop: what those images are centered on: "label" or "volume". An adaptation to images that
-        labels have cropped has let them choose the field of view.
-      init_from, init_sha256: folder and weights' checksum of the run that this one started from;
-        None for from scratch.
+    An adaptation to images that are centered on labels has let these choose the field of view.
     """
 
-    modality: str
+    modality: str  # whose training images were learned from
     prepared_folder: str
-    prepared_sha256: str
+    prepared_sha256: str  # of the content of the data
     spacing_mm: float
     structures: Structures
-    crop: str | None
-    init_from: str | None
-    init_sha256: str | None
+    crop: str | None  # what those images are centered on: "label", "volume" or, unknown, None
+    init_from: str | None  # folder of the run that this one started from; None for from scratch
+    init_sha256: str | None  # of its weights
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -121,17 +115,15 @@ class RunRecord:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RunRecord":
         """Inverse of `to_dict`; any of `cmda_tf.errors.MALFORMED` for what is none."""
-        if values.get("format") != RECORD_FORMAT:
-            raise ValueError(
-                f"format {values.get('format')!r:.20}, this version reads {RECORD_FORMAT}: runs of "
-                "0.1 are to be trained again"
-            )
-        if values["phase"] not in PHASE_NAMES:
+        if (actual := values.get("format")) != RECORD_FORMAT:
+            again = f"this version reads {RECORD_FORMAT}: runs of 0.1 are to be trained again"
+            raise ValueError(f"format {actual!r:.20}, {again}")
+        if (phase := values["phase"]) not in PHASE_NAMES:
             legal = ", ".join(PHASE_NAMES)
-            raise ValueError(f"phase: expected one of {legal}; found {values['phase']!r:.80}")
+            raise ValueError(f"phase: expected one of {legal}; found {phase!r:.80}")
         model, inputs = ModelConfig(**values["model"]), Inputs.from_dict(values["inputs"])
         settings = {name: dict(part) for name, part in values["settings"].items()}
-        record = cls(values["phase"], settings, model, inputs, dict(values["versions"]))
+        record = cls(phase, settings, model, inputs, dict(values["versions"]))
         record.part(RunSettings), record.part(DataSettings), record.depth
         stated = {**record.part(NetworkSettings).to_dict(), "seed": settings["compute"]["seed"]}
         for name, value in stated.items():
@@ -140,11 +132,6 @@ class RunRecord:
         if (count := len(inputs.structures.members)) != model.classes - 1:
             raise ValueError(f"expected {model.classes - 1} structures, found {count}")
         return record
-
-
-def write_record(folder: Path, record: RunRecord) -> None:
-    """Writes a run's record into its folder."""
-    write_json(folder / SETTINGS, record.to_dict())
 
 
 def read_record(folder: Path) -> RunRecord:

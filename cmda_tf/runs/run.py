@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmda_tf.errors import DataError, UsageError
-from cmda_tf.files import make_folder, replacing
+from cmda_tf.files import make_folder, replacing, write_json
 from cmda_tf.models.settings import ModelConfig
-from cmda_tf.runs.record import SETTINGS, RunRecord, read_record, write_record
+from cmda_tf.runs.record import SETTINGS, RunRecord, read_record
 from cmda_tf.settings import Settings, SettingsType
 
 if TYPE_CHECKING:  # who only looks at runs need not wait for it
@@ -64,13 +64,14 @@ class Run:
 
         return load_weights(self.folder / WEIGHTS)
 
-    def finish(self, model: "tf.keras.Model") -> None:
-        """Writes the final model; the run counts as finished from here on."""
+    def finish(self, model: "tf.keras.Model") -> "Run":
+        """Writes the final model; the run, which is given back, counts as finished from here on."""
         from cmda_tf.runs.weights import save_weights
 
         with replacing(self.folder / MODEL) as temporary:
             model.save(temporary)
         save_weights(self.folder / WEIGHTS, model)
+        return self
 
 
 def is_finished(folder: Path) -> bool:
@@ -82,24 +83,20 @@ def start_run(folder: Path, record: RunRecord, settings: Settings, resume: bool)
     """Makes the folder of a run, or opens it to be resumed; else what is there is replaced.
 
     `record` is what is asked for now; of its settings, those of a phase, `settings` tells which
-    decide the run's result.
-
-    Raises:
-      UsageError: the folder holds a run of other settings and is to be resumed.
-      DataError: it holds what is no run.
+    decide the run's result. To be resumed the folder must not hold a run of other settings
+    (UsageError), or what is no run (DataError).
     """
     make_folder(folder)
     if resume and (folder / SETTINGS).is_file():
         try:
-            before = read_record(folder)
-            _check_same(folder, before, record, settings)
+            _check_same(folder, before := read_record(folder), record, settings)
         except DataError as error:
             raise DataError(f"{error}; not resuming replaces it") from error
         if is_finished(folder):  # which no version since has changed
             record = dataclasses.replace(record, versions=before.versions)
     else:
         _empty(folder)
-    write_record(folder, record)
+    write_json(folder / SETTINGS, record.to_dict())
     return Run(folder, record)
 
 

@@ -1,7 +1,6 @@
 """Settings of how a run is kept."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from cmda_tf.settings import Settings, setting
 
@@ -14,13 +13,7 @@ class RunSettings(Settings):
     runs: str = setting("runs", "Folder that holds one folder per run.", free=True)
     name: str | None = setting(None, "The run's folder under --runs. Default: by phase.", free=True)
     title: str | None = setting(None, "The row's title in tables. Default: by phase.", free=True)
-    resume: bool = setting(
-        True, "Go on from the last checkpoint; --noresume starts anew.", free=True
-    )
-
-    def folder(self, usual: str) -> Path:
-        """The run's folder; `usual` is its name where none is given."""
-        return Path(self.runs) / (self.name or usual)
+    resume: bool = setting(True, "Go on from the last checkpoint; else start anew.", free=True)
 
 
 @dataclass(frozen=True)

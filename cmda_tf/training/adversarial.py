@@ -16,34 +16,26 @@ from cmda_tf.inference.foreground import foreground_slices
 from cmda_tf.inference.networks import Networks, trained_segmenter
 from cmda_tf.inference.statistics import measured_batches
 from cmda_tf.model_selection.choice import choose_final
-from cmda_tf.model_selection.snapshot_model import SnapshotModel
+from cmda_tf.model_selection.scoring import SnapshotModel
 from cmda_tf.models.critic import FeaturePaths, build_critic, build_feature_paths
 from cmda_tf.models.segmenter import build_dam, path
 from cmda_tf.runs.run import Run
-from cmda_tf.runs.snapshots import snapshot_writer
-from cmda_tf.training.adversarial_networks import (
-    AdversarialNetworks,
-    Critic,
-    make_joint_update,
-    make_warmup_step,
-)
+from cmda_tf.runs.weights import snapshot_writer
+from cmda_tf.training import adversarial_networks as updates
+from cmda_tf.training.adversarial_networks import AdversarialNetworks, Critic
 from cmda_tf.training.loop import Loop, previews
 from cmda_tf.training.phases import AdaptPhase
 from cmda_tf.training.settings import AdversarialSettings, CriticSettings
-from cmda_tf.training.setup import seed_everything, source_run, start
+from cmda_tf.training.setup import source_run, start
 from cmda_tf.training.steps import staircase
 
 
 def adapt(settings: AdaptPhase, dataset: Dataset) -> Run:
-    """`--phase=adapt`: trains a DAM against the critic, or goes on with it.
-
-    The finished run's model is the router with both paths.
-    """
+    """Trains a DAM against the critic, or goes on with it; the router is the run's model."""
     init = source_run(settings)
     run = start(settings, dataset, init)
     if run.finished:
         return run
-    seed_everything(settings.compute)
     segmenter = trained_segmenter(run.config, init)
     depth, roles = settings.dam.depth, settings.data
     nets = Networks(run.config, segmenter, build_dam(run.config, depth, segmenter), depth)
@@ -56,8 +48,7 @@ def adapt(settings: AdaptPhase, dataset: Dataset) -> Run:
     trained = make_networks(settings.critic, settings.adversarial, nets, source, jit_compile)
     _train(run, settings, trained, router, source, target)
     choose_final(run, SnapshotModel(run, nets, router, target), dataset)
-    run.finish(router)
-    return run
+    return run.finish(router)
 
 
 def make_networks(
@@ -87,17 +78,11 @@ def make_networks(
     mask_critic = None
     if weight := critic.mask_critic_weight:
         mask_critic = make(config.classes, lambda f: tf.nn.softmax(f.logits), weight, "mask_")
-    return AdversarialNetworks(
-        paths=paths,
-        dam=dam,
-        dam_optimizer=_rmsprop(adversarial, adversarial.dam_learning_rate, dam),
-        critic=make(paths.channels, lambda features: features.tapped),
-        mask_critic=mask_critic,
-        entropy_weight=adversarial.entropy_weight,
-        average=build_dam(config, depth, segmenter) if adversarial.dam_ema_decay else None,
-        ema_decay=adversarial.dam_ema_decay,
-        jit_compile=jit_compile,
-    )
+    optimizer = _rmsprop(adversarial, adversarial.dam_learning_rate, dam)
+    own = make(paths.channels, lambda features: features.tapped)
+    average = build_dam(config, depth, segmenter) if adversarial.dam_ema_decay else None
+    parts = paths, dam, optimizer, own, mask_critic, average
+    return AdversarialNetworks(*parts, adversarial, jit_compile)
 
 
 def _rmsprop(settings: AdversarialSettings, rate: float, model: tf.keras.Model) -> Any:
@@ -141,7 +126,7 @@ def _train(
     total, critic_updates = schedule.joint_updates, schedule.critic_updates
     loop = Loop(run.folder, ("warmup", "joint"), **_state(nets))
     warmup_seed, joint_seed = 2 * settings.compute.seed, 2 * settings.compute.seed + 1
-    warmup = make_warmup_step(nets, schedule.critic_learning_rate, affine, warmup_seed)
+    warmup = updates.make_warmup_step(nets, schedule.critic_learning_rate, affine, warmup_seed)
     pairs = functools.partial(_pairs, source, target, batch, warmup_seed)
     intervals = settings.loop.log_every, settings.loop.checkpoint_every
     loop.run("warmup", schedule.warmup_updates, pairs, warmup, *intervals)
@@ -151,7 +136,7 @@ def _train(
         initial = schedule.critic_learning_rate, schedule.dam_learning_rate
         return staircase(initial[0], *decay), staircase(initial[1], *decay)
 
-    joint = make_joint_update(nets, rates, critic_updates, affine, joint_seed)
+    joint = updates.make_joint_update(nets, rates, critic_updates, affine, joint_seed)
     rounds = functools.partial(_rounds, source, target, batch, critic_updates + 1, joint_seed)
     kept = nets.dam if nets.average is None else nets.average
     keep = snapshot_writer(run.folder, kept, settings.selection.snapshot_every, total)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from cmda_tf.losses import wasserstein
 from cmda_tf.losses.entropy import prediction_entropy
 from cmda_tf.models.critic import FeaturePaths, Features
-from cmda_tf.training.settings import CriticSettings
+from cmda_tf.training.settings import AdversarialSettings, CriticSettings
 from cmda_tf.training.steps import Metrics, Update, ema_update, fold, minimize
 from cmda_tf.transforms.affine import augment_affine
 from cmda_tf.transforms.settings import AffineAugmentation
@@ -20,20 +20,14 @@ DISTANCES = ("distance", "mask_distance")  # what the critics' estimates are cal
 
 @dataclass(frozen=True)
 class Critic:
-    """A critic with its optimizer, what it looks at, and what keeps it Lipschitz.
-
-    Attributes:
-      network: critic input to a score `[B, 1]`; only `update` trains it (its BatchNorm's
-        moving statistics, which nothing reads, follow every call).
-      view: features to the critic's input.
-      weight: of its score in the DAM's loss.
-    """
+    """A critic: a network of its input to a score `[B, 1]`, which only `update` trains (its
+    BatchNorm's moving statistics, which nothing reads, follow every call)."""
 
     network: tf.keras.Model
     optimizer: Any
-    view: Callable[[Features], tf.Tensor]
+    view: Callable[[Features], tf.Tensor]  # features to the critic's input
     settings: CriticSettings
-    weight: float = 1.0
+    weight: float = 1.0  # of its score in the DAM's loss
 
     def update(self, source: Features, target: Features, seed: tf.Tensor) -> tf.Tensor:
         """One update on Eq. 6, then the constraint; returns the estimate of the distance."""
@@ -59,33 +53,31 @@ class Critic:
         return self.weight * wasserstein.dam_loss(self.network(self.view(target), training=True))
 
 
-@dataclass(frozen=True)
+@dataclass
 class AdversarialNetworks:
-    """The DAM and its critics.
+    """The DAM and its critics; `critic_graph`, `critics_graph` and `dam_graph` are the updates of
+    the paper's critic, of all critics and of the DAM as graphs.
 
-    Attributes:
-      dam: only `update_dam` trains it (its BatchNorm's moving statistics follow the target images
-        of every update).
-      critic: the paper's, on features of several levels.
-      mask_critic: the journal version's, on the segmentation.
-      entropy_weight: of the predictions' entropy in the DAM's loss.
-      average: a model like the DAM that follows its weights as an exponential average.
+    Only `update_dam` trains the DAM; its BatchNorm's moving statistics follow the target images of
+    every update.
     """
 
     paths: FeaturePaths
     dam: tf.keras.Model
     dam_optimizer: Any
-    critic: Critic
-    mask_critic: Critic | None = None
-    entropy_weight: float = 0.0
-    average: tf.keras.Model | None = None
-    ema_decay: float = 0.0
-    jit_compile: bool = False
+    critic: Critic  # the paper's, on features of several levels
+    mask_critic: Critic | None  # the journal version's, on the segmentation
+    average: tf.keras.Model | None  # follows the DAM's weights as an exponential average
+    settings: AdversarialSettings
+    jit_compile: bool
 
-    @property
-    def critics(self) -> list[Critic]:
-        """All critics that are trained."""
-        return [self.critic] + ([self.mask_critic] if self.mask_critic else [])
+    def __post_init__(self):
+        self.critics = [self.critic] + ([self.mask_critic] if self.mask_critic else [])
+        graph = functools.partial(tf.function, jit_compile=self.jit_compile)
+        # Without a mask critic one trace is enough for warm-up and joint updates.
+        self.critic_graph = graph(functools.partial(self.update_critics, warmup=True))
+        self.critics_graph = graph(self.update_critics) if self.mask_critic else self.critic_graph
+        self.dam_graph = graph(self.update_dam)
 
     def update_critics(
         self, source_images: tf.Tensor, target_images: tf.Tensor, seed: tf.Tensor, warmup=False
@@ -104,8 +96,8 @@ class AdversarialNetworks:
             features = self.paths.target_features(target_images, training=True)
             loss = tf.add_n([critic.dam_loss(features) for critic in self.critics])
             entropy = prediction_entropy(features.logits)
-            if self.entropy_weight:
-                loss += self.entropy_weight * entropy
+            if weight := self.settings.entropy_weight:
+                loss += weight * entropy
         minimize(loss, tape, self.dam_optimizer, self.dam.trainable_variables)
         return {"dam_loss": loss, "entropy": entropy}
 
@@ -117,27 +109,9 @@ class AdversarialNetworks:
         """
         if self.average is None:
             return
-        decay, number = self.ema_decay, tf.cast(number, tf.float32)
+        decay, number = self.settings.dam_ema_decay, tf.cast(number, tf.float32)
         share = (1.0 - decay) / (1.0 - tf.pow(decay, number + 1.0))  # of the newest weights
         ema_update(self.average, self.dam, 1.0 - share)
-
-    @functools.cached_property
-    def critic_graph(self) -> Callable[..., Metrics]:
-        """`update_critics` of the warm-up as a graph, traced once for joint updates as well."""
-        update = functools.partial(self.update_critics, warmup=True)
-        return tf.function(update, jit_compile=self.jit_compile)
-
-    @functools.cached_property
-    def critics_graph(self) -> Callable[..., Metrics]:
-        """`update_critics` as a graph; without a mask critic the same one."""
-        if self.mask_critic is None:
-            return self.critic_graph
-        return tf.function(self.update_critics, jit_compile=self.jit_compile)
-
-    @functools.cached_property
-    def dam_graph(self) -> Callable[..., Metrics]:
-        """`update_dam` as a graph."""
-        return tf.function(self.update_dam, jit_compile=self.jit_compile)
 
 
 def make_warmup_step(

@@ -60,7 +60,6 @@ class Loop:
         """Does updates number `done(counter)` to `total - 1`; returns the last metrics it read.
 
         Args:
-          counter, total: the stage, and its number of updates.
           batches: (start, stop) to the batches of these update numbers.
           update: (number, batch) to metrics.
           log_every, checkpoint_every: updates between two entries in TensorBoard and between two
@@ -141,10 +140,7 @@ def held_back() -> Iterator[Callable[[], bool]]:
     Left to itself Python interrupts wherever it happens to be: between an update and its count, so
     that a resumed run would do it twice, or inside TensorFlow, which then aborts the process.
     Held back are the signals that raise KeyboardInterrupt: SIGINT, and SIGTERM and SIGHUP under
-    `cmda_tf.cli`. Only the main thread gets signals; in others it does nothing.
-
-    Yields:
-      A function that tells whether a signal has come.
+    `cmda_tf.cli`; only in the main thread, which gets them. Yields whether one has come.
     """
     usual = signal.default_int_handler
     stops = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))

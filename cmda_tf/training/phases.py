@@ -1,7 +1,5 @@
-"""The phases of training: which settings each has, what its run is called, what it starts from.
-
-Each phase is a composition of the parts that its code uses; nothing here needs TensorFlow.
-"""
+"""The phases of training: the settings that each is composed of, what its run is called, what it
+starts from. Nothing here needs TensorFlow."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,32 +15,19 @@ from cmda_tf.models.settings import DamSettings, NetworkSettings
 from cmda_tf.runs.run import Run
 from cmda_tf.runs.settings import InitSettings, RunSettings
 from cmda_tf.settings import Settings, part
-from cmda_tf.training.settings import (
-    AdversarialSettings,
-    ComputeSettings,
-    CriticSettings,
-    FinetuneSchedule,
-    LoopSettings,
-    SelfTrainingSettings,
-    SourceSchedule,
-    SupervisedSettings,
-)
+from cmda_tf.training import settings as own
 from cmda_tf.transforms.settings import AffineAugmentation, IntensityAugmentation
 
 
 @dataclass(frozen=True)
 class Phase(Settings):
-    """What all phases share.
+    """What all phases share."""
 
-    Attributes:
-      name: of the phase, as `--phase` and records say it.
-    """
-
-    name: ClassVar[str]
+    name: ClassVar[str]  # as records call the phase
     run: RunSettings = part(RunSettings)
     data: DataSettings = part(DataSettings)
     network: NetworkSettings = part(NetworkSettings)
-    compute: ComputeSettings = part(ComputeSettings)
+    compute: own.ComputeSettings = part(own.ComputeSettings)
 
     @property
     def modality(self) -> str:
@@ -58,7 +43,7 @@ class Phase(Settings):
     @property
     def folder(self) -> Path:
         """The run's folder."""
-        return self.run.folder(self.usual_name)
+        return Path(self.run.runs) / (self.run.name or self.usual_name)
 
     @property
     def init_from(self) -> str | None:
@@ -76,23 +61,21 @@ class Phase(Settings):
 class TrainedPhase(Phase):
     """What the phases share that do updates."""
 
-    loop: LoopSettings = part(LoopSettings)
+    loop: own.LoopSettings = part(own.LoopSettings)
     affine: AffineAugmentation = part(AffineAugmentation)
 
     def __post_init__(self):
         super().__post_init__()
         if self.loop.jit_compile and self.compute.deterministic:
-            raise UsageError(
-                "jit_compile: XLA has no deterministic gradient of max-pooling; expected "
-                "nodeterministic beside it"
-            )
+            why = "XLA has no deterministic gradient of max-pooling"
+            raise UsageError(f"jit_compile: {why}; expected nodeterministic beside it")
 
 
 @dataclass(frozen=True)
 class SupervisedPhase(TrainedPhase):
     """What the phases share that learn from labels."""
 
-    supervised: SupervisedSettings = part(SupervisedSettings)
+    supervised: own.SupervisedSettings = part(own.SupervisedSettings)
     loss: SegmentationLoss = part(SegmentationLoss)
     intensity: IntensityAugmentation = part(IntensityAugmentation)
 
@@ -107,7 +90,7 @@ class SourcePhase(SupervisedPhase):
     """Supervised training from scratch: Seg-MRI; on the target Seg-CT."""
 
     name = "source"
-    schedule: SourceSchedule = part(SourceSchedule)
+    schedule: own.SourceSchedule = part(own.SourceSchedule)
 
     @property
     def modality(self) -> str:
@@ -121,7 +104,7 @@ class FinetunePhase(SupervisedPhase):
 
     name = "finetune"
     init: InitSettings = part(InitSettings)
-    schedule: FinetuneSchedule = part(FinetuneSchedule)
+    schedule: own.FinetuneSchedule = part(own.FinetuneSchedule)
 
 
 @dataclass(frozen=True)
@@ -141,8 +124,8 @@ class AdaptPhase(TrainedPhase):
     name = "adapt"
     init: InitSettings = part(InitSettings)
     dam: DamSettings = part(DamSettings)
-    critic: CriticSettings = part(CriticSettings)
-    adversarial: AdversarialSettings = part(AdversarialSettings)
+    critic: own.CriticSettings = part(own.CriticSettings)
+    adversarial: own.AdversarialSettings = part(own.AdversarialSettings)
     slices: ForegroundSettings = part(ForegroundSettings)
     statistics: StatisticsSettings = part(StatisticsSettings)
     selection: SelectionSettings = part(SelectionSettings)
@@ -155,19 +138,17 @@ class SelftrainPhase(TrainedPhase):
     name = "selftrain"
     init: InitSettings = part(InitSettings)
     dam: DamSettings = part(DamSettings)
-    self_training: SelfTrainingSettings = part(SelfTrainingSettings)
+    self_training: own.SelfTrainingSettings = part(own.SelfTrainingSettings)
     loss: SegmentationLoss = part(SegmentationLoss)
     intensity: IntensityAugmentation = part(IntensityAugmentation)
     statistics: StatisticsSettings = part(StatisticsSettings)
 
     def __post_init__(self):
         super().__post_init__()
-        for name, strength in self.intensity.to_dict().items():
-            if strength and not self.self_training.source_weight:
-                raise UsageError(
-                    f"{name}: in self-training for source images alone; expected a source_weight "
-                    "above 0"
-                )
+        strong = [name for name, strength in self.intensity.to_dict().items() if strength]
+        if strong and not self.self_training.source_weight:
+            what = "in self-training for source images alone; expected a source_weight above 0"
+            raise UsageError(f"{strong[0]}: {what}")
 
     @property
     def usual_init(self) -> str:
@@ -175,9 +156,8 @@ class SelftrainPhase(TrainedPhase):
         return f"{AdaptPhase.name}_d{self.dam.depth}"
 
 
-PHASES: dict[str, type[Phase]] = {
-    cls.name: cls for cls in (SourcePhase, AdaptPhase, AdabnPhase, FinetunePhase, SelftrainPhase)
-}
+_PHASES = (SourcePhase, AdaptPhase, AdabnPhase, FinetunePhase, SelftrainPhase)
+PHASES: dict[str, type[Phase]] = {cls.name: cls for cls in _PHASES}
 
 
 def run_phase(settings: Phase) -> Run:
@@ -189,15 +169,10 @@ def run_phase(settings: Phase) -> Run:
     from cmda_tf.training.self_training import selftrain
     from cmda_tf.training.supervised import train_segmenter
 
-    functions: dict[type[Phase], Any] = {
-        SourcePhase: train_segmenter,
-        FinetunePhase: train_segmenter,
-        AdabnPhase: adapt_statistics,
-        AdaptPhase: adapt,
-        SelftrainPhase: selftrain,
-    }
+    functions: dict[str, Any] = dict.fromkeys(("source", "finetune"), train_segmenter)
+    functions |= {"adabn": adapt_statistics, "adapt": adapt, "selftrain": selftrain}
     limit_threads(settings.compute.threads)
     dataset = open_data(settings.data)
     dataset.check_modality(settings.modality, "modality")
     with locked(settings.folder):
-        return functions[type(settings)](settings, dataset)
+        return functions[settings.name](settings, dataset)

@@ -25,8 +25,7 @@ class Rule:
 
     Args:
       classes: their number C.
-      quantile: share of each predicted class that need not teach.
-      cap: the greatest threshold.
+      quantile, cap: share of each predicted class that need not teach, and the greatest threshold.
       shares: `[C]` class shares to align with, or None.
 
     Attributes:
@@ -82,14 +81,12 @@ def class_shares(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def class_factors(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Factors with which the likeliest classes have the wanted shares.
+    """Factors with which the likeliest classes of `[N, C]` probabilities have the wanted shares
+    `[C]` of sum 1: `[C]` float32 within 1/1000..1000, the first being 1.
 
     The predicted labels are what teaches. With factors that give the mean probabilities the shares
     instead, what the model is unsure of still goes to the background, and structures come out
     too small.
-
-    For probabilities `[N, C]` and shares `[C]` of sum 1: `[C]` float32 within 1/1000..1000, the
-    first being 1.
     """
     factors = best = np.ones(len(shares), np.float32)
     least = np.inf

@@ -30,7 +30,7 @@ from cmda_tf.runs.weights import set_weights
 from cmda_tf.training.loop import Loop, previews
 from cmda_tf.training.phases import AdaptPhase, SelftrainPhase
 from cmda_tf.training.pseudo_labels import IGNORED, Rule, class_shares
-from cmda_tf.training.setup import seed_everything, start
+from cmda_tf.training.setup import start
 from cmda_tf.training.steps import Metrics, Update, ema_update, fold, minimize
 from cmda_tf.transforms.affine import augment_affine
 from cmda_tf.transforms.intensity import augment_intensity
@@ -49,27 +49,19 @@ class Pair:
         """The teacher's probabilities `[B, H, W, C]`, all layers in inference mode."""
         return tf.nn.softmax(self.upper(self.teacher(images, training=False), training=False))
 
-    def student_logits(self, images: tf.Tensor) -> tf.Tensor:
-        """The student's logits; its BatchNorm uses the batch, the layers above do not."""
-        return self.upper(self.student(images, training=True), training=False)
-
-    def source_logits(self, images: tf.Tensor) -> tf.Tensor:
-        """The student's logits for source images, all layers in inference mode: the moving
-        statistics stay the target's, to which the DAM belongs."""
-        return self.upper(self.student(images, training=False), training=False)
+    def logits(self, images: tf.Tensor, training: bool) -> tf.Tensor:
+        """The student's logits, the layers above in inference mode."""
+        return self.upper(self.student(images, training=training), training=False)
 
 
 def selftrain(settings: SelftrainPhase, dataset: Dataset) -> Run:
-    """`--phase=selftrain`: goes on from an adapted run, or with a self-training stopped earlier.
-
-    The finished run's model is the router with the teacher as its DAM.
-    """
+    """Goes on from an adapted run, or with a self-training stopped earlier; the run's model is the
+    router with the teacher as its DAM."""
     depth, roles, teaching = settings.dam.depth, settings.data, settings.self_training
     init = adapted_run(Path(settings.run.runs) / str(settings.init_from), depth)
     run = start(settings, dataset, init)
     if run.finished:
         return run
-    seed_everything(settings.compute)
     config, segmenter = run.config, trained_segmenter(run.config, init)
     pair = make_pair(config, depth, segmenter, init, teaching.selftrain_learning_rate)
     router = build_router(config, depth, segmenter, pair.teacher)
@@ -83,17 +75,11 @@ def selftrain(settings: SelftrainPhase, dataset: Dataset) -> Run:
     _train(run, settings, pair, router, target, source, rule)
     if settings.statistics.refresh_statistics:
         refresh_statistics(config, depth, segmenter, pair.teacher, target)
-    run.finish(router)
-    return run
+    return run.finish(router)
 
 
 def adapted_run(folder: Path, depth: int) -> Run:
-    """The finished run with a DAM that self-training starts from.
-
-    Raises:
-      DataError: it is not there or not finished.
-      UsageError: it has no DAM, or one of another depth.
-    """
+    """The finished run that self-training starts from; UsageError if it has no DAM of the depth."""
     run = finished_run(folder, AdaptPhase.name)
     if (actual := run.record.depth) != depth:
         what = f"depth {actual}" if actual else f"phase {run.phase}, without a DAM"
@@ -127,11 +113,13 @@ def make_selftrain_step(pair: Pair, rule: Rule, settings: SelftrainPhase) -> Upd
     def update(images: tf.Tensor, labels: tf.Tensor, source: tuple | None) -> Metrics:
         teaches = labels != IGNORED
         with tf.GradientTape() as tape:
-            metrics = hybrid_loss(pair.student_logits(images), labels, loss_terms, teaches)
+            logits = pair.logits(images, training=True)
+            metrics = hybrid_loss(logits, labels, loss_terms, teaches)
             loss = metrics["loss"]
             if source is not None:
-                source_logits = pair.source_logits(source[0])
-                metrics["source_loss"] = hybrid_loss(source_logits, source[1], loss_terms)["loss"]
+                # In inference mode: the moving statistics stay the target's, as the DAM is.
+                logits = pair.logits(source[0], training=False)
+                metrics["source_loss"] = hybrid_loss(logits, source[1], loss_terms)["loss"]
                 loss += teaching.source_weight * metrics["source_loss"]
         minimize(loss, tape, pair.optimizer, pair.student.trainable_variables)
         ema_update(pair.teacher, pair.student, teaching.teacher_ema_decay)

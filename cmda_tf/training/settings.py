@@ -21,10 +21,7 @@ class ComputeSettings(Settings):
     seed: int = setting(0, "Seed of weights, sampling and augmentation.", minimum=0)
     deterministic: bool = setting(True, "Repeat bit for bit on the same machine.")
     threads: int = setting(
-        0,
-        "CPU threads; 0: one per core. Sums are split among them, so their number decides the last "
-        "bits of a result.",
-        minimum=0,
+        0, "CPU threads; 0: one per core. Their number decides the last bits of sums.", minimum=0
     )
 
 
@@ -44,9 +41,7 @@ class SupervisedSettings(Settings):
     """What training from scratch and fine-tuning share (the paper, section 3.4)."""
 
     key = "supervised"
-    modality: str | None = setting(
-        None, "Modality to train on. Default: the source; for finetune the target."
-    )
+    modality: str | None = setting(None, "Modality to train on. Default: source; finetune: target.")
     learning_rate_decay: float = setting(0.95, "Factor of each decay.", minimum=0, maximum=1)
     learning_rate_decay_every: int = setting(1500, "Steps between decays.", minimum=1)
     balanced: bool = setting(True, "Draw slices so that every structure is seen as often.")
@@ -116,10 +111,7 @@ class AdversarialSettings(Settings):
     rmsprop_start: float = setting(0.0, "RMSProp's accumulator at the start (TF1: 1).", minimum=0)
     entropy_weight: float = setting(0.0, "Weight of the entropy in the DAM's loss.", minimum=0)
     dam_ema_decay: float = setting(
-        0.0,
-        "Decay of an exponential moving average of the DAM's weights that replaces them; 0: none.",
-        minimum=0,
-        maximum=0.9999,
+        0.0, "Decay of a moving average of the DAM that replaces it.", minimum=0, maximum=0.9999
     )
 
 
@@ -146,7 +138,5 @@ class SelfTrainingSettings(Settings):
         0.0, "Weight of Eq. 1 on labeled source images beside the pseudo labels.", minimum=0
     )
     align_classes: bool = setting(
-        False,
-        "Scale the teacher's probabilities of each class until its labels have the class shares of "
-        "the source's labels.",
+        False, "Scale the teacher's probabilities until its labels have the source's class shares."
     )

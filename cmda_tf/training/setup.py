@@ -18,10 +18,7 @@ from cmda_tf.training.settings import ComputeSettings
 
 def start(settings: Phase, dataset: Dataset, init_from: Run | None = None) -> Run:
     """Makes a phase's run on a data set, perhaps from another run, or opens it to go on.
-
-    Raises:
-      UsageError: the data does not suit the network, or the folder holds another run.
-    """
+    UsageError: the data does not suit the network, or the folder holds another run."""
     inputs = Inputs(
         modality=settings.modality,
         prepared_folder=str(dataset.folder),
@@ -42,16 +39,14 @@ def start(settings: Phase, dataset: Dataset, init_from: Run | None = None) -> Ru
     )
     if not isinstance(settings, SupervisedPhase) and inputs.crop != VOLUME:
         logging.warning("%s: %s", dataset.folder, crop_warning(inputs.modality, inputs.crop))
-    return start_run(settings.folder, record, settings, settings.run.resume)
+    run = start_run(settings.folder, record, settings, settings.run.resume)
+    seed_everything(settings.compute)
+    return run
 
 
 def source_run(settings: Phase) -> Run:
-    """The finished source run that a phase starts from, in the same folder of runs.
-
-    Raises:
-      DataError: it is not there or not finished.
-      UsageError: what is named has learned from other labels than the source's.
-    """
+    """The finished source run that a phase starts from, in the same folder of runs; UsageError if
+    what is named has learned from other labels than the source's."""
     folder, source = Path(settings.run.runs) / str(settings.init_from), settings.data.source
     run = finished_run(folder, SourcePhase.name)
     modality = run.record.inputs.modality

@@ -16,7 +16,7 @@ from cmda_tf.models.segmenter import build_segmenter
 from cmda_tf.runs.run import Run
 from cmda_tf.training.loop import Loop, previews
 from cmda_tf.training.phases import FinetunePhase, SourcePhase
-from cmda_tf.training.setup import seed_everything, source_run, start
+from cmda_tf.training.setup import source_run, start
 from cmda_tf.training.steps import make_source_step, staircase
 
 
@@ -26,7 +26,6 @@ def train_segmenter(settings: SourcePhase | FinetunePhase, dataset: Dataset) -> 
     run = start(settings, dataset, source)
     if run.finished:
         return run
-    seed_everything(settings.compute)
     config, supervised, seed = run.config, settings.supervised, settings.compute.seed
     segmenter = build_segmenter(config) if source is None else trained_segmenter(config, source)
     stack = dataset.slices(settings.modality, "train", with_labels=True)
@@ -42,5 +41,4 @@ def train_segmenter(settings: SourcePhase | FinetunePhase, dataset: Dataset) -> 
     draw = functools.partial(batches, stack, *sampling, balanced=supervised.balanced)
     intervals = settings.loop.log_every, settings.loop.checkpoint_every
     loop.run("train", steps, draw, step, *intervals, previews(segmenter, stack))
-    run.finish(segmenter)
-    return run
+    return run.finish(segmenter)

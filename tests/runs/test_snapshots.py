@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 
 from cmda_tf.errors import DataError
-from cmda_tf.runs.snapshots import find_snapshots, snapshot_writer
-from cmda_tf.runs.weights import get_weights
+from cmda_tf.runs.weights import find_snapshots, get_weights, snapshot_writer
 
 
 @pytest.fixture

@@ -262,7 +262,7 @@ def test_source_images_alone_lower_the_loss_on_them(make, short, images, known):
     batch = {"images": images, "source": known}
     actual = [step(tf.constant(n, tf.int64), batch) for n in range(8)]
     expected = hybrid_loss(
-        networks.source_logits(known["images"]), known["labels"], SegmentationLoss()
+        networks.logits(known["images"], training=False), known["labels"], SegmentationLoss()
     )["loss"]
     assert float(actual[-1]["source_loss"]) < float(actual[0]["source_loss"])
     assert float(expected) < float(actual[0]["source_loss"])
