@@ -37,8 +37,9 @@ class DataSettings(Settings):
     @property
     def phantom(self) -> PhantomRecipe | None:
         """The phantom that is meant; None where other data is named."""
-        recipe = PhantomRecipe(Path(self.data), self.phantom_seed, self.source)
-        return recipe if self.prepared is None else None
+        if self.prepared is not None:
+            return None
+        return PhantomRecipe(Path(self.data), self.phantom_seed, self.source)
 
 
 def open_data(settings: DataSettings) -> Dataset:

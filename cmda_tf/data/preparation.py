@@ -76,10 +76,8 @@ def prepare(
     gets the stores and the manifest, and loses stores of subjects that are no longer in `raw`. A
     full-size CT takes about 1.5 GB in each of the `workers`; a single one is this process.
 
-    Raises:
-      DataError: a file or folder is not what it should be; subjects that were prepared before
-        stay, and the manifest is as it was.
-      UsageError: `test_ids` names a subject that is not there.
+    UsageError if `test_ids` names a subject that is not there; DataError if a file or folder is not
+    what it should be: subjects that were prepared before stay, and the manifest is as it was.
     """
     sources = find_sources(raw) if description is None else find_described(raw, description)
     structures = HEART if description is None else description.structures

@@ -45,9 +45,8 @@ def read_records(
     is the expected height and width, by default those of the first record. Without labels their
     keys are left alone, whatever they hold. For `classes` see `class_indices`.
 
-    Raises:
-      DataError: a file is missing, damaged or holds no record; a record's checksums, dimensions
-        or keys are wrong, its image holds NaN, or its label what is no class.
+    DataError if a file is missing, damaged or holds no record; a record's checksums, dimensions or
+    keys are wrong, its image holds NaN, or its label what is no class.
     """
     places = [(path, *r) for path in map(Path, paths) for r in enumerate(_lengths(path), 1)]
     if not places:

@@ -96,9 +96,8 @@ def survey(raw: Path, names: Iterable[str]) -> Iterator[Volume]:
 
 def classify(volumes: Sequence[Volume]) -> list[Volume]:
     """The same volumes; what has a label's values and lies on an image's grid is a label too."""
-    images = [v for v in volumes if v.kind == "image"]
-    sure = [v for v in images if v.codes is None]
-    unsure = [v for v in images if v.codes is not None]
+    sure = [v for v in volumes if v.kind == "image" and v.codes is None]
+    unsure = [v for v in volumes if v.kind == "image" and v.codes is not None]
     labels = {v.name for v in unsure if any(same_grid(v, image) for image in sure)}
     return [replace(v, kind="label") if v.name in labels else v for v in volumes]
 

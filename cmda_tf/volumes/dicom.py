@@ -53,12 +53,9 @@ class _Slice:
 def check_folder(folder: Path) -> Sound:
     """The slices of a folder's one series, at least two, in the order of their positions.
 
-    Files that are no DICOM images are ignored.
-
-    Raises:
-      DataError: there is no series or more than one; a file is damaged, multi-frame, colored or
-        claims more pixels than it holds; slices differ in size, spacing or orientation, lie twice
-        at one place, are missing, or are tilted against their stack.
+    Files that are no DICOM images are ignored. DataError if there is no series or more than one; a
+    file is damaged, multi-frame, colored or holds less than it claims; slices differ in size,
+    spacing or orientation, lie twice at one place, are missing, or are tilted against their stack.
     """
     with readable(folder):
         files = sorted(p for p in folder.iterdir() if p.is_file() and p.name[0] != ".")
