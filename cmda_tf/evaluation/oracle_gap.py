@@ -1,8 +1,5 @@
-"""How good a choice among snapshots was: measured with test labels, after the fact.
-
-Nothing here may flow back into a choice; a test holds that `cmda_tf.model_selection` imports no
-evaluation.
-"""
+"""How good a choice among snapshots was: measured with test labels, after the fact. Nothing here
+may flow back into a choice; a test holds that `cmda_tf.model_selection` imports no evaluation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,7 +60,7 @@ class OracleGap:
 
 
 def measure_oracle_gap(run: Run, dataset: Dataset) -> OracleGap:
-    """Measures all snapshots of a finished run with test labels; DataError without either."""
+    """The gap of a finished run's choice; DataError without snapshots or test labels."""
     selection = read_selection(run)
     return OracleGap(selection.criterion, selection.chosen, measure_snapshots(run, dataset))
 

@@ -20,8 +20,8 @@ from cmda_tf.evaluation.scores import Row, score_subject, summarize
 from cmda_tf.files import replacing
 from cmda_tf.inference.networks import load_networks
 from cmda_tf.inference.predictor import Predictor, classes
+from cmda_tf.runs.record import RunSettings
 from cmda_tf.runs.run import Run, find_runs
-from cmda_tf.runs.settings import RunSettings
 
 ADAPTED = {"adabn": "AdaBN", "adapt": "UDA", "selftrain": "Self-training"}  # by phase
 # Kinds in the order of the table; rows of one kind are sorted by depth and title.

@@ -70,8 +70,11 @@ def score_subject(
     class that is none.
     """
     maps = [_checked(label_kji, structures.classes) for label_kji in (prediction_kji, truth_kji)]
-    pairs = {s.name: [m == s.index for m in maps] for s in structures.in_columns}
-    return {n: Scores(dice_percent(*p), average_surface_distance(*p)) for n, p in pairs.items()}
+    scores = {}
+    for structure in structures.in_columns:
+        masks = [label_kji == structure.index for label_kji in maps]
+        scores[structure.name] = Scores(dice_percent(*masks), average_surface_distance(*masks))
+    return scores
 
 
 def summarize(

@@ -7,9 +7,8 @@ from cmda_tf import tables
 from cmda_tf.data.dataset import Dataset
 from cmda_tf.errors import MALFORMED, DataError
 from cmda_tf.files import locked, read_json, write_json
-from cmda_tf.model_selection.criteria import CRITERIA, best
+from cmda_tf.model_selection.criteria import CRITERIA, SelectionSettings, best
 from cmda_tf.model_selection.scoring import Scored, SnapshotModel, score_snapshots, snapshot_model
-from cmda_tf.model_selection.settings import SelectionSettings
 from cmda_tf.runs.record import SETTINGS
 from cmda_tf.runs.run import SELECTION, SNAPSHOTS, WEIGHTS, Run
 from cmda_tf.runs.weights import find_snapshots

@@ -5,10 +5,13 @@ the training logged. None sees a target label.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from scipy.special import entr
+
+from cmda_tf.settings import Settings, setting
 
 TEMPERATURE = 0.05  # of soft neighborhood density, the value of Saito et al.
 SMALLEST_SHARE = 1e-4  # a structure that is missing counts as this share of the volume
@@ -29,6 +32,19 @@ CRITERIA = {
     "source_shapes": "Minus the distance of the predicted structures' volumes and contacts from "
     "those of the source's labels (Mahalanobis, after Bateson et al., MICCAI 2020).",
 }
+
+
+@dataclass(frozen=True)
+class SelectionSettings(Settings):
+    """Which snapshots are kept, and by what one of them is chosen."""
+
+    key = "selection"
+    snapshot_every: int = setting(10, "Joint updates between kept snapshots.", minimum=1)
+    select: str = setting(
+        "source_shapes",
+        "Which snapshot becomes the final DAM; no target label.",
+        choices=tuple(CRITERIA),
+    )
 
 
 def negative_entropy(probabilities: np.ndarray) -> float:

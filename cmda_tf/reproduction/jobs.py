@@ -44,9 +44,7 @@ class JobFailed(CmdaError):
 
 def available_cores() -> int:
     """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def run_jobs(jobs: Sequence[Job], workers: int) -> None:

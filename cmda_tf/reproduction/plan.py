@@ -15,9 +15,8 @@ from cmda_tf.errors import MALFORMED, DataError, UsageError
 from cmda_tf.evaluation.settings import EvaluateSettings
 from cmda_tf.files import read_json
 from cmda_tf.reproduction.jobs import Job
-from cmda_tf.runs.record import RunRecord, read_record
+from cmda_tf.runs.record import RunRecord, RunSettings, read_record
 from cmda_tf.runs.run import WEIGHTS
-from cmda_tf.runs.settings import RunSettings
 from cmda_tf.settings import define_flags
 from cmda_tf.training.phases import PHASES, AdabnPhase, AdaptPhase, Phase
 

@@ -11,12 +11,34 @@ from cmda_tf.datasets import DataSettings
 from cmda_tf.errors import MALFORMED, DataError
 from cmda_tf.files import read_json
 from cmda_tf.models.settings import DamSettings, ModelConfig, NetworkSettings
-from cmda_tf.runs.settings import RunSettings
-from cmda_tf.settings import SettingsType, check_types
+from cmda_tf.settings import Settings, SettingsType, check_types, setting
 
 SETTINGS = "settings.json"  # in a run's folder, written first
 RECORD_FORMAT = 2  # the first one had all settings in one flat dict
 PHASE_NAMES = ("source", "finetune", "adabn", "adapt", "selftrain")
+
+
+@dataclass(frozen=True)
+class RunSettings(Settings):
+    """Where a run lies, and what it is called."""
+
+    key = "run"
+    runs: str = setting("runs", "Folder that holds one folder per run.", free=True)
+    name: str | None = setting(None, "The run's folder under --runs. Default: by phase.", free=True)
+    title: str | None = setting(None, "The row's title in tables. Default: by phase.", free=True)
+    resume: bool = setting(True, "Go on from the last checkpoint; else start anew.", free=True)
+
+
+@dataclass(frozen=True)
+class InitSettings(Settings):
+    """Which run another one starts from."""
+
+    key = "init"
+    init_from: str | None = setting(
+        None,
+        "Run under --runs that this one starts from. Default: source_<source>, or the adaptation.",
+        free=True,  # its weights decide, by their checksum
+    )
 
 
 @dataclass(frozen=True)
@@ -103,14 +125,8 @@ class RunRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
-        return {
-            "format": RECORD_FORMAT,
-            "phase": self.phase,
-            "settings": dict(self.settings),
-            "model": asdict(self.model),
-            "inputs": self.inputs.to_dict(),
-            "versions": dict(self.versions),
-        }
+        parts = {"model": asdict(self.model), "inputs": self.inputs.to_dict()}
+        return {"format": RECORD_FORMAT, **vars(self), **parts}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RunRecord":

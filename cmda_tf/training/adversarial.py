@@ -136,8 +136,16 @@ def _train(
         initial = schedule.critic_learning_rate, schedule.dam_learning_rate
         return staircase(initial[0], *decay), staircase(initial[1], *decay)
 
+    count = critic_updates + 1  # batches per joint update, each `[B, H, W, 3]`
+
+    def split(images: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(images, [count, batch, *images.shape[1:]])
+
+    def rounds(start: int, stop: int) -> tf.data.Dataset:
+        whole = _pairs(source, target, batch * count, joint_seed, start, stop)
+        return whole.map(lambda pair: {role: split(images) for role, images in pair.items()})
+
     joint = updates.make_joint_update(nets, rates, critic_updates, affine, joint_seed)
-    rounds = functools.partial(_rounds, source, target, batch, critic_updates + 1, joint_seed)
     kept = nets.dam if nets.average is None else nets.average
     keep = snapshot_writer(run.folder, kept, settings.selection.snapshot_every, total)
     if loop.done("joint") == 0:
@@ -166,15 +174,3 @@ def _pairs(
 
     roles = {"source": images(source, 2 * seed), "target": images(target, 2 * seed + 1)}
     return tf.data.Dataset.zip(roles)
-
-
-def _rounds(
-    source: SliceStack, target: SliceStack, batch: int, count: int, seed: int, start: int, stop: int
-) -> tf.data.Dataset:
-    """The images of whole joint updates: `[count, B, H, W, 3]` for each role."""
-    pairs = _pairs(source, target, batch * count, seed, start, stop)
-
-    def split(images: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(images, [count, batch, *images.shape[1:]])
-
-    return pairs.map(lambda pair: {role: split(images) for role, images in pair.items()})

@@ -10,10 +10,10 @@ from cmda_tf.errors import UsageError
 from cmda_tf.files import locked
 from cmda_tf.inference.settings import ForegroundSettings, StatisticsSettings
 from cmda_tf.losses.settings import SegmentationLoss
-from cmda_tf.model_selection.settings import SelectionSettings
+from cmda_tf.model_selection.criteria import SelectionSettings
 from cmda_tf.models.settings import DamSettings, NetworkSettings
+from cmda_tf.runs.record import InitSettings, RunSettings
 from cmda_tf.runs.run import Run
-from cmda_tf.runs.settings import InitSettings, RunSettings
 from cmda_tf.settings import Settings, part
 from cmda_tf.training import settings as own
 from cmda_tf.transforms.settings import AffineAugmentation, IntensityAugmentation
@@ -35,15 +35,11 @@ class Phase(Settings):
         return self.data.target
 
     @property
-    def usual_name(self) -> str:
-        """The name of the run's folder where none is given: `adapt_d13`, `source_mr`."""
-        dam: DamSettings | None = getattr(self, "dam", None)
-        return f"{self.name}_{self.modality if dam is None else f'd{dam.depth}'}"
-
-    @property
     def folder(self) -> Path:
-        """The run's folder."""
-        return Path(self.run.runs) / (self.run.name or self.usual_name)
+        """The run's folder; where no name is given it is one like `adapt_d13` or `source_mr`."""
+        dam: DamSettings | None = getattr(self, "dam", None)
+        usual = f"{self.name}_{self.modality if dam is None else f'd{dam.depth}'}"
+        return Path(self.run.runs) / (self.run.name or usual)
 
     @property
     def init_from(self) -> str | None:

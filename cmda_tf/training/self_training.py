@@ -3,12 +3,10 @@
 The teacher is an exponential average of the student's weights (Tarvainen and Valpola, "Mean
 teachers are better role models", NeurIPS 2017). Its predictions become pseudo labels where they
 are confident (`pseudo_labels`). Labeled source images of random appearance may be learned from
-beside them: what is known for certain keeps the structures' outlines in place while the pseudo
-labels move the rest. Only the DAM learns; the layers above it stay as they are. Target labels are
-not read.
+beside them, to keep the structures' outlines in place. Only the DAM learns. Target labels are not
+read.
 """
 
-import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,19 +160,15 @@ def _train(
     state = {"teacher": pair.teacher, "student": pair.student, "optimizer": pair.optimizer}
     state |= {"thresholds": rule.thresholds, "factors": rule.factors}
     loop = Loop(run.folder, ["selftrain"], **state)
-    labeled = source if teaching.source_weight else None
-    draw = functools.partial(_draw, target, labeled, settings.loop.batch, settings.compute.seed)
+    batch, seed = settings.loop.batch, settings.compute.seed
+
+    def draw(start: int, stop: int) -> tf.data.Dataset:
+        images = batches(target, batch, seed, start, stop)
+        if source is None or not teaching.source_weight:
+            return images
+        both = tf.data.Dataset.zip((images, batches(source, batch, seed + 1, start, stop)))
+        return both.map(lambda target, source: {**target, "source": source})
+
     intervals = settings.loop.log_every, settings.loop.checkpoint_every
     images = previews(target_path, target)
     loop.run("selftrain", teaching.selftrain_steps, draw, update, *intervals, images)
-
-
-def _draw(
-    target: SliceStack, source: SliceStack | None, batch: int, seed: int, start: int, stop: int
-) -> tf.data.Dataset:
-    """Batches of target images and, where they are learned from, of labeled source images."""
-    images = batches(target, batch, seed, start, stop)
-    if source is None:
-        return images
-    both = tf.data.Dataset.zip((images, batches(source, batch, seed + 1, start, stop)))
-    return both.map(lambda target, source: {**target, "source": source})

@@ -7,9 +7,8 @@ from cmda_tf.errors import DataError
 from cmda_tf.files import read_json, write_json
 from cmda_tf.inference.settings import StatisticsSettings
 from cmda_tf.models.settings import DamSettings
-from cmda_tf.runs.record import RunRecord, crop_warning, read_record
+from cmda_tf.runs.record import RunRecord, RunSettings, crop_warning, read_record
 from cmda_tf.runs.run import open_run
-from cmda_tf.runs.settings import RunSettings
 from cmda_tf.training.phases import AdaptPhase, SourcePhase
 from cmda_tf.training.settings import CriticSettings
 
