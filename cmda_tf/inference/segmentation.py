@@ -65,8 +65,9 @@ def to_segmentation(
         best[better], classes[better] = values[better], index
         del values, on
     for item in structures if keep_largest else ():
-        parts = sitk.ConnectedComponent(raw.apply((classes == item.index).astype(np.uint8)))
-        classes[sitk.GetArrayViewFromImage(sitk.RelabelComponent(parts)) > 1] = 0
+        mask = raw.apply((classes == item.index).astype(np.uint8))
+        parts = sitk.RelabelComponent(sitk.ConnectedComponent(mask))
+        classes[sitk.GetArrayViewFromImage(parts) > 1] = 0
     return Segmentation(raw.apply(classes), structures, seen, probabilities, raw)
 
 
