@@ -49,7 +49,10 @@ def evaluate(settings: EvaluateSettings) -> Report:
         draw_segmentations(out, dataset, on_target, maps, colored)
     columns, show = colored.columns, settings.published
     published = published_rows(source, target, columns) if show else {}
-    notes, cited = _crop_notes(table), cited_rows(columns) if show else {}
+    cited = cited_rows(columns) if show else {}
+    adapted = [row.run.record.inputs for row in table if row.kind in ADAPTED]
+    crops = (crop_warning(inputs.modality, inputs.crop) for inputs in adapted)
+    notes = list(dict.fromkeys(filter(None, crops)))
     report = Report(rows, _meta(dataset, notes), published, cited, selection, notes)
     write_report(report, out)  # last: who finds it finds all
     return report
@@ -99,13 +102,6 @@ def draw_segmentations(
             for s in subjects
         ]
         save(figure3(examples, structures, f"{modality.upper()} slice"), out / name)
-
-
-def _crop_notes(table: Sequence[TableRow]) -> list[str]:
-    """A sentence for each modality that was adapted to although labels may have cropped it."""
-    inputs = [row.run.record.inputs for row in table if row.kind in ADAPTED]
-    notes = [crop_warning(i.modality, i.crop) for i in inputs]
-    return list(dict.fromkeys(note for note in notes if note))
 
 
 def _meta(dataset: Dataset, warnings: Sequence[str]) -> dict[str, Any]:

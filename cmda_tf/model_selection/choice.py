@@ -50,10 +50,8 @@ def select(criterion: str, snapshots: list[Scored] | tuple[Scored, ...]) -> Sele
 
 
 def choose_final(run: Run, model: SnapshotModel, dataset: Dataset) -> None:
-    """Ends the adaptation: the DAM becomes the snapshot that the run's settings ask for.
-
-    Writes `selection.json`; the run's final model is still to be saved.
-    """
+    """Ends the adaptation: the DAM becomes the snapshot that the run's settings ask for. Writes
+    `selection.json`; the run's final model is still to be saved."""
     scored = score_snapshots(model, dataset, find_snapshots(run.folder))
     _load(run, model, select(run.part(SelectionSettings).select, scored))
 
@@ -83,7 +81,7 @@ def score_again(run: Run, dataset: Dataset) -> Selection:
         before = read_selection(run)
         scored = score_snapshots(snapshot_model(run, dataset), dataset, find_snapshots(run.folder))
         selection = dataclasses.replace(before, snapshots=tuple(scored))
-        _write(run, selection)
+        write_json(run.folder / SELECTION, dataclasses.asdict(selection))
     return selection
 
 
@@ -99,27 +97,21 @@ def complete(selection: Selection) -> bool:
 
 def read_selection(run: Run) -> Selection:
     """Reads a run's `selection.json`; DataError if it is missing or damaged."""
-    path = run.folder / SELECTION
-    record = read_json(path)
+    record = read_json(path := run.folder / SELECTION)
     try:
-        scored = tuple(Scored(**values) for values in record["snapshots"])
-        for snapshot in scored:
+        scored = {values["update"]: Scored(**values) for values in record["snapshots"]}
+        for snapshot in scored.values():
             check_types(Scored, vars(snapshot))
         criterion, chosen = record["criterion"], record["chosen"]
-        updates = [snapshot.update for snapshot in scored]
-        if criterion not in CRITERIA or type(chosen) is not int or chosen not in updates:
+        if criterion not in CRITERIA or type(chosen) is not int or chosen not in scored:
             raise ValueError("its choice is none of its criteria and snapshots")
-        return Selection(criterion, chosen, scored)
+        return Selection(criterion, chosen, tuple(scored.values()))
     except MALFORMED as error:
         raise DataError(f"{path}: expected the selection of a run ({error})") from error
 
 
 def _load(run: Run, model: SnapshotModel, selection: Selection) -> None:
     """Makes the chosen snapshot the DAM and writes down why."""
-    paths = {snapshot.update: snapshot for snapshot in find_snapshots(run.folder)}
-    model.load(paths[selection.chosen])
-    _write(run, selection)
-
-
-def _write(run: Run, selection: Selection) -> None:
+    snapshots = {snapshot.update: snapshot for snapshot in find_snapshots(run.folder)}
+    model.load(snapshots[selection.chosen])
     write_json(run.folder / SELECTION, dataclasses.asdict(selection))

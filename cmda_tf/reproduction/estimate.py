@@ -42,9 +42,8 @@ def slice_size(settings: DataSettings) -> int:
     """Height and width of slices: of the prepared data; of the phantom; else the paper's."""
     if settings.prepared is None:
         return SIZE
-    if Path(settings.prepared).is_dir():
-        return open_dataset(settings.prepared).size
-    return PAPER_SIZE
+    there = Path(settings.prepared).is_dir()
+    return open_dataset(settings.prepared).size if there else PAPER_SIZE
 
 
 def estimate(settings: Phase, size: int) -> Cost:

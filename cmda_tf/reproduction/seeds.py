@@ -164,8 +164,8 @@ def depth_curves(results: Mapping[int, Result]) -> dict[str, dict[int, list[floa
         for row in result["rows"].values():
             dice = mean_dice(row)
             if row["kind"] in ADAPTED and row["usual"] and dice is not None:
-                by_depth = curves.setdefault(ADAPTED[row["kind"]], {})
-                by_depth.setdefault(row["depth"], []).append(dice)
+                of_method = curves.setdefault(ADAPTED[row["kind"]], {})
+                of_method.setdefault(row["depth"], []).append(dice)
     return curves
 
 

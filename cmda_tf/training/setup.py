@@ -29,14 +29,10 @@ def start(settings: Phase, dataset: Dataset, init_from: Run | None = None) -> Ru
         init_from=None if init_from is None else str(init_from.folder),
         init_sha256=None if init_from is None else digest(init_from.weights()),
     )
-    sizes = dataset.size, dataset.structures.classes, settings.compute.seed
-    record = RunRecord(
-        settings.name,
-        settings.to_dict(),
-        ModelConfig.of(settings.network, *sizes),
-        inputs,
-        {"cmda_tf": cmda_tf.__version__, "tensorflow": tf.__version__},
-    )
+    sizes = dataset.size, dataset.structures.classes
+    model = ModelConfig.of(settings.network, *sizes, settings.compute.seed)
+    versions = {"cmda_tf": cmda_tf.__version__, "tensorflow": tf.__version__}
+    record = RunRecord(settings.name, settings.to_dict(), model, inputs, versions)
     if not isinstance(settings, SupervisedPhase) and inputs.crop != VOLUME:
         logging.warning("%s: %s", dataset.folder, crop_warning(inputs.modality, inputs.crop))
     run = start_run(settings.folder, record, settings, settings.run.resume)
