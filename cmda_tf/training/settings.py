@@ -75,9 +75,7 @@ class CriticSettings(Settings):
     constraint: str = setting("clip", "What keeps the critic Lipschitz.", choices=CONSTRAINTS)
     clip: float = setting(0.03, "Bound of the critic's weights under clip.", minimum=1e-6)
     penalty: float = setting(10.0, "Factor of the gradient penalty.", minimum=0)
-    standardize_taps: bool = setting(
-        False, "Scale the critic's input by the source features' mean and deviation, per channel."
-    )
+    standardize_taps: bool = setting(False, "Scale its input's channels as the source's vary.")
     mask_critic_weight: float = setting(
         0.0, "Weight of a second critic on the softmax; the journal version: 0.3.", minimum=0
     )
@@ -127,16 +125,10 @@ class SelfTrainingSettings(Settings):
     )
     confidence: float = setting(0.9, "Probability that lets any pixel teach.", minimum=0, maximum=1)
     confidence_quantile: float = setting(
-        0.5,
-        "Share of each predicted class that need not teach; its confidence is that class' "
-        "threshold where it is below --confidence.",
-        minimum=0,
-        maximum=1,
+        0.5, "A class teaches from this quantile of its confidence, if lower.", minimum=0, maximum=1
     )
     thresholds_every: int = setting(100, "Steps between measurements of thresholds.", minimum=1)
-    source_weight: float = setting(
-        0.0, "Weight of Eq. 1 on labeled source images beside the pseudo labels.", minimum=0
-    )
+    source_weight: float = setting(0.0, "Weight of Eq. 1 on labeled source images.", minimum=0)
     align_classes: bool = setting(
         False, "Scale the teacher's probabilities until its labels have the source's class shares."
     )
