@@ -65,9 +65,9 @@ def main(settings: BenchmarkSettings) -> None:
 
 def _draw(settings: BenchmarkSettings, number: int, offset_mm: float):
     """An image, its label codes [K, J, I], and the middle of its heart (LPS, mm)."""
-    from cmda_tf.data.preprocess import label_center_mm
     from cmda_tf.phantom import anatomy, ct, mr, scanner
     from cmda_tf.phantom.generate import PhantomSubject
+    from cmda_tf.volumes.geometry import box_center_mm
 
     subject = PhantomSubject(settings.modality, number + 1, settings.phantom_seed, "fast")
     person, scan, protocol = subject.sample()
@@ -84,7 +84,7 @@ def _draw(settings: BenchmarkSettings, number: int, offset_mm: float):
     render = {"ct": ct, "mr": mr}[settings.modality].render
     image = render(scene, protocol, subject.streams()[3])
     structures = np.where(np.isin(scene.label, _codes()), scene.label, 0)
-    return grid.apply(image), scene.label, label_center_mm(grid.apply(structures))
+    return grid.apply(image), scene.label, box_center_mm(grid.apply(structures))
 
 
 def _codes() -> list[int]:
@@ -98,7 +98,7 @@ def _measure(model, role, image, label, center, heart_mm) -> tuple[float, float,
     import SimpleITK as sitk
 
     from cmda_tf.errors import DataError
-    from cmda_tf.evaluation.overlap import dice_percent
+    from cmda_tf.evaluation.measures import dice_percent
 
     start = time.perf_counter()
     try:

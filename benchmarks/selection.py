@@ -8,6 +8,7 @@ Where `cmda_tf.evaluate` has measured a run's snapshots since, its numbers are t
 Choose a default on other phantom seeds than the reported ones.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from typing import Any
 from cmda_tf import cli
 from cmda_tf.errors import UsageError
 from cmda_tf.files import read_json, write_json
-from cmda_tf.model_selection.criteria import CRITERIA
+from cmda_tf.model_selection.criteria import CRITERIA, best
 from cmda_tf.runs.run import WEIGHTS
 from cmda_tf.settings import Settings, setting
+
+Values = Mapping[int, float | None]  # of a criterion, by joint update
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def main(settings: BenchmarkSettings) -> None:
 def measure(folder: str, prepared: str | None) -> dict[str, Any]:
     """Dice and criteria of all snapshots of a run, JSON-ready."""
     from cmda_tf.datasets import open_dataset
-    from cmda_tf.evaluation.oracle_gap import measure_snapshots, rank_correlation, regret
+    from cmda_tf.evaluation.oracle_gap import measure_snapshots
     from cmda_tf.model_selection.choice import complete, read_selection, score_again
     from cmda_tf.runs.run import finished_run
 
@@ -68,9 +71,26 @@ def measure(folder: str, prepared: str | None) -> dict[str, Any]:
     return {"dice": {str(u): d for u, d in dice.items()}, "criteria": criteria}
 
 
+def rank_correlation(values: Values, dice: Mapping[int, float]) -> float | None:
+    """Spearman's correlation of a criterion with Dice over snapshots; None if fewer than three
+    snapshots have a value, or all the same one."""
+    from scipy.stats import spearmanr
+
+    known = [(value, dice[update]) for update, value in values.items() if value is not None]
+    if len(known) < 3 or any(len(set(column)) == 1 for column in zip(*known)):
+        return None
+    return float(spearmanr(*zip(*known)).statistic)
+
+
+def regret(values: Values, dice: Mapping[int, float]) -> float | None:
+    """Points of Dice between the best snapshot and the one a criterion chooses; None for none."""
+    chosen = best(values)
+    return None if chosen is None else max(dice.values()) - dice[chosen]
+
+
 def reported(run: Any) -> dict[int, float] | None:
     """Dice of a run's snapshots as `cmda_tf.evaluate` has measured them since; else None."""
-    from cmda_tf.runs.snapshots import find_snapshots
+    from cmda_tf.runs.weights import find_snapshots
 
     path = run.folder.parent / "results.json"
     if not path.is_file() or path.stat().st_mtime < (run.folder / WEIGHTS).stat().st_mtime:

@@ -12,14 +12,12 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from absl import app, flags, logging
 
 from cmda_tf.errors import CmdaError, DataError, UsageError
-from cmda_tf.settings import Settings, define_flags, from_flags, leaves, setting
+from cmda_tf.settings import Settings, define_flags, from_flags, leaves
 
 # What makes a missing thing (`CmdaError.made_by`), as one types it.
 _COMMANDS = {"prepare": "prepare --raw=DIR --prepared=DIR"}
@@ -27,13 +25,6 @@ _COMMANDS = {"prepare": "prepare --raw=DIR --prepared=DIR"}
 _REPEATED = ("flagfile", "runs", "prepared", "source", "target")
 # Where `--flagfile=flags/paper.cfg` is, besides the working folder: in a wheel, in a checkout.
 PACKAGED = (Path(__file__).parent, Path(__file__).parent.parent)
-
-
-@dataclass(frozen=True)
-class Debugging(Settings):
-    """The flag that every entry point has."""
-
-    debug: bool = setting(False, "Show the full traceback of an error.")
 
 
 def run(
@@ -47,17 +38,18 @@ def run(
     Args:
       main: the entry point's body, called with one instance of each class in `settings`; it
         raises `cmda_tf.errors.UsageError` or `DataError` for what the user can fix.
-      settings: the settings classes whose fields are this entry point's flags.
+      settings: the classes whose fields are this entry point's flags.
       phases: settings of the phases of training. Without `settings`, `--phase` chooses one of
         them, of which `main` gets an instance. A flag of another phase is refused on the command
         line, not in a flagfile, which may be for all phases.
-      arguments: what words besides the flags are; `main` then gets a list of them first. None:
-        there are to be none.
+      arguments: what words besides the flags are; `main` then gets a list of them first.
     """
-    define_flags(*settings, *(phases or {}).values(), Debugging)
-    if phases and not settings:
+    phases, here = phases or {}, sys.argv[0]
+    define_flags(*settings, *phases.values())
+    flags.DEFINE_bool("debug", False, "Show the full traceback of an error.", module_name=here)
+    if not settings and phases:
         text = f"One of: {', '.join(phases)}."
-        flags.DEFINE_string("phase", None, text, module_name=sys.argv[0])
+        flags.DEFINE_string("phase", None, text, module_name=here)
     sys.argv[1:] = _joined(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a bare locale prints "?" where it has no character
@@ -65,10 +57,10 @@ def run(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
 
     def call(words: list[str]) -> None:
-        if phases and not settings:
+        if not settings and phases:
             return main(chosen_phase(phases, sys.argv[1:]))
         legal = [name for cls in settings for name, _ in leaves(cls)]
-        _refuse_others(sys.argv[1:], legal, phases or {}, "this command")
+        _refuse_others(sys.argv[1:], legal, phases, "this command")
         before = () if arguments is None else (words[1:],)
         return main(*before, *(from_flags(cls) for cls in settings))
 
@@ -83,16 +75,8 @@ def chosen_phase(
     words: Sequence[str],
     flag_values: flags.FlagValues = flags.FLAGS,
 ) -> Settings:
-    """The settings of the phase that the parsed flags choose.
-
-    Args:
-      phases: settings by phase.
-      words: the command line; what flagfiles say is not among them.
-      flag_values: the flags, parsed.
-
-    Raises:
-      UsageError: no such phase, or one of the words is a flag of another phase.
-    """
+    """The settings of the phase that the parsed flags choose. UsageError: no such phase, or one of
+    the words, those of the command line without flagfiles, is a flag of another phase."""
     phase = flag_values["phase"].value or "none"
     if phase not in phases:
         raise UsageError(f"--phase: expected one of {', '.join(phases)}; found {phase}")
@@ -109,9 +93,9 @@ def _refuse_others(
     flag_values: flags.FlagValues = flags.FLAGS,
 ) -> None:
     """Raises UsageError for a word that is a flag of one of the phases, and not a legal one."""
-    for flag in filter(None, (_flag_name(word, flag_values) for word in words)):
+    for flag in (_flag_name(word, flag_values) for word in words):
         others = [name for name, cls in phases.items() if flag in dict(leaves(cls))]
-        if others and flag not in legal:
+        if flag and others and flag not in legal:
             near = difflib.get_close_matches(flag, legal, 1)
             hint = f"; did you mean --{near[0]}?" if near else ""
             raise UsageError(
@@ -120,11 +104,7 @@ def _refuse_others(
 
 
 def required(settings: Settings, *names: str) -> list[str]:
-    """The values of settings for folders that have no default.
-
-    Raises:
-      UsageError: one of them is not given.
-    """
+    """The values of settings for folders that have no default; UsageError if one is not given."""
     for name in names:
         if not getattr(settings, name):
             raise UsageError(f"{name}: a folder is required; expected its path, found none")
@@ -132,13 +112,9 @@ def required(settings: Settings, *names: str) -> list[str]:
 
 
 def read_flagfiles(words: Sequence[str], within: tuple[Path, ...] = ()) -> list[str]:
-    """The words with what their flagfiles say in the place of each `--flagfile=PATH`.
-
-    A flagfile that is not in the working folder is looked for among those of the package.
-
-    Raises:
-      UsageError: a flagfile is missing, unreadable, or includes itself.
-    """
+    """The words with what their flagfiles say in the place of each `--flagfile=PATH`; one that is
+    not in the working folder is looked for among those of the package. UsageError: a flagfile is
+    missing, unreadable, or includes itself."""
     expanded = []
     for word in words:
         if not (match := re.fullmatch(r"--?flagfile=(.+)", word)):
@@ -148,11 +124,11 @@ def read_flagfiles(words: Sequence[str], within: tuple[Path, ...] = ()) -> list[
         if path in within:
             raise UsageError(f"--flagfile: {path} includes itself")
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = map(str.strip, path.read_text(encoding="utf-8").splitlines())
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "expected UTF-8 text"
             raise UsageError(f"--flagfile: {path}: {reason}") from error
-        inner = [line.strip() for line in lines if line.strip() and line.strip()[0] != "#"]
+        inner = [line for line in lines if line and not line.startswith("#")]
         expanded += read_flagfiles(inner, (*within, path))
     return expanded
 
@@ -180,24 +156,25 @@ def _flag_name(word: str, flag_values: flags.FlagValues = flags.FLAGS) -> str | 
     """The flag that a word sets, `resume` for `--noresume`; None if it is none."""
     match = re.match(r"--?(\w+)", word)
     name = match[1] if match else None
-    if name and name not in flag_values and name.startswith("no"):
-        return name[2:]
-    return name
+    return name.removeprefix("no") if name and name not in flag_values else name
 
 
-def _parse(argv: Sequence[str], with_arguments: bool = False) -> list[str]:
+def _parse(argv: Sequence[str], with_arguments: bool) -> list[str]:
     """Parses flags; an unknown flag, an illegal value or a stray argument exits with 2."""
     try:
         rest = flags.FLAGS([argv[0], *read_flagfiles(argv[1:])])
+        if len(rest) > 1 and not with_arguments:
+            message = f"unexpected argument {rest[1]!r}; every option is a flag: --name=value"
+            raise UsageError(message)
+        return rest
     except SystemExit:  # absl ends a program that was asked for --help with 1
         sys.exit(0)
     except flags.Error as error:
-        _fail(str(error).splitlines()[0] + " (--help lists the flags)", UsageError.exit_code)
+        message = f"{str(error).splitlines()[0]} (--help lists the flags)"
     except UsageError as error:
-        _fail(str(error), UsageError.exit_code)
-    if len(rest) > 1 and not with_arguments:
-        _fail(f"unexpected argument {rest[1]!r}; every option is a flag: --name=value", 2)
-    return rest
+        message = str(error)
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(UsageError.exit_code)
 
 
 def _guarded(body: Callable[[], None]) -> int:
@@ -217,11 +194,11 @@ def _guarded(body: Callable[[], None]) -> int:
     except (CmdaError, OSError) as error:
         if flags.FLAGS.debug:
             raise
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        print(f"error: {_one_line(error)}", file=sys.stderr)
         return getattr(error, "exit_code", DataError.exit_code)
 
 
-def one_line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """The error's message without line breaks, in the words of the command line.
 
     An OSError names its file; a parameter is called as its flag; of what is missing the command
@@ -239,8 +216,3 @@ def one_line(error: Exception) -> str:
         text += f"; this makes it: python -m cmda_tf.{command}"
         text += f" {shlex.join(given)}" if given else ""
     return text
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(code)

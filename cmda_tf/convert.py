@@ -1,8 +1,7 @@
 """`python -m cmda_tf.convert --prepared=DIR --out=RELEASE`: data as the authors' programs read it.
 
-With `--release=DIR --out=PREPARED` records and test volumes become prepared data. What the form
-of the release cannot carry is told by `cmda_tf/release2018/conversion.py`. A release needs no
-conversion to be used here: `--prepared` of all commands takes it as it is.
+With `--release=DIR --out=PREPARED` records and test volumes become prepared data; see
+`cmda_tf/release2018/conversion.py`. It is not needed: all commands take a release as `--prepared`.
 """
 
 from dataclasses import dataclass

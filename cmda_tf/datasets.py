@@ -45,9 +45,7 @@ class DataSettings(Settings):
 def open_data(settings: DataSettings) -> Dataset:
     """The data that the settings name; the phantom is made if it is not there.
 
-    Raises:
-      DataError: it is missing or damaged.
-      UsageError: it has not the modalities that are asked for.
+    DataError if it is missing or damaged, UsageError if it lacks a modality that is asked for.
     """
     recipe = settings.phantom
     dataset = open_dataset(settings.prepared or "" if recipe is None else recipe.make())
@@ -57,17 +55,12 @@ def open_data(settings: DataSettings) -> Dataset:
 
 
 def open_dataset(folder: str | Path) -> Dataset:
-    """Opens prepared data or a folder in the form of the authors' release.
-
-    Raises:
-      DataError: it is neither, or damaged.
-    """
+    """Opens prepared data or the authors' release; DataError if it is neither, or damaged."""
     folder = Path(folder)
     if (folder / MANIFEST_NAME).is_file() or not folder.is_dir():
         return read_prepared(folder)
     try:
         return open_release(folder)
     except DataError as error:
-        raise DataError(
-            f"{folder}: neither {MANIFEST_NAME} nor published records: {error}", made_by="prepare"
-        ) from error
+        reason = f"neither {MANIFEST_NAME} nor published records: {error}"
+        raise DataError(f"{folder}: {reason}", made_by="prepare") from error

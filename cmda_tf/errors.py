@@ -1,17 +1,14 @@
 """The two kinds of error a user can cause, each with the exit code of the command line.
 
-The package's functions know parameters, not flags or commands. A message that is about a
-parameter begins with its name and a colon (`depth: expected ...`); `made_by` says what makes a
-missing thing. `cmda_tf.cli` turns both into what to type.
+The package's functions know parameters, not flags or commands: a message that is about a parameter
+begins with its name and a colon (`depth: ...`). `cmda_tf.cli` turns it into what to type.
 """
 
 
 class CmdaError(Exception):
     """Base of all errors that are reported in one line, without a traceback.
 
-    Args:
-      message: one line: what it is about, what was expected and what was found.
-      made_by: what would make the thing that is missing: `prepare`, or a phase of training.
+    `made_by` says what would make the thing that is missing: `prepare`, or a phase of training.
     """
 
     exit_code = 1
@@ -23,8 +20,6 @@ class CmdaError(Exception):
 
 class DataError(CmdaError):
     """A file or folder is missing, damaged or not what was expected (exit code 1)."""
-
-    exit_code = 1
 
 
 class UsageError(CmdaError):

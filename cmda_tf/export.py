@@ -1,10 +1,10 @@
 """`python -m cmda_tf.export --model=runs/adapt_d13 --out=DIR`: a run for other programs.
 
 Writes a TensorFlow SavedModel with a signature for each path of the router, `source` and `target`
-(a run without a DAM has the same network in both), or with `--format=onnx` a file for each. Input
-`images` `[B, size, size, 3]` float32: three consecutive coronal slices of a prepared volume as
-channels. Output `probabilities` `[B, size, size, classes]` float32. `cmda_tf.json` beside them says
-what a program needs besides: spacing, structures, how intensities are prepared.
+(a run without a DAM has the same network in both), or with `--format=onnx` a file for each. Both
+lead from `images` `[B, size, size, 3]` (three consecutive coronal slices of a prepared volume as
+channels) to `probabilities` `[B, size, size, classes]`, float32. `cmda_tf.json` says what a program
+needs besides: spacing, structures, how intensities are prepared.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,11 @@
-"""Writing files so that an interrupted or failed write leaves nothing half-written."""
+"""Writing files so that a failed write leaves nothing half-written; reading them, in one line."""
 
 import contextlib
+import gzip
 import json
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,8 @@ from cmda_tf.errors import DataError, UsageError
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it is renamed to `path`.
 
-    The temporary name keeps all suffixes (`.nii.gz`), since writers choose the format by
-    them. On any exception the temporary file is removed and `path` is as it was; an OSError that
-    names no file, as that of a full disk, gets its name.
+    It keeps all suffixes (`.nii.gz`), by which writers choose the format. On any exception it is
+    removed and `path` is as it was; an OSError without a file's name (a full disk) gets it.
     """
     path = Path(path)
     make_folder(path.parent)
@@ -33,11 +34,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def make_folder(path: str | Path) -> Path:
-    """Creates a folder with its parents.
-
-    Raises:
-      DataError: it cannot be made, or is not a folder, or is not writable.
-    """
+    """Creates a folder with its parents; DataError if it cannot be made or written to."""
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -52,10 +49,7 @@ def make_folder(path: str | Path) -> Path:
 def locked(folder: str | Path) -> Iterator[None]:
     """Keeps other processes that ask for it out of a folder, which is made if it is missing.
 
-    The operating system gives up the lock of a process that dies, however it does.
-
-    Raises:
-      UsageError: another process is in it.
+    UsageError if another process is in it; the lock of a process that dies dies with it.
     """
     folder = make_folder(folder)
     path = folder / ".lock"
@@ -86,15 +80,21 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: str | Path) -> Any:
-    """Reads a JSON file.
-
-    Raises:
-      DataError: the file is missing, unreadable or no JSON; the message names it.
-    """
+@contextlib.contextmanager
+def readable(path: str | Path) -> Iterator[None]:
+    """Turns what reading a file, perhaps a packed one, may raise into DataErrors that name it."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: expected a complete gzip file, found {error}") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def read_json(path: str | Path) -> Any:
+    """Reads a JSON file; DataError if it is missing, unreadable or no JSON."""
+    try:
+        with readable(path):
+            return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # the latter: thousands of brackets
         raise DataError(f"{path}: expected JSON, found {error}") from error

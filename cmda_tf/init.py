@@ -1,9 +1,8 @@
 """`python -m cmda_tf.init --raw=DIR`: looks at a folder of volumes and writes a first description.
 
-Prints what each file is (size, spacing, orientation, intensities, label codes), writes the same
-as CSV beside the description, and guesses modalities, structures and how files are called: see
-`cmda_tf.data.description` for the description, which is yours to edit. Files that cannot be read
-are listed and left out. A folder in the MM-WHS layout needs no description and gets none.
+Prints what each file is (size, spacing, orientation, intensities, label codes) and writes it as
+CSV; guesses a description (`cmda_tf.data.description`), which is yours to edit. What cannot be read
+is listed and left out. A folder in the MM-WHS layout needs no description and gets none.
 """
 
 from collections.abc import Sequence
@@ -40,7 +39,12 @@ def main(settings: InitSettings) -> None:
     for path in (out, report):
         if path.exists() and not settings.overwrite:
             raise UsageError(f"out: {path} is there already; --overwrite replaces it")
-    volumes = _look(raw)
+    names = find_volumes(raw_folder(raw))
+    if not names:
+        expected = f"files that end in {', '.join(ENDINGS)}, or folders of DICOM slices"
+        raise DataError(f"{raw}: no volumes; expected {expected}")
+    bar = tqdm(names, desc="looking", unit="volume", disable=None)
+    volumes = classify(list(survey(raw, bar)))
     print(to_text(volumes))
     write_text(report, to_csv(volumes))
     print(f"\nreport: {report}")
@@ -52,23 +56,10 @@ def main(settings: InitSettings) -> None:
     if unreadable:
         print("note: cmda_tf.prepare stops at what cannot be read; fix or remove it")
     if is_mmwhs(raw, volumes):
-        print(
-            f"{raw} is in the MM-WHS layout: no description is needed, go on with\n"
-            f"  python -m cmda_tf.prepare --raw={raw} --prepared=DIR"
-        )
+        print(f"{raw} is in the MM-WHS layout: no description is needed, go on with")
+        print(f"  python -m cmda_tf.prepare --raw={raw} --prepared=DIR")
     else:
         _write_description(raw, out, volumes)
-
-
-def _look(raw: Path) -> list[Volume]:
-    """All volumes of the folder."""
-    names = find_volumes(raw_folder(raw))
-    if not names:
-        raise DataError(
-            f"{raw}: no volumes; expected files that end in {', '.join(ENDINGS)}, or folders of "
-            "DICOM slices"
-        )
-    return classify(list(survey(raw, tqdm(names, desc="looking", unit="volume", disable=None))))
 
 
 def _write_description(raw: Path, out: Path, volumes: Sequence[Volume]) -> None:
@@ -83,12 +74,10 @@ def _write_description(raw: Path, out: Path, volumes: Sequence[Volume]) -> None:
     for note in notes:
         print(f"note: {note}")
     labeled = " or ".join(n for n, d in values["modalities"].items() if "label" in d)
-    print(
-        f"description: {out}; name its structures, look it through, and go on with\n"
-        f"  python -m cmda_tf.prepare --raw={raw} --prepared=DIR --dataset={out} "
-        f"--center_on_labels=SOURCE\nwhere SOURCE is the modality whose labels are to be learned "
-        f"from ({labeled})"
-    )
+    command = f"python -m cmda_tf.prepare --raw={raw} --prepared=DIR --dataset={out}"
+    print(f"description: {out}; name its structures, look it through, and go on with")
+    print(f"  {command} --center_on_labels=SOURCE")
+    print(f"where SOURCE is the modality whose labels are to be learned from ({labeled})")
 
 
 if __name__ == "__main__":

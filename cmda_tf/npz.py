@@ -26,11 +26,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def save(path: str | Path, arrays: Mapping[str, Any], compressed: bool = False) -> None:
-    """Writes arrays by name; the file appears only when it is complete.
-
-    Raises:
-      DataError: it cannot be written.
-    """
+    """Writes arrays by name; the file appears only when complete. DataError if it cannot be."""
     write = np.savez_compressed if compressed else np.savez
     try:
         # Through an open file, since NumPy would add its ending to a path that has another.
@@ -44,9 +40,7 @@ def save(path: str | Path, arrays: Mapping[str, Any], compressed: bool = False) 
 def opened(path: str | Path, failure: str) -> Iterator[zipfile.ZipFile]:
     """The archive; whatever goes wrong while it is read becomes a DataError.
 
-    Args:
-      path: of the file.
-      failure: what the message says before the reason, such as "not a readable test volume".
+    `failure` is what it says before the reason, such as "not a readable test volume".
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -72,15 +66,8 @@ def read_array(
 ) -> np.ndarray:
     """One array of an archive, if its header says what is expected.
 
-    Args:
-      archive: of `opened`.
-      name: of the array.
-      shape: expected shape; None for any of at most `most_bytes`.
-      dtype: expected type; None for any of numbers.
-      most_bytes: counts where `shape` is None.
-
-    Raises:
-      ValueError, or whatever damage raises: see `opened`.
+    None stands for any `shape` of at most `most_bytes`, and for any `dtype` of numbers. Raises
+    ValueError, or whatever damage raises: see `opened`.
     """
     with _stream(archive, name) as stream:
         claimed, fortran_order, kind = npy_format.read_array_header_1_0(stream)

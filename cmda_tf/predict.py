@@ -42,8 +42,7 @@ def main(images: list[str], settings: PredictSettings) -> None:
     if settings.model is None:
         raise UsageError("model: expected the folder of a finished run, found none")
     out = Path(settings.out)
-    names = _names(images, out)
-    center = _center(settings.center)
+    names, center = _names(images, out), _center(settings.center)
     from cmda_tf.inference.outputs import write_colors, write_volumes
     from cmda_tf.inference.trained import load_run
 

@@ -1,14 +1,13 @@
 """Prepares raw volumes for training: python -m cmda_tf.prepare --raw=DIR --prepared=DIR
 
-Reads volumes in the MM-WHS layout (`cmda_tf.data.layout`), or as `--dataset` describes
-(`cmda_tf.data.description`), and writes one store per subject and `manifest.json`. A second run
-redoes only what changed.
+Reads the MM-WHS layout (`cmda_tf.data.layout`), or what `--dataset` describes
+(`cmda_tf.data.description`); writes one store per subject and `manifest.json`. A second run redoes
+only what changed.
 """
 
 from dataclasses import dataclass
 
 from cmda_tf import cli
-from cmda_tf.data.dataset import Dataset
 from cmda_tf.data.description import read_description
 from cmda_tf.data.preparation import PreparationSettings, prepare
 from cmda_tf.settings import Settings, part, setting
@@ -34,30 +33,15 @@ def main(settings: PrepareSettings) -> None:
     raw, prepared = cli.required(settings, "raw", "prepared")
     description = read_description(settings.dataset) if settings.dataset else None
     dataset = prepare(raw, prepared, description=description, **vars(settings.preparation))
-    for line in [*_counts(dataset), *_warnings(dataset)]:
-        print(line)
-
-
-def _counts(dataset: Dataset) -> list[str]:
-    """One line per modality, such as "mr: 16 for training (16 labeled), 4 for testing"."""
-    lines = []
     for modality in dataset.modalities:
         train, test = dataset.select(modality, "train"), dataset.select(modality, "test")
         labeled = sum(e.labeled for e in train)
-        lines.append(
-            f"{modality}: {len(train)} for training ({labeled} labeled), {len(test)} for testing"
-        )
-    return lines
-
-
-def _warnings(dataset: Dataset) -> list[str]:
-    """One line for each subject whose structures reach beyond the prepared grid."""
-    return [
-        f"warning: {e.id}: {1 - e.label_inside:.0%} of the labeled structures lie outside the "
-        f"prepared grid of {dataset.size * dataset.spacing_mm:g} mm"
-        for e in dataset.entries
-        if e.label_inside is not None and e.label_inside < MIN_LABEL_INSIDE
-    ]
+        print(f"{modality}: {len(train)} for training ({labeled} labeled), {len(test)} for testing")
+    beyond = f"the prepared grid of {dataset.size * dataset.spacing_mm:g} mm"
+    for e in dataset.entries:
+        if e.label_inside is not None and e.label_inside < MIN_LABEL_INSIDE:
+            outside = f"{1 - e.label_inside:.0%} of the labeled structures lie outside"
+            print(f"warning: {e.id}: {outside} {beyond}")
 
 
 if __name__ == "__main__":

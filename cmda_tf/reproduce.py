@@ -12,17 +12,8 @@ from pathlib import Path
 
 from cmda_tf import cli
 from cmda_tf.errors import UsageError
-from cmda_tf.files import read_json
+from cmda_tf.reproduction import plan as planning
 from cmda_tf.reproduction.jobs import run_jobs
-from cmda_tf.reproduction.plan import (
-    OUR_ROWS,
-    PAPER_ROWS,
-    RESULTS,
-    check_finished,
-    make_plan,
-    seed_jobs,
-    with_seed,
-)
 from cmda_tf.settings import Settings, setting
 from cmda_tf.training.phases import PHASES, Phase
 
@@ -53,14 +44,16 @@ def main(settings: ReproduceSettings, *phases: Phase) -> None:
     for name, value in (("seed", shared.compute.seed), ("phantom_seed", shared.data.phantom_seed)):
         if value:
             raise UsageError(f"{name}: this command takes its seeds from --seeds")
+    on_phantom = shared.data.phantom is not None
     # What several phases share is one flag, however many of them state it.
     base = list(dict.fromkeys(flag for phase in phases for flag in phase.to_flags()))
-    rows = settings.rows or PAPER_ROWS + (OUR_ROWS if shared.data.phantom else ())
-    plan = make_plan(base, cli.packaged(settings.rows_folder), rows, settings.depths)
+    rows = settings.rows or planning.PAPER_ROWS + (planning.OUR_ROWS if on_phantom else ())
+    rows_folder = cli.packaged(settings.rows_folder)
+    plan = planning.make_plan(base, rows_folder, rows, settings.depths)
     folders = {seed: Path(settings.out) / f"seed{seed}" for seed in settings.seeds}
-    steps = {seed: [with_seed(s, seed, folders[seed]) for s in plan] for seed in settings.seeds}
-    for seed in settings.seeds:
-        check_finished(steps[seed])
+    steps = {s: [planning.with_seed(x, s, runs) for x in plan] for s, runs in folders.items()}
+    for of_seed in steps.values():
+        planning.check_finished(of_seed)
     if settings.dry_run:
         from cmda_tf.reproduction.estimate import describe_plan
         from cmda_tf.threads import limit_threads
@@ -68,14 +61,13 @@ def main(settings: ReproduceSettings, *phases: Phase) -> None:
         limit_threads(shared.compute.threads)
         print("\n".join(describe_plan(steps, settings.workers, shared.compute.threads)))
         return
-    jobs = [job for seed in settings.seeds for job in seed_jobs(steps[seed], folders[seed])]
+    jobs = [job for s, runs in folders.items() for job in planning.seed_jobs(steps[s], runs)]
     run_jobs(jobs, settings.workers)
     from cmda_tf.reproduction.report import write_seeds_report
 
     out = Path(settings.report or settings.out)
     command = ["python", "-m", "cmda_tf.reproduce", *sys.argv[1:]]
-    results = {seed: read_json(folder / RESULTS) for seed, folder in folders.items()}
-    report = write_seeds_report(out, command, results, folders, plan)
+    report = write_seeds_report(out, command, folders, plan)
     print(f"\n{report.to_text()}\nwritten to {out}")
 
 

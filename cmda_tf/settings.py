@@ -1,8 +1,8 @@
 """Settings: frozen dataclasses whose fields are the command line's flags.
 
-A setting is declared once, as a field made by `setting(...)` of a dataclass beside the code that
-uses it; its flag, its check and its entry in a run's `settings.json` follow from it. What needs
-several such parts is composed of them; its flags are those of all parts.
+A setting is declared once, by `setting(...)` beside the code that uses it; its flag, its check and
+its entry in a run's `settings.json` follow from it. What needs several such classes is composed of
+them; its flags are those of all parts.
 
     @dataclass(frozen=True)
     class NetworkSettings(Settings):
@@ -41,15 +41,11 @@ def setting(
     maximum: float | None = None,
     free: bool = False,
 ) -> Any:
-    """A dataclass field that is also a flag.
+    """A dataclass field that is also a flag, explained by one sentence of `help`.
 
-    Args:
-      default: default value; its field's annotation (str, int, float, bool, `tuple[int, ...]`,
-        `tuple[str, ...]` or `T | None`) decides how the flag is read.
-      help: one sentence for `--help`.
-      choices: the legal values.
-      minimum, maximum: inclusive bounds of a number.
-      free: whether it leaves a run's result as it is, so that a resumed run may have another.
+    Its annotation (str, int, float, bool, `tuple[int, ...]`, `tuple[str, ...]` or `T | None`)
+    decides how the flag is read. `choices` are its legal values, `minimum` and `maximum` inclusive
+    bounds. What is `free` leaves a run's result as it is: a resumed run may have another.
     """
     rules = {"help": help, "choices": choices, "minimum": minimum, "maximum": maximum}
     return dataclasses.field(default=default, metadata={**rules, "free": free})
@@ -63,16 +59,10 @@ def part(cls: type[SettingsType]) -> SettingsType:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Base of all settings: checks every field when it is made.
+    """Base of all settings, which checks every field when it is made: UsageError, which names the
+    setting, for a value outside its choices or bounds."""
 
-    Attributes:
-      key: name of a part wherever it is composed, in Python and in `settings.json`.
-
-    Raises:
-      UsageError: a value is outside its choices or bounds; the message names the setting.
-    """
-
-    key: ClassVar[str] = ""
+    key: ClassVar[str] = ""  # name of a part wherever it is composed, here and in `settings.json`
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -96,8 +86,16 @@ class Settings:
                 changes[field.name] = values[field.name]
         return dataclasses.replace(self, **changes)
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values, parts as dicts, in the order of declaration."""
+
+        def listed(items: list[tuple[str, Any]]) -> dict[str, Any]:
+            return {name: list(v) if isinstance(v, tuple) else v for name, v in items}
+
+        return dataclasses.asdict(self, dict_factory=listed)
+
     def flat(self) -> dict[str, Any]:
-        """JSON-ready values by the names of their flags, in the order of declaration."""
+        """`to_dict` by the names of the flags."""
         values: dict[str, Any] = {}
         for name, value in self.to_dict().items():
             values |= value if isinstance(value, dict) else {name: value}
@@ -107,14 +105,6 @@ class Settings:
         """Those of `flat` that a run's result depends on."""
         values = self.flat()
         return {n: values[n] for n, field in leaves(type(self)) if not field.metadata["free"]}
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values, parts as dicts, in the order of declaration."""
-
-        def listed(items: list[tuple[str, Any]]) -> dict[str, Any]:
-            return {name: list(v) if isinstance(v, tuple) else v for name, v in items}
-
-        return dataclasses.asdict(self, dict_factory=listed)
 
     def to_flags(self) -> list[str]:
         """The command-line flags that give these settings; those at their default are left out."""
@@ -127,25 +117,20 @@ class Settings:
             if isinstance(value, bool):
                 arguments.append(f"--{'' if value else 'no'}{name}")
             else:
-                text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-                arguments.append(f"--{name}={text}")
+                items = value if isinstance(value, list) else [value]
+                arguments.append(f"--{name}={','.join(map(str, items))}")
         return arguments
 
     @classmethod
     def from_dict(cls: type[SettingsType], values: Mapping[str, Any]) -> SettingsType:
         """Inverse of `to_dict`; what is missing, as in an older version's, has its default.
-
-        Raises:
-          UsageError: an unknown name, or a value of another type.
-        """
+        UsageError: an unknown name, or a value of another type."""
         fields = {field.name: field for field in dataclasses.fields(cls)}
         _check_names(values, fields)
-        converted: dict[str, Any] = {}
+        converted = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
         for name, value in values.items():
-            inner = fields[name].metadata.get("part")
-            if inner and isinstance(value, Mapping):
-                value = inner.from_dict(value)
-            converted[name] = tuple(value) if isinstance(value, list) else value
+            if isinstance(value, Mapping) and (inner := fields[name].metadata.get("part")):
+                converted[name] = inner.from_dict(value)
         check_types(cls, converted)
         return cls(**converted)
 
@@ -166,13 +151,11 @@ def define_flags(*classes: type[Settings], flag_values: flags.FlagValues = flags
     for name, field in (leaf for cls in classes for leaf in leaves(cls)):
         if name in flag_values:
             continue
-        default: Any = field.default
-        kind, rules = _without_none(field.type), field.metadata
-        text, choices = rules["help"], rules["choices"]
-        if choices and kind is str:
-            text += f" One of: {', '.join(map(str, choices))}."
-        if typing.get_origin(kind) is tuple:
-            default = None if default is None else list(map(str, default))
+        kind, default, text = _without_none(field.type), field.default, field.metadata["help"]
+        if kind is str and (choices := field.metadata["choices"]):
+            text += f" One of: {', '.join(choices)}."
+        if isinstance(default, tuple):
+            default = list(map(str, default))
         _DEFINE.get(kind, flags.DEFINE_list)(name, default, text, **place)
 
 
@@ -237,13 +220,13 @@ def _check(field: dataclasses.Field, value: Any) -> None:
     if value is None:
         return
     name, rules = field.name, field.metadata
+    choices, low, high = rules["choices"], rules["minimum"], rules["maximum"]
     for item in value if isinstance(value, tuple) else (value,):
-        if rules.get("choices") and item not in rules["choices"]:
-            legal = ", ".join(map(str, rules["choices"]))
+        if choices and item not in choices:
+            legal = ", ".join(map(str, choices))
             raise UsageError(f"{name}: expected one of {legal}; found {item!r}")
         if isinstance(item, float) and not math.isfinite(item):
             raise UsageError(f"{name}: expected a finite number, found {item}")
-        low, high = rules.get("minimum"), rules.get("maximum")
         if low is not None and item < low:
             raise UsageError(f"{name}: expected at least {low}, found {item}")
         if high is not None and item > high:

@@ -29,28 +29,22 @@ class SnapshotsSettings(Settings):
 def main(settings: SnapshotsSettings) -> None:
     """Prints the tables; with `--criterion` changes the final models."""
     from cmda_tf.datasets import open_dataset
-    from cmda_tf.model_selection.choice import (
-        change_choice,
-        complete,
-        has_snapshots,
-        read_selection,
-        score_again,
-    )
+    from cmda_tf.model_selection import choice
     from cmda_tf.runs.run import find_runs, finished_run
 
     runs = Path(settings.runs)
     named = None if settings.name is None else runs / settings.name
     finished = find_runs(runs) if named is None else [finished_run(named, "adapt")]
-    adaptations = [run for run in finished if has_snapshots(run)]
+    adaptations = [run for run in finished if choice.has_snapshots(run)]
     if not adaptations:
         raise DataError(f"{named or runs}: no finished adaptation with snapshots", made_by="adapt")
     for run in adaptations:
         folder = settings.prepared or run.record.inputs.prepared_folder
-        selection = read_selection(run)
-        if not complete(selection):
-            selection = score_again(run, open_dataset(folder))
+        selection = choice.read_selection(run)
+        if not choice.complete(selection):
+            selection = choice.score_again(run, open_dataset(folder))
         if settings.criterion not in (None, selection.criterion):
-            selection = change_choice(run, open_dataset(folder), str(settings.criterion))
+            selection = choice.change_choice(run, open_dataset(folder), str(settings.criterion))
         print(f"{run.folder}\n\n{selection.to_text()}")
     if settings.criterion is None:
         print("\n".join(f"{name}: {sentence}" for name, sentence in CRITERIA.items()))

@@ -7,13 +7,7 @@ from typing import Any
 
 
 def to_text(lines: Iterable[Sequence[str]], heads: int = 0, right: bool = False) -> str:
-    """Aligned columns, two spaces apart.
-
-    Args:
-      lines: of the same number of cells.
-      heads: how many of the first lines a rule follows; 0 for none.
-      right: align to the right instead of the left.
-    """
+    """Aligned columns, two spaces apart; a rule follows the first `heads` lines, if any."""
     rows = [list(line) for line in lines]
     widths = [max(map(len, column)) for column in zip(*rows)]
     align = str.rjust if right else str.ljust

@@ -8,7 +8,7 @@ from builders.runs import write_run
 
 from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError, UsageError
-from cmda_tf.evaluation import figures
+from cmda_tf.evaluation import evaluate as module
 from cmda_tf.evaluation.evaluate import evaluate
 from cmda_tf.evaluation.settings import EvaluateSettings
 from cmda_tf.files import read_json
@@ -27,20 +27,20 @@ TITLES = {
 
 def draw(monkeypatch, tmp_path, *kinds):
     """Columns of each figure that is drawn for rows of these kinds, and the files."""
-    columns, draw = [], figures.figure3
+    columns, draw = [], module.figure3
 
     def watched(examples, structures, image_title):
         assert image_title == "CT slice"
         columns.append(list(examples[0].predictions))
         return draw(examples, structures, image_title)
 
-    monkeypatch.setattr(figures, "figure3", watched)
+    monkeypatch.setattr(module, "figure3", watched)
     label = np.arange(5 * 8 * 8).reshape(5, 8, 8) % 5
     subjects = [SimpleNamespace(id="a", image=label.astype(float), label=label, truth=label)]
     dataset = SimpleNamespace(test_subjects=lambda modality: subjects)
     rows = [SimpleNamespace(kind=k, title=t, id=t, modality="ct") for k in kinds for t in TITLES[k]]
     maps = {row.id: {"a": label} for row in rows}
-    figures.draw_segmentations(tmp_path, dataset, rows, maps, HEART)
+    module.draw_segmentations(tmp_path, dataset, rows, maps, HEART)
     return columns, sorted(path.name for path in tmp_path.iterdir())
 
 

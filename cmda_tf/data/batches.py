@@ -1,8 +1,7 @@
 """Batches of slice triples, as many as asked for.
 
-A batch is a gather from a `SliceStack`. Which slices make batch number t is a function of
-(seed, t) alone, so a resumed run sees exactly the batches it would have seen, and any shard can
-compute its part.
+Which slices make batch number t is a function of (seed, t) alone, so a resumed run sees exactly the
+batches it would have seen, and any shard can compute its part.
 """
 
 import numpy as np
@@ -14,8 +13,7 @@ from cmda_tf.data.slices import SliceStack
 def sampling_groups(stack: SliceStack, balanced: bool) -> list[np.ndarray]:
     """Groups of slice indices from which samples are drawn in turn.
 
-    One group of all usable slices; with `balanced` also one for each structure, holding the
-    slices that show it, so that every structure is seen as often as any other.
+    One of all usable slices; `balanced` also one of each structure's, so that all come as often.
     """
     groups = [stack.usable]
     if balanced:
@@ -58,17 +56,9 @@ def batches(
 ) -> tf.data.Dataset:
     """Batches number `start` to `stop - 1` of the endless sequence of (seed).
 
-    Args:
-      stack: slices to draw from.
-      batch: global batch size; a shard gets `batch / count` samples of each batch.
-      seed: of the sampling.
-      start, stop: a resumed run passes its step as `start`.
-      balanced: see `sampling_groups`; needs labels.
-      shard: (index, count) of this worker.
-
-    Returns:
-      A dataset of dicts: `images` `[b, H, W, 3]` float32 and, where the stack has labels,
-      `labels` `[b, H, W]` uint8.
+    `batch` is the global size, of which a `shard`, (index, count), gets its part. For `balanced`,
+    which needs labels, see `sampling_groups`. A batch is a dict of `images` `[b, H, W, 3]` float32
+    and, where the stack has labels, `labels` `[b, H, W]` uint8.
     """
     groups = sampling_groups(stack, balanced)
     images, triples = tf.constant(stack.images), tf.constant(stack.triples)

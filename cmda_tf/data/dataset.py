@@ -18,43 +18,26 @@ LABEL, VOLUME = "label", "volume"  # what an image may be centered on
 
 @dataclass(frozen=True)
 class Entry:
-    """One subject, or of the release one file of slices; None for what is not known of it.
+    """One subject, or of the release one file of slices; None for what is not known of it."""
 
-    Attributes:
-      id: such as "ct_train_1003".
-      modality: such as "mr".
-      split: "train" or "test". A test subject may lack a label: it is held out all the same.
-      file: path within the data set's folder.
-      labeled: whether it has a label.
-      centered_on: "label" or "volume", whose center is that of the image's crop.
-      raw_spacing_mm: voxel spacing of the raw file along its axes i, j, k.
-      intensity_cut: raw intensity at which the histogram was cut.
-      label_inside: share of the structures' volume inside the prepared grid.
-      sha256: checksums of the raw files, {"image": ..., "label": ... or None}.
-    """
-
-    id: str
-    modality: str
-    split: str
-    file: str
+    id: str  # such as "ct_train_1003"
+    modality: str  # such as "mr"
+    split: str  # "train", or "test": held out, also where it has no label
+    file: str  # path within the data set's folder
     labeled: bool
-    centered_on: str | None = None
-    raw_spacing_mm: tuple[float, float, float] | None = None
-    intensity_cut: float | None = None
-    label_inside: float | None = None
-    sha256: dict[str, str | None] | None = None
+    centered_on: str | None = None  # LABEL or VOLUME, whose center is that of the image's crop
+    raw_spacing_mm: tuple[float, float, float] | None = None  # along the raw file's i, j, k
+    intensity_cut: float | None = None  # raw intensity at which the histogram was cut
+    label_inside: float | None = None  # share of the structures' volume inside the prepared grid
+    sha256: dict[str, str | None] | None = None  # of the raw files, by "image" and "label"
 
 
 @dataclass(frozen=True)
 class Dataset(abc.ABC):
     """Subjects of some modalities, for training and for testing.
 
-    Attributes:
-      folder: where it lies.
-      size: voxels per side of every volume.
-      spacing_mm: its isotropic spacing.
-      structures: what the class indices of its labels mean.
-      entries: by modality, then by id.
+    Every volume has `size` voxels per side with an isotropic spacing; `structures` says what the
+    class indices of labels mean. The entries are sorted by modality, then by id.
     """
 
     folder: Path
@@ -79,38 +62,28 @@ class Dataset(abc.ABC):
     def check_modality(self, modality: str, parameter: str) -> None:
         """Raises UsageError, naming the parameter, unless there is such a modality."""
         if modality not in self.modalities:
-            raise UsageError(
-                f"{parameter}: expected a modality of {self.folder} "
-                f"({', '.join(self.modalities)}), found {modality!r}"
-            )
+            expected = f"a modality of {self.folder} ({', '.join(self.modalities)})"
+            raise UsageError(f"{parameter}: expected {expected}, found {modality!r}")
 
     def crop(self, modality: str) -> str | None:
         """What the training images of a modality are centered on.
 
-        Returns:
-          "label" if labels have decided it for any of them, else None if it is unknown for any,
-          else "volume".
+        "label" if that is so for any of them, else None if it is unknown for any, else "volume".
         """
         centers = {e.centered_on for e in self.select(modality, "train")}
         return LABEL if LABEL in centers else None if None in centers else VOLUME
 
     def slices(self, modality: str, split: str, with_labels: bool) -> SliceStack:
-        """The slices of a modality's split ("train" or "test").
+        """The slices of a modality's split, without labels, or of the labeled subjects with them.
 
-        Args:
-          modality, split: of the subjects.
-          with_labels: False never reads a label; True skips subjects that have none.
-
-        Raises:
-          DataError: there is no such subject, or a file is missing or damaged.
+        DataError if there is no such subject, or a file is missing or damaged.
         """
         return self._stack(self._some(modality, split, with_labels), with_labels)
 
     def target_slices(self, modality: str) -> SliceStack:
         """The training slices of a modality that is adapted to, without labels.
 
-        Raises:
-          DataError: labels have decided where these images were cropped.
+        DataError if labels have decided where these images were cropped.
         """
         for entry in self.select(modality, "train"):
             if entry.centered_on == LABEL:
@@ -126,11 +99,7 @@ class Dataset(abc.ABC):
         return any(e.labeled for e in self.select(modality, "test"))
 
     def test_subjects(self, modality: str) -> list[Subject]:
-        """The labeled test subjects of a modality.
-
-        Raises:
-          DataError: there is none, or a file is missing or damaged.
-        """
+        """A modality's labeled test subjects; DataError if none is there or a file is damaged."""
         return [self.test_subject(entry) for entry in self._some(modality, "test", labeled=True)]
 
     def _some(self, modality: str, split: str, labeled: bool) -> list[Entry]:

@@ -39,14 +39,7 @@ _KEYS = {"structures", "background_codes", "columns", "modalities"}
 
 @dataclass(frozen=True)
 class ModalityFiles:
-    """Where the subjects of a modality are.
-
-    Attributes:
-      name: such as "mr".
-      image: pattern of an image's path.
-      label: pattern of its label's path; None where there are no labels.
-      test: names of the subjects to hold out; empty for the rule.
-    """
+    """Patterns of the paths of a modality's images and labels, and the subjects to hold out."""
 
     name: str
     image: str
@@ -61,10 +54,8 @@ class ModalityFiles:
                 continue
             parts = str(pattern).removesuffix("/").split("/")
             if "{id}" not in str(pattern) or not {"", ".", ".."}.isdisjoint(parts):
-                wrong = f"{pattern!r:.80}"
-                raise ValueError(
-                    f"{self.name}: expected a relative path with {{id}} as {kind}, not {wrong}"
-                )
+                expected = f"a relative path with {{id}} as {kind}"
+                raise ValueError(f"{self.name}: expected {expected}, not {pattern!r:.80}")
             if pattern.count("*") > MAX_STARS:
                 raise ValueError(f"{self.name}: expected at most {MAX_STARS} * as {kind}")
 
@@ -78,19 +69,14 @@ class DatasetDescription:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "DatasetDescription":
-        """The description in JSON values.
-
-        Raises:
-          LookupError, TypeError, ValueError, AttributeError: the values are none.
-        """
+        """The description in JSON values; one of `MALFORMED` where they are none."""
         if unknown := sorted(set(values) - _KEYS):
             raise ValueError(f"unknown entry {unknown[0]!r}; known are {', '.join(sorted(_KEYS))}")
         modalities = []
         for name, entry in values["modalities"].items():
             if unknown := sorted(set(entry) - _MODALITY_KEYS):
                 raise ValueError(f"modality {name}: unknown entry {unknown[0]!r}")
-            test = entry.get("test", [])
-            if not isinstance(test, list):
+            if not isinstance(test := entry.get("test", []), list):
                 wrong = f"{test!r:.80}"
                 raise ValueError(f"modality {name}: expected a list of names as test, not {wrong}")
             names = tuple(map(str, test))
@@ -101,11 +87,7 @@ class DatasetDescription:
 
 
 def read_description(path: str | Path) -> DatasetDescription:
-    """Reads a description.
-
-    Raises:
-      DataError: the file is missing or no description.
-    """
+    """Reads a description; DataError if the file is missing or none."""
     values = read_json(path)
     try:
         return DatasetDescription.from_dict(values)
@@ -115,12 +97,7 @@ def read_description(path: str | Path) -> DatasetDescription:
 
 
 def find_described(raw: str | Path, description: DatasetDescription) -> list[RawSubject]:
-    """All subjects of a described raw folder, by modality and name.
-
-    Raises:
-      DataError: the folder is missing, a modality has no image, two images or labels have one
-        name, or a subject to hold out is not there.
-    """
+    """All subjects of a described raw folder, by modality and name; see `subjects`."""
     raw = raw_folder(raw)
     names = sorted(walk(raw))
     return [s for modality in description.modalities for s in subjects(raw, modality, names)]
@@ -134,9 +111,7 @@ def held_out(description: DatasetDescription) -> tuple[str, ...]:
 def subjects(raw: Path, modality: ModalityFiles, names: Sequence[str]) -> list[RawSubject]:
     """The subjects of a modality among the relative paths of `walk`.
 
-    Raises:
-      DataError: there is no image, two images or two labels have one name, or a subject to hold
-        out is not there.
+    DataError if no image or a subject to hold out is there, or two images or labels have one name.
     """
     images = _named(raw, modality, modality.image, modality.label, names)
     labels = _named(raw, modality, modality.label, modality.image, names) if modality.label else {}
@@ -144,10 +119,8 @@ def subjects(raw: Path, modality: ModalityFiles, names: Sequence[str]) -> list[R
         raise DataError(f"{raw}: no image of modality {modality.name}; expected {modality.image}")
     if missing := [name for name in modality.test if name not in images]:
         raise DataError(f"{raw}: subject {missing[0]!r} is to be held out, but is not there")
-    return [
-        RawSubject(_subject_id(modality.name, id), modality.name, image, labels.get(id))
-        for id, image in images.items()
-    ]
+    name = modality.name
+    return [RawSubject(_subject_id(name, id), name, images[id], labels.get(id)) for id in images]
 
 
 def _named(
@@ -174,11 +147,7 @@ def _subject_id(modality: str, name: str) -> str:
 
 
 def pattern_regex(pattern: str) -> re.Pattern:
-    """What the paths of a pattern look like; a second `{id}` must be the same as the first.
-
-    Args:
-      pattern: with at least one `{id}`, the group `id` of a match.
-    """
+    """What paths of a pattern look like; each `{id}`, a match's group `id`, must be the same."""
     regex = re.escape(pattern).replace(r"\*", "[^/]*").replace(r"\{id\}", f"(?P<id>{_ID})", 1)
     return re.compile(regex.replace(r"\{id\}", "(?P=id)"), re.ASCII)
 

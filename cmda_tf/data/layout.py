@@ -5,12 +5,9 @@
     RAW/mr_test/mr_test_2001_image.nii.gz      RAW/ct_test/ct_test_2001_image.nii.gz
 
 Files may be unpacked (`.nii`), labels may be missing, and `1001` may be any name of letters,
-digits, `_` and `-`. MM-WHS publishes its `_test` folders without labels: what lies there is
-material to train on, not what this package calls test subjects.
-
-Archives unpack into more folders than they hold: each of the four may lie up to two folders
-deeper (`MM-WHS 2017 Dataset/mr_train`, `mr_train/mr_train`), and `x.nii` may be a folder that
-holds one `.nii` file.
+digits, `_` and `-`. What lies in the `_test` folders of MM-WHS, without labels, is material to
+train on. As archives unpack into more folders than they hold, each of the four may lie up to two
+folders deeper (`mr_train/mr_train`), and `x.nii` may be a folder that holds one `.nii` file.
 """
 
 import logging
@@ -26,22 +23,12 @@ ENDINGS = (".nii", ".nii.gz")
 
 # The split that published comparisons on MM-WHS use, for ids 1001 to 1020.
 FIELD_IDS = frozenset(str(n) for n in range(1001, 1021))
-FIELD_TEST_IDS = {
-    "mr": ("1007", "1009", "1018", "1019"),
-    "ct": ("1003", "1008", "1014", "1019"),
-}
+FIELD_TEST_IDS = {"mr": ("1007", "1009", "1018", "1019"), "ct": ("1003", "1008", "1014", "1019")}
 
 
 @dataclass(frozen=True)
 class RawSubject:
-    """The raw files of one subject.
-
-    Attributes:
-      id: file name without its ending, such as "mr_train_1001".
-      modality: such as "mr".
-      image: image file, or folder of DICOM slices.
-      label: likewise, or None.
-    """
+    """One subject, such as "mr_train_1001": files, or folders of DICOM slices."""
 
     id: str
     modality: str
@@ -57,14 +44,10 @@ def raw_folder(raw: str | Path) -> Path:
 
 
 def find_sources(raw: str | Path) -> list[RawSubject]:
-    """All subjects of a folder with at least one of `FOLDERS` in it, up to two folders deeper.
+    """All subjects of a folder's `FOLDERS`, in that order, then by id.
 
-    Returns:
-      Subjects in the order of `FOLDERS`, then by id.
-
-    Raises:
-      DataError: the folder is missing, one of its subfolders holds no image or is there twice,
-        a label has no image, or a file is there both packed and unpacked.
+    DataError if it or all of these are missing, one holds no image or is there twice, a label has
+    no image, or a file is there both packed and unpacked.
     """
     raw = raw_folder(raw)
     folders = list(filter(None, (_find_folder(raw, name) for name in FOLDERS)))
@@ -79,17 +62,10 @@ def find_sources(raw: str | Path) -> list[RawSubject]:
 def split_subjects(sources: Sequence[RawSubject], test_ids: Sequence[str] = ()) -> dict[str, str]:
     """Decides which subjects are held out.
 
-    For each modality: the subjects that `test_ids` names; if it names none of the modality, the
-    field's split where the `_train` folder holds exactly 1001 to 1020 (whether labeled or
-    not, so that removing labels moves nobody); otherwise the last max(1, round(n / 5)) of the
-    n labeled subjects in the order of their ids. All others, unlabeled ones included, are
-    for training.
-
-    Returns:
-      "train" or "test" for each id, such as "ct_train_1003".
-
-    Raises:
-      UsageError: `test_ids` names a subject that is not there.
+    Returns "train" or "test" for each id; UsageError if `test_ids` names what is not there. Of a
+    modality of which it names none, the field's split is held out where the `_train` folder holds
+    exactly 1001 to 1020 (labeled or not, so that removing labels moves nobody), otherwise the last
+    max(1, round(n / 5)) of the n labeled subjects in the order of their ids.
     """
     held_out = set(test_ids)
     if unknown := sorted(held_out - {s.id for s in sources}):
@@ -112,14 +88,11 @@ def _default_test_ids(modality: str, members: Sequence[RawSubject]) -> set[str]:
 
 
 def _find_folder(raw: Path, name: str) -> Path | None:
-    """The folder of this name that holds volumes and is the least deep; None if there is none.
-
-    If none of them holds volumes it is the first, for an error to name.
-    """
+    """The least deep folder of this name that holds volumes; else the first, for an error."""
     empty = []
     for depth in range(3):
         folders = sorted(p for p in raw.glob("*/" * depth + name) if p.is_dir())
-        full = [p for p in folders if any(_is_volume(inner) for inner in p.iterdir())]
+        full = [p for p in folders if any(map(_is_volume, p.iterdir()))]
         if len(full) > 1:
             raise DataError(f"{full[1]}: {full[0]} holds volumes too; keep one of them")
         if full:
@@ -130,6 +103,7 @@ def _find_folder(raw: Path, name: str) -> Path | None:
 
 def _sources_of(folder: Path) -> list[RawSubject]:
     """The subjects of one of `FOLDERS`, by id."""
+    expected = f"{folder.name}_<id>_image.nii.gz or {folder.name}_<id>_label.nii.gz"
     pattern = re.compile(rf"({folder.name}_[\w-]+)_(image|label)\.nii(\.gz)?", re.ASCII)
     files: dict[str, dict[str, Path]] = {"image": {}, "label": {}}
     for path in sorted(folder.iterdir()):
@@ -139,12 +113,12 @@ def _sources_of(folder: Path) -> list[RawSubject]:
                 raise DataError(f"{path}: {other.name} is there too; keep one of them")
             files[kind][id] = path
         elif _is_volume(path):
-            logging.warning("%s: left out; its name is not %s", path, _expected(folder))
+            logging.warning("%s: left out; its name is not %s", path, expected)
     if orphans := sorted(files["label"].keys() - files["image"].keys()):
         path = files["label"][orphans[0]]
         raise DataError(f"{path}: a label without its image {orphans[0]}_image.nii.gz")
     if not files["image"]:
-        raise DataError(f"{folder}: no volumes; expected files named {_expected(folder)}")
+        raise DataError(f"{folder}: no volumes; expected files named {expected}")
     modality = folder.name.split("_")[0]
     images, labels = ({id: _unfolded(p) for id, p in files[k].items()} for k in ("image", "label"))
     return [RawSubject(id, modality, images[id], labels.get(id)) for id in sorted(images)]
@@ -163,8 +137,3 @@ def _unfolded(path: Path) -> Path:
     if len(inner) != 1:
         raise DataError(f"{path}: a folder; expected one NIfTI file in it, found {len(inner)}")
     return inner[0]
-
-
-def _expected(folder: Path) -> str:
-    """The file names that a folder may hold, for messages."""
-    return f"{folder.name}_<id>_image.nii.gz or {folder.name}_<id>_label.nii.gz"

@@ -31,15 +31,10 @@ _RENAMED |= {"colour": "color"}
 class PreparedDataset(Dataset):
     """A folder of `cmda_tf.data.preparation.prepare`."""
 
-    def test_subject(self, entry: Entry) -> Subject:
-        """A test subject, with its label."""
-        return self.subject(entry)
-
     def subject(self, entry: Entry, with_label: bool = True) -> Subject:
-        """A subject, with its label or without, if its store is what the manifest tells of.
+        """A subject, with its label or without.
 
-        Raises:
-          DataError: its file is missing, damaged, or another subject's or another preparation's.
+        DataError if its file is missing, damaged, or another subject's or another preparation's.
         """
         path = self.path(entry)
         subject = load_subject(path, with_label, self.structures.classes)
@@ -50,6 +45,8 @@ class PreparedDataset(Dataset):
         if with_label and entry.labeled and subject.label is None:
             raise DataError(f"{path}: expected a label, as {MANIFEST_NAME} says, found none")
         return subject
+
+    test_subject = subject
 
     def checksum(self) -> str:
         """SHA-256 of the manifest, which has checksums of all raw files."""
@@ -73,11 +70,7 @@ def write_manifest(dataset: PreparedDataset) -> None:
 
 
 def read_prepared(folder: str | Path) -> PreparedDataset:
-    """Opens a prepared folder by its manifest, of this format or the one before.
-
-    Raises:
-      DataError: there is none, or it is damaged.
-    """
+    """Opens a folder by its manifest, of this format or the one before; DataError without one."""
     path = Path(folder) / MANIFEST_NAME
     if not path.is_file():
         raise DataError(f"{path}: no such file", made_by="prepare")
@@ -119,7 +112,5 @@ def _entry(values: dict[str, Any]) -> Entry:
             raise ValueError(f"{name!r} is no plain file name")
     if not re.fullmatch(MODALITY_NAME, entry.modality) or entry.split not in ("train", "test"):
         raise ValueError(f"{entry.id}: modality {entry.modality!r}, split {entry.split!r}")
-    if entry.centered_on not in (LABEL, VOLUME):
-        # Format 2 said "unknown" of what came from the release.
-        entry = dataclasses.replace(entry, centered_on=None)
-    return entry
+    known = entry.centered_on in (LABEL, VOLUME)  # format 2 said "unknown" of a release
+    return entry if known else dataclasses.replace(entry, centered_on=None)

@@ -3,25 +3,49 @@
 The paper, section 3.4: resample to an isotropic grid in one anatomical frame, crop or pad it
 around the heart, standardize the intensities. Here voxels reach the prepared grid by one
 interpolation, oblique scans included, and the top 2 % of the histogram are cut first.
-
-Arrays are [k, j, i] on the LIP grid (`cmda_tf.volumes.geometry`).
 """
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from cmda_tf.data.structures import Structures
 from cmda_tf.data.subjects import Subject
 from cmda_tf.errors import DataError
 from cmda_tf.volumes.geometry import Geometry, box_center_mm, prepared_grid
 
 # Raised whenever the arithmetic below changes, so that stores made before are made anew.
 PREPROCESSING_VERSION = 1
-
 CUT_PERCENTILE = 98.0
+_UNKNOWN = 255
+
+
+def to_classes(label: sitk.Image, path: str | Path, structures: Structures) -> sitk.Image:
+    """Turns the label codes of a file at `path` into class indices (uint8) on the same grid.
+
+    DataError if a code is unknown, or no structure there: that is no subject without a heart. (To
+    ignore a label, its file is left out.)
+    """
+    codes = sitk.GetArrayViewFromImage(label)
+    known = structures.code_to_class
+    table = np.full(max(known) + 1, _UNKNOWN, np.uint8)
+    table[list(known)] = list(known.values())
+    unknown = np.setdiff1d([codes.min(), codes.max()], list(known))
+    if not unknown.size:
+        classes = np.stack([table[plane] for plane in codes])
+        unknown = codes[classes == _UNKNOWN]
+    if unknown.size:
+        raise DataError(
+            f"{path}: label code {unknown[0]} is unknown; known codes are {sorted(known)}"
+        )
+    if not classes.any():
+        names = ", ".join(f"{s.codes[0]} {s.name}" for s in structures)
+        raise DataError(f"{path}: holds none of the structures ({names})")
+    return Geometry.of(label).apply(classes)
 
 
 def preprocess(
@@ -35,48 +59,29 @@ def preprocess(
     center_on_label: bool = False,
     center_mm: Sequence[float] | None = None,
 ) -> Subject:
-    """Brings one volume to the prepared grid and intensity scale.
+    """Brings one volume (float32) to the prepared grid and intensity scale.
 
-    Args:
-      id: subject, such as "ct_train_1003"; what to call the image in messages.
-      modality: such as "mr".
-      image: float32 intensities.
-      classes: class indices (uint8) on the image's grid, or None. With `center_on_label`
-        off, they have no influence on the prepared image.
-      size: voxels per side of the prepared grid.
-      spacing_mm: its isotropic spacing.
-      center_on_label: center the grid on the bounding box of the structures where `classes`
-        is given; otherwise on the center of the volume.
-      center_mm: a point (LPS) to center the grid on instead.
-
-    Returns:
-      The subject on the LIP grid: float32 image and, where `classes` is given, uint8 label.
-
-    Raises:
-      DataError: the image is constant within the grid once its histogram is cut.
+    The LIP grid has `size` voxels per side, `spacing_mm` apart. Its center is `center_mm` (LPS); or
+    that of the bounding box of the structures, where `center_on_label` is asked for and `classes`,
+    class indices (uint8) on the image's grid, are given; or that of the volume. Except for that,
+    labels have no influence on the image. DataError, with the `id`, if the image is constant within
+    the grid once its histogram is cut.
     """
-    if center_mm is None:
-        centered_on = classes if center_on_label else None
-        center_mm = volume_center_mm(image) if centered_on is None else label_center_mm(centered_on)
+    if center_mm is None and classes is not None and center_on_label:
+        center_mm = box_center_mm(classes)
+    elif center_mm is None:
+        middle = [(n - 1) / 2 for n in image.GetSize()]
+        center_mm = image.TransformContinuousIndexToPhysicalPoint(middle)
     grid = prepared_grid(center_mm, size, spacing_mm)
     sampled = grid.resample(anti_alias(image, spacing_mm), sitk.sitkLinear, math.nan)
     normalized, cut = normalize(sitk.GetArrayFromImage(sampled), id)
     label, inside = None, None
     if classes is not None:
         label = sitk.GetArrayFromImage(grid.resample(classes, sitk.sitkNearestNeighbor, 0))
-        inside = _share_inside(classes, label, spacing_mm)
-    raw = Geometry.of(image)
-    return Subject(id, modality, normalized, label, grid, raw, cut, inside)
-
-
-def volume_center_mm(image: sitk.Image) -> tuple[float, ...]:
-    """Physical point in the middle of an image's first and last voxels."""
-    return image.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in image.GetSize()])
-
-
-def label_center_mm(classes: sitk.Image) -> tuple[float, ...]:
-    """Physical center of the bounding box, along the image's axes, of all non-zero voxels."""
-    return box_center_mm(classes)
+        voxels = np.count_nonzero(sitk.GetArrayViewFromImage(classes))
+        raw_mm3 = voxels * math.prod(classes.GetSpacing())
+        inside = min(1.0, np.count_nonzero(label) * spacing_mm**3 / raw_mm3)
+    return Subject(id, modality, normalized, label, grid, Geometry.of(image), cut, inside)
 
 
 def anti_alias(image: sitk.Image, spacing_mm: float) -> sitk.Image:
@@ -86,9 +91,7 @@ def anti_alias(image: sitk.Image, spacing_mm: float) -> sitk.Image:
     of full width at half maximum equal to the raw spacing r to one of the target spacing s:
     sigma_mm = sqrt((s^2 - r^2) / (8 ln 2)) (Cardoso et al., "Scale factor point spread
     function matching: beyond aliasing in image resampling", MICCAI 2015). Axes as coarse as
-    the target or coarser stay untouched; borders replicate.
-
-    The image is float32; `spacing_mm` is the isotropic spacing that it will be sampled at.
+    the target or coarser stay untouched; borders replicate. The image is float32.
     """
     raw_mm = image.GetSpacing()
     sigmas_mm = [math.sqrt(max(0, spacing_mm**2 - r**2) / (8 * math.log(2))) for r in raw_mm]
@@ -107,13 +110,8 @@ def normalize(volume_kji: np.ndarray, name: str) -> tuple[np.ndarray, float]:
     """Cuts the top 2 % of the histogram, then zero mean and unit standard deviation.
 
     All three statistics are taken over the field of view; the padding beyond it, NaN in the float32
-    [K, J, I], gets the smallest normalized value within it.
-
-    Returns:
-      The normalized volume, float32, and the intensity at which it was cut.
-
-    Raises:
-      DataError: nothing is within the field of view, or nothing but one value is left.
+    [K, J, I], gets the smallest normalized value within it. Also gives the intensity of the cut.
+    DataError, with the `name`, if nothing or but one value is left.
     """
     seen = ~np.isnan(volume_kji)
     values = volume_kji[seen]
@@ -131,10 +129,3 @@ def normalize(volume_kji: np.ndarray, name: str) -> tuple[np.ndarray, float]:
     normalized = np.full(volume_kji.shape, values.min(), np.float32)
     normalized[seen] = values
     return normalized, cut
-
-
-def _share_inside(classes: sitk.Image, label_kji: np.ndarray, spacing_mm: float) -> float:
-    """Volume of the structures in the prepared grid, as a share of that in the file."""
-    voxels = np.count_nonzero(sitk.GetArrayViewFromImage(classes))
-    share = np.count_nonzero(label_kji) * spacing_mm**3 / (voxels * math.prod(classes.GetSpacing()))
-    return min(1.0, share)

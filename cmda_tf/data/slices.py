@@ -1,8 +1,7 @@
 """Slice triples: three consecutive coronal slices, label of the middle one.
 
-All volumes of a modality's split are held in memory as one stack of slices (float16);
-`cmda_tf.data.batches` draws from it.
-Arrays are `[N, H, W]` with H running superior to inferior and W right to left.
+All volumes of a modality's split are held in memory as one stack, from which `cmda_tf.data.batches`
+draws. H runs from superior to inferior, W from right to left.
 """
 
 import functools
@@ -18,24 +17,15 @@ TRIPLES_PER_GROUP = 64
 
 @dataclass(frozen=True, eq=False)
 class SliceStack:
-    """The slices of some subjects, one after another.
+    """The slices of some subjects, one after another."""
 
-    Attributes:
-      images: `[N, H, W]` float16, normalized.
-      labels: `[N, H, W]` uint8 classes, or None where labels were not asked for.
-      classes: their number, the background included.
-      first, last: `[N]` indices of the first and last slice of each slice's subject.
-      usable: indices of the slices that show something (constant padding does not).
-      subject: `[N]` number of each slice's subject; -1 for what is only another one's neighbor.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray | None
-    classes: int
-    first: np.ndarray
-    last: np.ndarray
-    usable: np.ndarray
-    subject: np.ndarray
+    images: np.ndarray  # [N, H, W] float16, normalized
+    labels: np.ndarray | None  # [N, H, W] uint8 classes, or None where they were not asked for
+    classes: int  # their number, the background included
+    first: np.ndarray  # [N] index of the first slice of each slice's subject
+    last: np.ndarray  # [N] index of the last one
+    usable: np.ndarray  # indices of the slices that show something (constant padding does not)
+    subject: np.ndarray  # [N] number of the subject; -1 for what is only another's neighbor
 
     @property
     def truth(self) -> np.ndarray:
@@ -62,8 +52,7 @@ class SliceStack:
 def neighbor_triples(first: np.ndarray, last: np.ndarray) -> np.ndarray:
     """The one rule of what a network sees: a slice between its two neighbors, borders replicated.
 
-    From `[N]` indices of the first and last slice of each slice's subject `[N, 3]` of the slice
-    below, the slice itself and the slice above.
+    Their indices `[N, 3]`, from those `[N]` of the first and last slice of each slice's subject.
     """
     index = np.arange(len(first))
     return np.stack([np.maximum(index - 1, first), index, np.minimum(index + 1, last)], axis=-1)
@@ -85,26 +74,16 @@ def stack_subjects(subjects: Sequence[Subject], classes: int, with_labels: bool)
     labels = np.concatenate([s.label for s in subjects]) if with_labels else None
     counts = np.array([len(s.image) for s in subjects])
     ends = np.cumsum(counts)
-    return SliceStack(
-        images=images,
-        labels=labels,
-        classes=classes,
-        first=np.repeat(ends - counts, counts),
-        last=np.repeat(ends - 1, counts),
-        usable=np.flatnonzero(np.ptp(images, axis=(1, 2)) > 0),
-        subject=np.repeat(np.arange(len(counts)), counts),
-    )
+    of_subjects = (ends - counts, ends - 1, np.arange(len(counts)))
+    first, last, subject = (np.repeat(values, counts) for values in of_subjects)
+    usable = np.flatnonzero(np.ptp(images, axis=(1, 2)) > 0)
+    return SliceStack(images, labels, classes, first, last, usable, subject)
 
 
 def stack_triples(images: np.ndarray, labels: np.ndarray | None, classes: int) -> SliceStack:
-    """Slice triples of unknown subjects as a stack in which each has its own neighbors.
+    """Triples `[N, H, W, 3]` float16, labels of their middle, as a stack where each stands alone.
 
     What asks for subjects (a choice among snapshots) gets groups of `TRIPLES_PER_GROUP` instead.
-
-    Args:
-      images: `[N, H, W, 3]` float16.
-      labels: `[N, H, W]` uint8 of the middle slices, or None.
-      classes: their number.
     """
     rows = np.arange(3 * len(images))
     first, middle = rows - rows % 3, rows % 3 == 1
@@ -113,15 +92,7 @@ def stack_triples(images: np.ndarray, labels: np.ndarray | None, classes: int) -
     if labels is not None:
         of_all = np.zeros(stacked.shape, np.uint8)
         of_all[middle] = labels
-    shows = np.ptp(stacked, axis=(1, 2)) > 0
+    usable = np.flatnonzero(middle & (np.ptp(stacked, axis=(1, 2)) > 0))
     groups = max(1, len(images) // TRIPLES_PER_GROUP)
-    group = (rows // 3) * groups // len(images)
-    return SliceStack(
-        images=stacked,
-        labels=of_all,
-        classes=classes,
-        first=first,
-        last=first + 2,
-        usable=np.flatnonzero(middle & shows),
-        subject=np.where(middle, group, -1),
-    )
+    subject = np.where(middle, (rows // 3) * groups // len(images), -1)
+    return SliceStack(stacked, of_all, classes, first, first + 2, usable, subject)

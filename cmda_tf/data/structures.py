@@ -16,32 +16,20 @@ MAX_CODE = 65535
 
 @dataclass(frozen=True)
 class Structure:
-    """A segmented structure.
-
-    Attributes:
-      name: as in tables and figures.
-      index: class index in prepared labels and network outputs (0 is background).
-      codes: label codes in files that mean it; the first one is written.
-      color: in figures, as `#rrggbb`.
-    """
+    """A segmented structure."""
 
     name: str
-    index: int
-    codes: tuple[int, ...]
-    color: str
+    index: int  # class index in prepared labels and network outputs (0 is background)
+    codes: tuple[int, ...]  # label codes in files that mean it; the first one is written
+    color: str  # in figures, as `#rrggbb`
 
 
 @dataclass(frozen=True)
 class Structures:
-    """All structures of a data set.
+    """All structures of a data set; ValueError for names, indices, codes or colors that cannot be.
 
-    Attributes:
-      members: in the order of their class indices 1, 2, ...
-      background_codes: label codes in files that become background.
-      columns: names in the order of tables and figures.
-
-    Raises:
-      ValueError: names, indices, codes or colors that cannot be.
+    `members` are in the order of their class indices 1, 2, ...; `background_codes` are label codes
+    in files that become background; `columns` is the order of tables and figures, by name.
     """
 
     members: tuple[Structure, ...]
@@ -55,10 +43,8 @@ class Structures:
         for index, member in enumerate(self.members, 1):
             if member.index != index or not member.name.strip() or not member.codes:
                 raise ValueError(f"structure {index}: expected a name and label codes: {member}")
-            if not re.fullmatch(r"#[0-9a-fA-F]{6}", member.color):
-                raise ValueError(
-                    f"{member.name}: expected a color #rrggbb, not {member.color!r:.80}"
-                )
+            if not re.fullmatch(r"#[0-9a-fA-F]{6}", color := member.color):
+                raise ValueError(f"{member.name}: expected a color #rrggbb, not {color!r:.80}")
         codes: list[Any] = [c for s in self.members for c in s.codes] + [*self.background_codes]
         if outside := [c for c in codes if not 0 <= c <= MAX_CODE]:
             raise ValueError(f"expected label codes 0..{MAX_CODE}, found {outside[0]}")
@@ -101,20 +87,15 @@ class Structures:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
-        return {
-            "structures": [
-                {"name": s.name, "codes": list(s.codes), "color": s.color} for s in self.members
-            ],
-            "background_codes": list(self.background_codes),
-            "columns": list(self.columns),
-        }
+        members = [{"name": s.name, "codes": list(s.codes), "color": s.color} for s in self]
+        background, columns = list(self.background_codes), list(self.columns)
+        return {"structures": members, "background_codes": background, "columns": columns}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Structures":
         """The structures of `to_dict`'s values; the background's codes and columns may be missing.
 
-        Raises:
-          LookupError, TypeError, ValueError: the values are not such.
+        Other values raise LookupError, TypeError or ValueError.
         """
         members = tuple(
             Structure(str(s["name"]), index, _codes(s["codes"]), str(s["color"]))

@@ -9,13 +9,11 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 
 from cmda_tf import npz
-from cmda_tf.data.structures import MAX_CLASSES, Structures
+from cmda_tf.data.structures import MAX_CLASSES
 from cmda_tf.errors import DataError
 from cmda_tf.volumes.geometry import Geometry
 
@@ -26,27 +24,15 @@ _MAX_ABOUT_BYTES = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A volume on the prepared grid.
-
-    Attributes:
-      id: such as "mr_train_1001".
-      modality: such as "mr".
-      image: float32 [K, J, I], zero mean and unit standard deviation within the field of view.
-      label: uint8 class indices [K, J, I]; None if there are none or they were not asked for.
-      grid: geometry of the prepared grid.
-      raw: geometry of the file it came from.
-      intensity_cut: raw intensity at which the histogram was cut.
-      label_inside: share of the structures' volume that lies inside the grid, 0 to 1; None
-        for a subject without labels.
-    """
+    """A volume on the prepared grid."""
 
     id: str
     modality: str
-    image: np.ndarray
-    label: np.ndarray | None
-    grid: Geometry
-    raw: Geometry
-    intensity_cut: float | None = None
+    image: np.ndarray  # float32 [K, J, I], zero mean and unit deviation in the field of view
+    label: np.ndarray | None  # uint8 class indices [K, J, I]; None: not there, or not asked for
+    grid: Geometry  # the prepared one
+    raw: Geometry  # of the file it came from
+    intensity_cut: float | None = None  # as in `cmda_tf.data.dataset.Entry`
     label_inside: float | None = None
 
     @property
@@ -58,11 +44,7 @@ class Subject:
 
 
 def save_subject(path: str | Path, subject: Subject) -> None:
-    """Writes a subject's store (`.npz`); the file appears only when it is complete.
-
-    Raises:
-      DataError: it cannot be written.
-    """
+    """Writes a subject's store (`.npz`), all or nothing; DataError if it cannot be written."""
     about = {
         "format": STORE_FORMAT,
         "id": subject.id,
@@ -80,16 +62,10 @@ def save_subject(path: str | Path, subject: Subject) -> None:
 
 
 def load_subject(path: str | Path, with_label: bool = True, classes: int = MAX_CLASSES) -> Subject:
-    """Reads a subject's store.
+    """Reads a store of `save_subject`, with its label or without.
 
-    Args:
-      path: file written by `save_subject`.
-      with_label: False leaves the label unread and `Subject.label` None.
-      classes: number of classes; a label that holds others is damaged.
-
-    Raises:
-      DataError: the file is missing, damaged or no such store. Sizes are checked against the
-        header before anything is allocated.
+    DataError if it is missing, damaged or no such store, or its label holds a class above
+    `classes`. Sizes are checked against the header before anything is allocated.
     """
     try:
         with npz.opened(path, "not a readable prepared subject") as archive:
@@ -99,33 +75,15 @@ def load_subject(path: str | Path, with_label: bool = True, classes: int = MAX_C
         raise
 
 
-def labels_to_raw(
-    label_kji: np.ndarray, subject: Subject, structures: Structures | None = None
-) -> sitk.Image:
-    """Takes class indices from the prepared grid back to the grid of the subject's file.
-
-    Args:
-      label_kji: class indices [K, J, I] on `subject.grid`.
-      subject: whose geometries to use.
-      structures: return their label codes (uint16) instead of class indices (uint8).
-
-    Returns:
-      A label image with exactly the geometry of the subject's file (nearest neighbor);
-      background wherever the prepared grid does not reach.
-    """
-    values: np.ndarray = np.asarray(label_kji, np.uint8)
-    background = 0
-    if structures is not None:
-        background = structures.written_codes[0]
-        values = np.array(structures.written_codes, np.uint16)[values]
-    return subject.raw.resample(subject.grid.apply(values), sitk.sitkNearestNeighbor, background)
-
-
 def _read(archive: zipfile.ZipFile, with_label: bool, classes: int) -> Subject:
     """The subject of a store; what damage raises is `npz.opened`'s business."""
     text = npz.read_array(archive, "about", None, np.uint8, _MAX_ABOUT_BYTES)
     about = json.loads(text.tobytes())
-    grid = _checked_grid(about)
+    if about["format"] != STORE_FORMAT:
+        raise ValueError(f"its format is {about['format']}, this version reads {STORE_FORMAT}")
+    grid = Geometry.from_dict(about["grid"])
+    if max(grid.size_ijk) > MAX_SIZE:
+        raise ValueError(f"its grid {grid.size_ijk} exceeds {MAX_SIZE} voxels per side")
     image = npz.read_array(archive, "image", grid.shape_kji, np.float16).astype(np.float32)
     if not np.isfinite(image).all():
         raise ValueError("its image holds NaN or infinite values")
@@ -134,23 +92,6 @@ def _read(archive: zipfile.ZipFile, with_label: bool, classes: int) -> Subject:
         label = npz.read_array(archive, "label", grid.shape_kji, np.uint8).copy()
         if label.max() >= classes:
             raise ValueError(f"label {label.max()} is no class index below {classes}")
-    return Subject(
-        id=str(about["id"]),
-        modality=str(about["domain"]),
-        image=image,
-        label=label,
-        grid=grid,
-        raw=Geometry.from_dict(about["raw"]),
-        intensity_cut=about["intensity_cut"],
-        label_inside=about["label_inside"],
-    )
-
-
-def _checked_grid(about: dict[str, Any]) -> Geometry:
-    """The prepared grid, if this program's version wrote it and it is not too large."""
-    if about["format"] != STORE_FORMAT:
-        raise ValueError(f"its format is {about['format']}, this version reads {STORE_FORMAT}")
-    grid = Geometry.from_dict(about["grid"])
-    if max(grid.size_ijk) > MAX_SIZE:
-        raise ValueError(f"its grid {grid.size_ijk} exceeds {MAX_SIZE} voxels per side")
-    return grid
+    id, modality, raw = str(about["id"]), str(about["domain"]), Geometry.from_dict(about["raw"])
+    cut, inside = about["intensity_cut"], about["label_inside"]
+    return Subject(id, modality, image, label, grid, raw, cut, inside)

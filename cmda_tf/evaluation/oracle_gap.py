@@ -1,39 +1,27 @@
-"""How good a choice among snapshots was: measured with test labels, after the fact.
-
-Nothing here may flow back into a choice; a test holds that `cmda_tf.model_selection` imports no
-evaluation.
-"""
+"""How good a choice among snapshots was: measured with test labels, after the fact. Nothing here
+may flow back into a choice; a test holds that `cmda_tf.model_selection` imports no evaluation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 from tqdm import tqdm
 
 from cmda_tf.data.dataset import Dataset
-from cmda_tf.evaluation.overlap import dice_percent
+from cmda_tf.evaluation.measures import dice_percent
 from cmda_tf.evaluation.scores import mean_over_structures, statistic
 from cmda_tf.inference.predictor import Predictor, classes
 from cmda_tf.model_selection.choice import read_selection
-from cmda_tf.model_selection.criteria import best
-from cmda_tf.model_selection.snapshot_model import snapshot_model
+from cmda_tf.model_selection.scoring import snapshot_model
 from cmda_tf.runs.run import Run
-from cmda_tf.runs.snapshots import find_snapshots
-
-Values = Mapping[int, float | None]  # by joint update
+from cmda_tf.runs.weights import find_snapshots
 
 
 @dataclass(frozen=True)
 class OracleGap:
-    """A choice and what each snapshot would have reached.
-
-    Attributes:
-      criterion: by which the snapshot was chosen.
-      chosen: its joint update.
-      dice: mean Dice [%] over the target's test subjects of each snapshot, by joint update.
-    """
+    """A choice: by which criterion, of which joint update; and what each snapshot would have
+    reached, the mean Dice [%] over the target's test subjects by joint update."""
 
     criterion: str
     chosen: int
@@ -51,15 +39,13 @@ class OracleGap:
 
     def __str__(self) -> str:
         """The line of a report."""
-        how = f"snapshot joint_{self.chosen:04d} chosen by `{self.criterion}`"
-        if self.regret == 0:
-            place = f"the best of {len(self.dice)} snapshots"
-        else:
-            place = (
-                f"{self.regret:.1f} Dice below the best of {len(self.dice)} snapshots "
-                f"(joint_{self.best:04d})"
-            )
-        return f"{how}; {place}, measured on test labels after the fact"
+        place = f"the best of {len(self.dice)} snapshots"
+        if self.regret:
+            place = f"{self.regret:.1f} Dice below {place} (joint_{self.best:04d})"
+        return (
+            f"snapshot joint_{self.chosen:04d} chosen by `{self.criterion}`; {place}, measured on "
+            "test labels after the fact"
+        )
 
     def to_result(self) -> dict[str, Any]:
         """JSON-ready values for `results.json`."""
@@ -74,11 +60,7 @@ class OracleGap:
 
 
 def measure_oracle_gap(run: Run, dataset: Dataset) -> OracleGap:
-    """Measures all snapshots of a finished run with test labels.
-
-    Raises:
-      DataError: the run has no snapshots, or the target no labeled test subject.
-    """
+    """The gap of a finished run's choice; DataError without snapshots or test labels."""
     selection = read_selection(run)
     return OracleGap(selection.criterion, selection.chosen, measure_snapshots(run, dataset))
 
@@ -98,12 +80,8 @@ def measure_snapshots(run: Run, dataset: Dataset) -> dict[int, float]:
 def mean_dice(predictions: list[np.ndarray], truths: list[np.ndarray], count: int) -> float:
     """The table's mean Dice [%], without the surface distances that take longer.
 
-    Args:
-      predictions, truths: class maps `[K, J, I]`, one per subject.
-      count: of classes, the background included.
-
-    Returns:
-      In [0, 100]; subjects without a structure do not count for it. nan without structures.
+    Of class maps `[K, J, I]`, one per subject, of `count` classes with the background. Subjects
+    without a structure do not count for it; nan without structures.
     """
     cells = [
         statistic([dice_percent(p == c, t == c) for p, t in zip(predictions, truths)])
@@ -111,21 +89,3 @@ def mean_dice(predictions: list[np.ndarray], truths: list[np.ndarray], count: in
     ]
     mean = mean_over_structures(None if cell is None else cell.mean for cell in cells)
     return float("nan") if mean is None else mean
-
-
-def rank_correlation(values: Values, dice: Mapping[int, float]) -> float | None:
-    """Spearman's correlation of a criterion with Dice over snapshots.
-
-    Returns:
-      In [-1, 1]; None if fewer than three snapshots have a value, or all the same one.
-    """
-    known = [(value, dice[update]) for update, value in values.items() if value is not None]
-    if len(known) < 3 or any(len(set(column)) == 1 for column in zip(*known)):
-        return None
-    return float(spearmanr(*zip(*known)).statistic)
-
-
-def regret(values: Values, dice: Mapping[int, float]) -> float | None:
-    """Points of Dice between the best snapshot and the one a criterion chooses; None for none."""
-    chosen = best(values)
-    return None if chosen is None else max(dice.values()) - dice[chosen]

@@ -1,7 +1,7 @@
 """The report: rows of the paper's Table 1 as printed text, Markdown, CSV and JSON.
 
-A cell is `mean±std` over the test subjects; `N/A` where no subject has a value; `(2/4)` follows
-where only some have one. The same report always gives the same bytes.
+A cell is `mean±std` over the test subjects; `N/A` (`-` in cited rows) where none has a value;
+`(2/4)` follows where only some have one. The same report always gives the same bytes.
 """
 
 import math
@@ -21,27 +21,19 @@ NOT_AVAILABLE = "N/A"
 
 @dataclass(frozen=True)
 class Report:
-    """Measured rows and what is known about the run that made them.
-
-    Attributes:
-      rows: by id, in the order of the table; each tells its title.
-      meta: JSON-ready facts (settings, seeds, machine), copied to `results.json`.
-      published: published rows by id; one whose id is among `rows` is printed below it.
-      cited: published rows of other methods, printed first; `-` where they have no value.
-      selection: by id of rows whose model was chosen among snapshots, how good that choice was.
-      notes: sentences below the table.
-      details: more JSON-ready values for `results.json`.
-      counted: what means and counts are of, `subjects` or `seeds`.
-    """
+    """Measured rows by id, in the order of the table, and what is known about them."""
 
     rows: Mapping[str, Row]
+    # JSON-ready facts (settings, seeds, machine), copied to `results.json`.
     meta: Mapping[str, Any] = field(default_factory=dict)
+    # Published rows; one whose id is among `rows` is printed below it, others' methods first.
     published: Mapping[str, Row] = field(default_factory=dict)
     cited: Mapping[str, Row] = field(default_factory=dict)
+    # By id of rows whose model was chosen among snapshots, how good that choice was.
     selection: Mapping[str, OracleGap] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
-    counted: str = "subjects"
+    notes: Sequence[str] = ()  # sentences below the table
+    details: Mapping[str, Any] = field(default_factory=dict)  # more for `results.json`
+    counted: str = "subjects"  # what means and counts are of; or "seeds"
 
     @property
     def columns(self) -> list[str]:
@@ -69,8 +61,8 @@ class Report:
             for name, dice in row.dice.items():
                 known = dice or row.asd[name]
                 total = known.total if known else len(row.subjects)
-                numbers = [*_numbers(dice), *_numbers(row.asd[name]), total]
-                lines.append([row.title, name, *numbers])
+                numbers = self._numbers(row, name, missing=NOT_AVAILABLE).values()
+                lines.append([row.title, name, *numbers, total])
         return to_csv(["row", "structure", *columns, self.counted], lines)
 
     def to_subjects_csv(self) -> str:
@@ -92,7 +84,7 @@ class Report:
                     "title": row.title,
                     **row.facts,
                     **({"subjects": list(row.subjects)} if row.subjects else {}),
-                    "structures": {name: self._result(row, name) for name in row.dice},
+                    "structures": {name: self._numbers(row, name) for name in row.dice},
                 }
                 for id, row in self.rows.items()
             },
@@ -101,14 +93,13 @@ class Report:
             **self.details,
         }
 
-    def _result(self, row: Row, name: str) -> dict[str, float | int | None]:
-        """One structure's entry in `results.json`."""
-        values: dict[str, float | int | None] = {}
+    def _numbers(self, row: Row, name: str, missing: str | None = None) -> dict[str, Any]:
+        """Mean, std and count of both measures of one structure, by name."""
+        numbers: dict[str, Any] = {}
         for measure, cell in (("dice", row.dice[name]), ("asd", row.asd[name])):
-            values[f"{measure}_mean"] = None if cell is None else cell.mean
-            values[f"{measure}_std"] = None if cell is None else cell.std
-            values[f"{measure}_{self.counted}"] = cell.count if cell else 0
-        return values
+            values = (cell.mean, cell.std, cell.count) if cell else (missing, missing, 0)
+            numbers |= zip((f"{measure}_{x}" for x in ("mean", "std", self.counted)), values)
+        return numbers
 
     def _lines_below(self) -> list[str]:
         """The notes, and a line for each choice among snapshots."""
@@ -126,17 +117,8 @@ class Report:
 
 
 def write_report(report: Report, folder: str | Path) -> None:
-    """Writes `table.md`, `table.csv`, `subjects.csv`, then `results.json`, each atomically.
-
-    Without scores of single subjects there is no `subjects.csv`.
-
-    Args:
-      report: what to write.
-      folder: where; made if missing.
-
-    Raises:
-      DataError: the folder cannot be made or written to.
-    """
+    """Writes `table.md`, `table.csv`, `subjects.csv` if there are scores of single subjects, then
+    `results.json`, each atomically. DataError: the folder cannot be made or written to."""
     folder = Path(folder)
     write_text(folder / "table.md", report.to_markdown())
     write_text(folder / "table.csv", report.to_csv())
@@ -151,16 +133,8 @@ def _line(title: str, row: Row, missing: str = NOT_AVAILABLE) -> list[str]:
     return [title, *cells, mean]
 
 
-def _cell(statistic: Statistic | None, missing: str) -> str:
-    if statistic is None:
+def _cell(cell: Statistic | None, missing: str) -> str:
+    if cell is None:
         return missing
-    some = statistic.count < statistic.total
-    part = f" ({statistic.count}/{statistic.total})" if some else ""
-    return f"{statistic.mean:.1f}±{statistic.std:.1f}{part}"
-
-
-def _numbers(statistic: Statistic | None) -> list[float | int | str]:
-    """Mean, std and count for the CSV."""
-    if statistic is None:
-        return [NOT_AVAILABLE, NOT_AVAILABLE, 0]
-    return [statistic.mean, statistic.std, statistic.count]
+    part = f" ({cell.count}/{cell.total})" if cell.count < cell.total else ""
+    return f"{cell.mean:.1f}±{cell.std:.1f}{part}"

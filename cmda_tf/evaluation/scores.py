@@ -1,9 +1,8 @@
 """From label maps to the numbers of the paper's Table 1: scores of a subject, a row of means.
 
-Arrays are [k, j, i] class maps of whole volumes (0 background, then the data set's structures).
-Distances are in voxels of the prepared grid, as in the
-paper. Where a measure is not available (`cmda_tf.evaluation.masks`) a subject's score is nan;
-the means run over the subjects that have one, and their number is kept.
+Distances are in voxels of the prepared grid, as in the paper. Where a measure is not available
+(`cmda_tf.evaluation.measures`) a subject's score is nan; the means run over the subjects that have
+one, and their number is kept.
 """
 
 import math
@@ -14,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from cmda_tf.data.structures import Structures
-from cmda_tf.evaluation.overlap import dice_percent
-from cmda_tf.evaluation.surface import average_surface_distance
+from cmda_tf.evaluation.measures import average_surface_distance, dice_percent
 
 
 @dataclass(frozen=True)
@@ -31,13 +29,8 @@ SubjectScores = Mapping[str, Scores]  # by structure name
 
 @dataclass(frozen=True)
 class Statistic:
-    """A measure over the subjects of a row.
-
-    Attributes:
-      mean, std: mean and population standard deviation over the subjects that have a value.
-      count: how many have one, at least 1.
-      total: how many subjects there are.
-    """
+    """A measure over the subjects of a row: mean and population standard deviation over those that
+    have a value, their number (at least 1), and the number of all."""
 
     mean: float
     std: float
@@ -47,20 +40,14 @@ class Statistic:
 
 @dataclass(frozen=True)
 class Row:
-    """One method's row of the table; None stands for `N/A`.
-
-    Attributes:
-      dice, asd: by structure name, in per cent and voxels.
-      subjects: the scores behind them by subject id; empty for published rows.
-      title: what people call the method.
-      facts: JSON-ready, what is known of the run behind it (`TableRow.facts`).
-    """
+    """One method's row of the table, by structure name, and the scores behind it by subject id,
+    which published rows have not; None stands for `N/A`."""
 
     dice: Mapping[str, Statistic | None]
     asd: Mapping[str, Statistic | None]
     subjects: Mapping[str, SubjectScores] = field(default_factory=dict)
     title: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)  # JSON-ready, those of `TableRow`
 
     @property
     def mean_dice(self) -> float | None:
@@ -77,21 +64,17 @@ def mean_over_structures(means: Iterable[float | None]) -> float | None:
 def score_subject(
     prediction_kji: np.ndarray, truth_kji: np.ndarray, structures: Structures
 ) -> dict[str, Scores]:
-    """Scores one subject's whole volume.
+    """Scores of one subject's whole volume by structure name, in the order of the table's columns.
 
-    Args:
-      prediction_kji: [K, J, I] integer classes.
-      truth_kji: [K, J, I] integer classes.
-      structures: what the classes mean.
-
-    Returns:
-      Scores by structure name, in the order of the table's columns.
-
-    Raises:
-      ValueError: the maps are not integers, differ in shape, or hold an unknown class.
+    The maps are [K, J, I] integer classes. ValueError: they are not, differ in shape, or hold a
+    class that is none.
     """
     maps = [_checked(label_kji, structures.classes) for label_kji in (prediction_kji, truth_kji)]
-    return {s.name: _score(*(m == s.index for m in maps)) for s in structures.in_columns}
+    scores = {}
+    for structure in structures.in_columns:
+        masks = [label_kji == structure.index for label_kji in maps]
+        scores[structure.name] = Scores(dice_percent(*masks), average_surface_distance(*masks))
+    return scores
 
 
 def summarize(
@@ -100,18 +83,10 @@ def summarize(
     title: str = "",
     facts: Mapping[str, Any] | None = None,
 ) -> Row:
-    """Means and standard deviations over subjects.
+    """The row of means and standard deviations over subjects, of results of `score_subject`.
 
-    Args:
-      subjects: one result of `score_subject` for each subject.
-      ids: the subjects' ids; "1", "2", ... if not given.
-      title, facts: of the row.
-
-    Returns:
-      The row.
-
-    Raises:
-      ValueError: there are no subjects, or not one distinct id for each.
+    Without `ids` they are called "1", "2", ... ValueError: there are no subjects, or not one
+    distinct id for each.
     """
     ids = [str(n + 1) for n in range(len(subjects))] if ids is None else list(ids)
     if not subjects or len(set(ids)) != len(subjects):
@@ -123,11 +98,6 @@ def summarize(
         title=title,
         facts=facts or {},
     )
-
-
-def _score(predicted_kji: np.ndarray, truth_kji: np.ndarray) -> Scores:
-    masks = predicted_kji, truth_kji
-    return Scores(dice_percent(*masks), average_surface_distance(*masks))
 
 
 def _checked(label_kji: np.ndarray, classes: int) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Where in a large volume are the structures? The model itself looks, in windows of its size."""
 
+import contextlib
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import SimpleITK as sitk
@@ -19,25 +20,16 @@ def find_center_mm(
     """The center (LPS, mm) of what the model finds.
 
     Windows half overlap and cover the volume. The one with most foreground gives a first center,
-    a second look from there the final one.
-
-    Args:
-      image: the volume.
-      look: a window's center (LPS, mm) to its grid and probabilities `[K, J, I, classes]`.
-      window_mm: width of a window.
-      name: what to call the image in messages.
-
-    Raises:
-      DataError: nothing is found anywhere.
+    a second look from there the final one. `look` leads from a window's center (LPS, mm) to its
+    grid and probabilities `[K, J, I, classes]`. DataError, with the name of the image, if nothing
+    is found anywhere.
     """
     largest, first = 0, None
     for center in window_centers(image, window_mm):
-        try:
+        with contextlib.suppress(DataError):  # nothing but one value in this window
             volume, middle = _foreground(*look(center))
-        except DataError:  # nothing but one value in this window
-            continue
-        if volume > largest:
-            largest, first = volume, middle
+            if volume > largest:
+                largest, first = volume, middle
     if first is None:
         raise DataError(
             f"{name}: the model finds none of its structures; a point x, y, z says where they are"
@@ -48,19 +40,15 @@ def find_center_mm(
 
 def window_centers(image: sitk.Image, window_mm: float) -> list[tuple[float, ...]]:
     """Centers of half overlapping windows that cover the volume's box in LPS."""
-    corners = Geometry.of(image).corners_mm
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    axes = [_along(*ends, window_mm) for ends in zip(low, high)]
-    return [tuple(map(float, point)) for point in itertools.product(*axes)]
-
-
-def _along(low: float, high: float, window_mm: float) -> np.ndarray:
-    """Window centers along one axis."""
-    spare = high - low - window_mm
-    if spare <= 0:
-        return np.array([(low + high) / 2])
-    count = 1 + math.ceil(spare / (window_mm / 2))
-    return np.linspace(low + window_mm / 2, high - window_mm / 2, count)
+    along: list[Iterable[float]] = []
+    half = window_mm / 2
+    for values in Geometry.of(image).corners_mm.T:
+        low, high = values.min(), values.max()
+        if (spare := high - low - window_mm) <= 0:
+            along.append([(low + high) / 2])
+        else:
+            along.append(np.linspace(low + half, high - half, 1 + math.ceil(spare / half)))
+    return [tuple(map(float, point)) for point in itertools.product(*along)]
 
 
 def _foreground(grid: Geometry, probabilities: np.ndarray) -> tuple[int, tuple[float, ...] | None]:

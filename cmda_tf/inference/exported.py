@@ -26,15 +26,15 @@ class Paths(tf.Module):
     def __init__(self, networks: dict[str, tf.keras.Model]):
         super().__init__()
         self.networks = networks
-        shape = [None, *networks["target"].input_shape[1:]]
-        spec = tf.TensorSpec(shape, tf.float32, name="images")
-        self.functions = {role: self._function(role, spec) for role in self.networks}
+        self.functions = {role: self._function(network) for role, network in networks.items()}
 
-    def _function(self, role: str, spec: tf.TensorSpec) -> tf.types.experimental.GenericFunction:
+    @staticmethod
+    def _function(network: tf.keras.Model) -> tf.types.experimental.GenericFunction:
+        spec = tf.TensorSpec([None, *network.input_shape[1:]], tf.float32, name="images")
+
         @tf.function(input_signature=[spec])
         def predict(images: tf.Tensor) -> dict[str, tf.Tensor]:
-            logits = self.networks[role](images, training=False)
-            return {"probabilities": probabilities(logits)}
+            return {"probabilities": probabilities(network(images, training=False))}
 
         return predict
 
@@ -48,25 +48,19 @@ def write_saved_model(model: TrainedModel, out: Path) -> None:
 
 
 def write_onnx(model: TrainedModel, out: Path) -> None:
-    """Writes `source.onnx` and `target.onnx`, both in float32, and `cmda_tf.json`.
-
-    Raises:
-      UsageError: tf2onnx is not installed.
-    """
+    """Writes `source.onnx` and `target.onnx`, in float32, and `cmda_tf.json`; needs tf2onnx."""
     try:
         import tf2onnx
     except ImportError as error:
-        raise UsageError(
-            f'format: onnx needs the package tf2onnx, pip install "cmda_tf[onnx]" ({error})'
-        ) from error
+        how = 'pip install "cmda_tf[onnx]"'
+        raise UsageError(f"format: onnx needs the package tf2onnx, {how} ({error})") from error
     # Weights always are float32, and ONNX convolves no bfloat16.
     config = replace(model.run.config, precision="float32")
     paths = Paths(load_networks(model.run, config).paths())
     with _new_folder(out) as folder:
         for role, function in paths.functions.items():
-            tf2onnx.convert.from_function(
-                function, function.input_signature, output_path=str(folder / f"{role}.onnx")
-            )
+            path, signature = str(folder / f"{role}.onnx"), function.input_signature
+            tf2onnx.convert.from_function(function, signature, output_path=path)
         write_json(folder / ABOUT, _about(model))
 
 

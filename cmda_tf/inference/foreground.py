@@ -1,8 +1,8 @@
 """Which slices show something, as far as the source segmenter can tell: no label is needed.
 
-Supervised training sees every structure as often (`balanced`), and the statistics of its
-BatchNorm are those of such slices. Slices that show none, half of a volume, would shift a
-DAM's statistics although nothing about the modality asks for it.
+Supervised training sees every structure as often (`balanced`), and its BatchNorm statistics are
+those of such slices. Slices that show none, half of a volume, would shift a DAM's although nothing
+about the modality asks for it.
 """
 
 import dataclasses
@@ -20,12 +20,8 @@ MIN_SLICES = 8  # fewer than a batch: such a segmenter knows too little of this 
 def foreground_slices(stack: SliceStack, segmenter: tf.keras.Model) -> SliceStack:
     """The same stack, of which only those slices are usable that show a structure.
 
-    Args:
-      stack: of either modality; its labels, if any, are not looked at.
-      segmenter: images `[N, H, W, 3]` to logits, trained on the source, not adapted.
-
-    Returns:
-      The stack as it was where there are fewer than `MIN_SLICES`.
+    It is as it was where fewer than `MIN_SLICES` do. Labels, if any, are not looked at. The
+    segmenter was trained on the source and not adapted.
     """
     predictions = Predictor(segmenter, shows_foreground).on_slices(stack, stack.usable)
     total = -(-len(stack.usable) // SLICES_PER_BATCH)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from cmda_tf.models import segmenter as models
-from cmda_tf.models.segmenter import build_dam, build_segmenter
 from cmda_tf.models.settings import ModelConfig
 from cmda_tf.runs.run import Run
 from cmda_tf.runs.weights import set_weights
@@ -15,19 +14,12 @@ ROLES = ("target", "source")
 
 @dataclass(frozen=True)
 class Networks:
-    """A segmenter, and where there is one a DAM of its first layers.
+    """A segmenter, and where there is one a DAM of its first layers."""
 
-    Attributes:
-      config: of both.
-      segmenter: images to logits, trained on the source.
-      dam: replaces layers 1..depth for target images; None for a run without.
-      depth: of the DAM; 0 without.
-    """
-
-    config: ModelConfig
-    segmenter: tf.keras.Model
-    dam: tf.keras.Model | None = None
-    depth: int = 0
+    config: ModelConfig  # of both
+    segmenter: tf.keras.Model  # images to logits, trained on the source
+    dam: tf.keras.Model | None = None  # replaces layers 1..depth for target images
+    depth: int = 0  # of the DAM; 0 without
 
     def router(self) -> tf.keras.Model:
         """Both paths as one model; only with a DAM."""
@@ -46,8 +38,7 @@ class Networks:
     def features(self, role: str, layer: int) -> tf.keras.Model:
         """Images of a role (`source` or `target`) to the feature maps `[B, h, w, C]` of a layer.
 
-        Raises:
-          KeyError: no unit of the topology ends with this layer, as with 13, 21, 25, 31.
+        KeyError unless a unit of the topology ends with it, as with 13, 21, 25, 31.
         """
         image = models.image_input(self.config)
         parts = (None, 0) if role == "source" else (self.dam, self.depth)
@@ -57,7 +48,7 @@ class Networks:
 
 def trained_segmenter(config: ModelConfig, run: Run) -> tf.keras.Model:
     """The segmenter with the weights of a finished run."""
-    segmenter = build_segmenter(config)
+    segmenter = models.build_segmenter(config)
     set_weights(segmenter, run.weights(), str(run.folder))
     return segmenter
 
@@ -68,6 +59,6 @@ def load_networks(run: Run, config: ModelConfig | None = None) -> Networks:
     segmenter = trained_segmenter(config, run)
     if (depth := run.record.depth) is None:
         return Networks(config, segmenter)
-    dam = build_dam(config, depth, segmenter)
+    dam = models.build_dam(config, depth, segmenter)
     set_weights(dam, run.weights(), str(run.folder))
     return Networks(config, segmenter, dam, depth)

@@ -1,7 +1,5 @@
 """What `cmda_tf.predict` writes: label maps, maps of probability and entropy, volumes, colors."""
 
-import csv
-import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,27 +11,18 @@ from cmda_tf.data.structures import Structures
 from cmda_tf.errors import DataError
 from cmda_tf.files import replacing, write_text
 from cmda_tf.inference.segmentation import Segmentation
+from cmda_tf.tables import to_csv
 from cmda_tf.volumes.geometry import LIP_DIRECTION, Geometry
 
 
 def write_segmentation(
-    segmentation: Segmentation,
-    prefix: Path,
-    probabilities: bool,
-    entropy: bool,
-    ending: str = ".nii.gz",
+    segmentation: Segmentation, prefix: Path, probabilities: bool, entropy: bool, ending=".nii.gz"
 ) -> Path:
     """Writes `PREFIX_label.nii.gz`, whose path it returns, and where asked for the other maps.
 
-    Args:
-      segmentation: what to write.
-      prefix: folder and name of the image.
-      probabilities: `PREFIX_probability_NAME.nii.gz` for each structure.
-      entropy: `PREFIX_entropy.nii.gz`.
-      ending: of all of them, as of `cmda_tf.volumes.formats`.
-
-    Raises:
-      DataError: a file cannot be written.
+    They are `PREFIX_probability_NAME.nii.gz` for each structure, and `PREFIX_entropy.nii.gz`. The
+    prefix is folder and name of the image, the ending one of `cmda_tf.volumes.formats`. DataError
+    for a file that cannot be written.
     """
 
     def write(image: sitk.Image, kind: str) -> Path:
@@ -66,12 +55,8 @@ def _file_names(structures: Structures) -> dict[str, str]:
 
 def write_volumes(path: Path, volumes: Mapping[str, Mapping[str, float]]) -> None:
     """Writes the volumes of each image's structures as CSV, in mm3."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["image", "structure", "volume_mm3"])
-    for image, by_structure in volumes.items():
-        writer.writerows([image, name, f"{mm3:.1f}"] for name, mm3 in by_structure.items())
-    write_text(path, out.getvalue())
+    lines = [(i, name, f"{mm3:.1f}") for i, own in volumes.items() for name, mm3 in own.items()]
+    write_text(path, to_csv(("image", "structure", "volume_mm3"), lines))
 
 
 def write_colors(folder: Path, structures: Structures) -> None:
@@ -80,8 +65,8 @@ def write_colors(folder: Path, structures: Structures) -> None:
     `labels.ctbl` is a color table (Slicer: drag it in, choose it as the label map's colors),
     `labels.txt` a label description file (ITK-SNAP: Segmentation, Import Label Descriptions).
     """
-    slicer, snap = ["# code name r g b a", "0 background 0 0 0 0"], ["# idx r g b a vis mesh name"]
-    snap.append('0 0 0 0 0 0 0 "Clear Label"')
+    slicer = ["# code name r g b a", "0 background 0 0 0 0"]
+    snap = ["# idx r g b a vis mesh name", '0 0 0 0 0 0 0 "Clear Label"']
     for item in structures:
         rgb = " ".join(str(int(item.color[n : n + 2], 16)) for n in (1, 3, 5))
         words = item.name.replace('"', "'").split()  # one line, and one quoted word in it
@@ -93,7 +78,7 @@ def write_colors(folder: Path, structures: Structures) -> None:
 
 def write_overlay(path: Path, image: sitk.Image, segmentation: Segmentation) -> None:
     """Writes a PNG: coronal, axial and sagittal slices that show most, structures over them."""
-    from cmda_tf.visualization.overlay import draw_planes
+    from cmda_tf.visualization.segmentation import draw_planes
 
     grid = _upright(image)
     volume = sitk.GetArrayFromImage(grid.resample(image, sitk.sitkLinear, float("nan")))

@@ -1,9 +1,4 @@
-"""The one way from slices to predictions: evaluation, choices among snapshots, pseudo labels,
-the foreground filter and segmentation of images all go through it.
-
-Networks see three consecutive coronal slices as channels and label the middle one
-(`cmda_tf.data.slices.neighbor_triples`). Volumes are [k, j, i].
-"""
+"""The one way from slices to predictions: of each with its neighbors, in volumes [k, j, i]."""
 
 from collections.abc import Callable, Iterator
 
@@ -33,13 +28,9 @@ def shows_foreground(logits: tf.Tensor) -> tf.Tensor:
 
 
 class Predictor:
-    """A network in inference mode, applied to any number of slices, batch by batch.
+    """A network (images to logits) in inference mode, applied to slices batch by batch.
 
-    Its weights are read at each call: those that the network has then.
-
-    Args:
-      network: images `[B, size, size, 3]` to logits `[B, size, size, C]`.
-      head: what is wanted of the logits.
+    Its weights are those that it has at each call. The head is what is wanted of the logits.
     """
 
     def __init__(self, network: tf.keras.Model, head: Head):
@@ -51,9 +42,8 @@ class Predictor:
 
     def on_inputs(self, inputs: np.ndarray) -> np.ndarray:
         """The head's output `[N, ...]` for network inputs `[N, size, size, 3]` float32."""
-        starts = range(0, len(inputs), SLICES_PER_BATCH)
-        parts = [self._predict(inputs[s : s + SLICES_PER_BATCH]).numpy() for s in starts]
-        return np.concatenate(parts)
+        batches = np.split(inputs, range(SLICES_PER_BATCH, len(inputs), SLICES_PER_BATCH))
+        return np.concatenate([self._predict(batch).numpy() for batch in batches])
 
     def on_volume(self, volume_kji: np.ndarray) -> np.ndarray:
         """The head's output `[K, ...]` for every slice of a normalized volume [K, J, I]."""
@@ -64,6 +54,5 @@ class Predictor:
         return self._batches(stack.images, stack.triples[index])
 
     def _batches(self, images: np.ndarray, triples: np.ndarray) -> Iterator[np.ndarray]:
-        for start in range(0, len(triples), SLICES_PER_BATCH):
-            chosen = triples[start : start + SLICES_PER_BATCH]
-            yield self._predict(as_channels(images, chosen)).numpy()
+        for batch in np.split(triples, range(SLICES_PER_BATCH, len(triples), SLICES_PER_BATCH)):
+            yield self._predict(as_channels(images, batch)).numpy()

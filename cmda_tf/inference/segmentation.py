@@ -1,7 +1,6 @@
 """A segmentation on the grid of the image that it is of."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,21 +12,13 @@ from cmda_tf.volumes.geometry import Geometry
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """What a model says of an image.
+    """What a model says of an image."""
 
-    Attributes:
-      classes: class indices (uint8) on the image's grid.
-      structures: what they mean.
-      seen: grid that the model saw; beyond it all is background.
-      probabilities: `[K, J, I, classes]` float32 on that grid.
-      raw: grid of the image.
-    """
-
-    classes: sitk.Image
-    structures: Structures
-    seen: Geometry
-    probabilities: np.ndarray
-    raw: Geometry
+    classes: sitk.Image  # class indices (uint8) on the image's grid
+    structures: Structures  # what they mean
+    seen: Geometry  # grid that the model saw; beyond it all is background
+    probabilities: np.ndarray  # `[K, J, I, classes]` float32 on that grid
+    raw: Geometry  # grid of the image
 
     @property
     def label(self) -> sitk.Image:
@@ -36,11 +27,7 @@ class Segmentation:
         return self.raw.apply(codes[sitk.GetArrayViewFromImage(self.classes)])
 
     def probability(self, name: str) -> sitk.Image:
-        """Probability of a structure (float32, 0..1) on the image's grid.
-
-        Raises:
-          KeyError: there is no such structure.
-        """
+        """Probability of a structure (float32, 0..1) on the image's grid; KeyError for no such."""
         return _on_grid(self.probabilities, self.structures[name].index, self.seen, self.raw)
 
     def entropy(self) -> sitk.Image:
@@ -55,29 +42,20 @@ class Segmentation:
     def volumes_mm3(self) -> dict[str, float]:
         """Volume of each structure, in the order of the table's columns."""
         voxel_mm3 = math.prod(self.raw.spacing_mm)
-        counts = np.bincount(
-            sitk.GetArrayViewFromImage(self.classes).ravel(), minlength=self.structures.classes
-        )
+        classes = sitk.GetArrayViewFromImage(self.classes)
+        counts = np.bincount(classes.ravel(), minlength=self.structures.classes)
         return {s.name: float(counts[s.index]) * voxel_mm3 for s in self.structures.in_columns}
 
 
 def to_segmentation(
-    probabilities: np.ndarray,
-    seen: Geometry,
-    raw: Geometry,
-    structures: Structures,
+    probabilities: np.ndarray, seen: Geometry, raw: Geometry, structures: Structures,
     keep_largest: bool = False,
-) -> Segmentation:
-    """The likeliest class of every voxel of the image.
+) -> Segmentation:  # fmt: skip
+    """The likeliest class of every voxel of the image, on its grid `raw`.
 
-    The probabilities are interpolated, not the classes, so that outlines are as fine as the
-    image's own grid. One class at a time: a scan of 512x512x400 voxels has 100 million.
-
-    Args:
-      probabilities: `[K, J, I, classes]` on the grid `seen`.
-      seen, raw: grids of the model and of the image.
-      structures: what the classes mean.
-      keep_largest: keep the largest connected component of each structure.
+    The probabilities `[K, J, I, classes]` on the grid `seen` are interpolated, not the classes, so
+    that outlines are as fine as the image's own grid. One class at a time: a scan of 512x512x400
+    voxels has 100 million. Of each structure the largest connected component may be kept.
     """
     best = np.zeros(raw.shape_kji, np.float32)
     classes = np.zeros(raw.shape_kji, np.uint8)
@@ -86,9 +64,10 @@ def to_segmentation(
         better = values > best
         best[better], classes[better] = values[better], index
         del values, on
-    if keep_largest:
-        for mask in _smaller_parts(raw.apply(classes), structures):
-            classes[mask] = 0
+    for item in structures if keep_largest else ():
+        mask = raw.apply((classes == item.index).astype(np.uint8))
+        parts = sitk.RelabelComponent(sitk.ConnectedComponent(mask))
+        classes[sitk.GetArrayViewFromImage(parts) > 1] = 0
     return Segmentation(raw.apply(classes), structures, seen, probabilities, raw)
 
 
@@ -96,10 +75,3 @@ def _on_grid(probabilities: np.ndarray, index: int, seen: Geometry, raw: Geometr
     """One class' probability on the image's grid; beyond what was seen all is background."""
     values = seen.apply(np.ascontiguousarray(probabilities[..., index], np.float32))
     return raw.resample(values, sitk.sitkLinear, float(index == 0))
-
-
-def _smaller_parts(classes: sitk.Image, structures: Structures) -> Iterator[np.ndarray]:
-    """For each structure the voxels that are not of its largest connected component."""
-    for item in structures:
-        parts = sitk.RelabelComponent(sitk.ConnectedComponent(classes == item.index))
-        yield sitk.GetArrayViewFromImage(parts) > 1

@@ -21,13 +21,7 @@ from cmda_tf.volumes.reading import check_image, read_volume
 
 
 class TrainedModel:
-    """A finished run's networks, ready for images of either role.
-
-    Attributes:
-      run: the run.
-      structures: what it segments.
-      spacing_mm, size: of the grid it sees, isotropic and cubic.
-      networks: images to logits by the images' role, `source` or `target`.
+    """A finished run's networks, ready for images of either role (`source` or `target`).
 
     Raises:
       DataError: its weights are damaged or not of its networks.
@@ -37,11 +31,11 @@ class TrainedModel:
     def __init__(self, run: Run):
         self.run = run
         self.structures = run.record.inputs.structures
-        self.spacing_mm = float(run.record.inputs.spacing_mm)
-        self.size = run.config.size
+        # Of the grid that it sees, cubic and isotropic.
+        self.size, self.spacing_mm = run.config.size, float(run.record.inputs.spacing_mm)
         prepared_grid((0.0, 0.0, 0.0), self.size, self.spacing_mm)  # refuses what is no grid
         self._networks = load_networks(run)
-        self.networks = self._networks.paths()
+        self.networks = self._networks.paths()  # by role, images to logits
 
     def predict(
         self,
@@ -51,7 +45,7 @@ class TrainedModel:
         keep_largest: bool = False,
         name: str | None = None,
     ) -> Segmentation:
-        """Segments a volume.
+        """Segments a volume, on its own grid.
 
         Args:
           image: 3-D scalar image, or a file of one.
@@ -60,9 +54,6 @@ class TrainedModel:
             for where the model itself finds the structures, or a point (x, y, z) in mm, LPS.
           keep_largest: of each structure keep the largest connected component.
           name: what to call the image in messages; by default its file, or "image".
-
-        Returns:
-          The segmentation, on the grid of the image.
 
         Raises:
           UsageError: an unknown role or center.
@@ -76,17 +67,13 @@ class TrainedModel:
         else:
             name, image = name or str(image), read_volume(image)
         center_mm = self._center_mm(image, role, center, name)
-        grid, probabilities = self.probabilities(image, role, center_mm, name)
-        return to_segmentation(
-            probabilities, grid, Geometry.of(image), self.structures, keep_largest
-        )
+        grid, values = self.probabilities(image, role, center_mm, name)
+        return to_segmentation(values, grid, Geometry.of(image), self.structures, keep_largest)
 
     def on_prepared(self, volume_kji: np.ndarray, role: str = "target") -> np.ndarray:
-        """Classes, uint8 [K, J, I], of a volume that is prepared already, such as a test subject's.
+        """Classes, uint8, of a volume that is prepared already, such as a test subject's.
 
-        Args:
-          volume_kji: normalized intensities [K, size, size] on the grid that the model sees.
-          role: `target` or `source`.
+        Its normalized intensities [K, size, size] are on the grid that the model sees.
         """
         return Predictor(self.networks[role], classes).on_volume(volume_kji)
 
@@ -97,10 +84,9 @@ class TrainedModel:
     def probabilities(
         self, image: sitk.Image, role: str, center_mm: Sequence[float] | None, name: str = "image"
     ) -> tuple[Geometry, np.ndarray]:
-        """The grid that the model sees around a point, or around the middle of the image for None.
+        """The grid seen around a point, by default the image's middle, and probabilities on it.
 
-        Returns:
-          The grid, and the probabilities there, `[K, J, I, classes]` float32.
+        They are `[K, J, I, classes]` float32.
         """
         subject = preprocess(
             name, role, image, size=self.size, spacing_mm=self.spacing_mm, center_mm=center_mm
@@ -133,8 +119,7 @@ class TrainedModel:
 def load_run(path: str | Path) -> TrainedModel:
     """A finished run, by its folder, as a model.
 
-    Raises:
-      DataError: there is no finished run, a damaged one, or one of an older version.
+    DataError if there is none, a damaged one, or one of an older version.
     """
     run = finished_run(path)
     try:

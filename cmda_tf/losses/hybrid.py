@@ -12,15 +12,9 @@ def hybrid_loss(
 ) -> dict[str, tf.Tensor]:
     """Class-weighted cross-entropy minus lambda times the soft Dice.
 
-    Args:
-      logits: `[B, H, W, C]` float32, before the softmax.
-      labels: `[B, H, W]` integer classes in 0..C-1.
-      terms: lambda of Eq. 1 (`dice_weight`), and whether it has w_c (`class_weights`).
-      mask: `[B, H, W]` bool, the pixels that count; the labels of the others may have any
-        value. None counts all; where no pixel counts, both terms are 0.
-
-    Returns:
-      Scalars `loss`, `cross_entropy` (>= 0, mean over pixels) and `dice` (0..1).
+    As scalars `loss`, `cross_entropy` (>= 0, mean over pixels) and `dice` (0..1). Labels are
+    integers in 0..C-1. The mask `[B, H, W]` says which pixels count, all for None; the labels of
+    the others may have any value. Where no pixel counts, both terms are 0.
     """
     truth = tf.one_hot(tf.cast(labels, tf.int32), logits.shape[-1], dtype=logits.dtype)
     if mask is not None:
@@ -38,28 +32,21 @@ def weighted_cross_entropy(
 ) -> tf.Tensor:
     """First term of Eq. 1, with w_c = 1 - the share of class c in the batch; mean over pixels.
 
-    With these weights the background, most of a slice, weighs little, and structures are
-    predicted larger than they are.
-
-    Args:
-      logits: `[B, H, W, C]`.
-      truth: `[B, H, W, C]` one-hot; all zero where the mask is.
-      mask: `[B, H, W, 1]` of zeros and ones: shares and mean are over the ones. None for all.
-      class_weights: False lets w_c be 1.
+    With these weights (1 without `class_weights`) the background, most of a slice, weighs little,
+    and structures are predicted larger than they are. The truth `[B, H, W, C]` is one-hot, and all
+    zero where the mask `[B, H, W, 1]` is: shares and mean are over the mask's ones.
     """
     share = 1.0 if mask is None else tf.maximum(tf.reduce_mean(mask), _EPSILON)
-    weights = 1.0
-    if class_weights:
-        weights -= tf.reduce_mean(truth, axis=[0, 1, 2]) / share
+    weights = 1.0 - tf.reduce_mean(truth, axis=[0, 1, 2]) / share if class_weights else 1.0
     per_pixel = tf.reduce_sum(weights * truth * tf.nn.log_softmax(logits), axis=-1)
     return -tf.reduce_mean(per_pixel) / share
 
 
 def soft_dice(probabilities: tf.Tensor, truth: tf.Tensor) -> tf.Tensor:
-    """Second term of Eq. 1 with squared denominators, averaged over classes.
+    """Second term of Eq. 1 of softmax outputs and one-hot truth `[B, H, W, C]`, mean over classes.
 
-    Of softmax outputs and one-hot truth, both `[B, H, W, C]`. Each class is summed over the whole
-    batch, so that a class missing from one slice does not count as missed there.
+    The denominators are squared. Each class is summed over the whole batch, so that a class missing
+    from one slice does not count as missed there.
     """
     axes = [0, 1, 2]
     overlap = 2.0 * tf.reduce_sum(probabilities * truth, axes)

@@ -62,12 +62,10 @@ def gradient_penalty(
 ) -> tf.Tensor:
     """Mean squared distance of the score's gradient norm from 1, between source and target.
 
-    Args:
-      critic: without BatchNorm, which would make one sample's score depend on the others.
-      source, target: critic inputs `[B, H, W, C]`.
-      seed: `[2]`, of the points on the lines between them.
+    At random points (by the seed `[2]`) on the lines between critic inputs `[B, H, W, C]`. The
+    critic has no BatchNorm, which would make one sample's score depend on the others.
     """
-    share = tf.random.stateless_uniform([tf.shape(source)[0], 1, 1, 1], seed, dtype=tf.float32)
+    share = tf.random.stateless_uniform([tf.shape(source)[0], 1, 1, 1], seed)
     share = tf.cast(share, source.dtype)
     between = share * source + (1 - share) * target
     with tf.GradientTape() as tape:

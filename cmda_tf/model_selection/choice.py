@@ -7,25 +7,18 @@ from cmda_tf import tables
 from cmda_tf.data.dataset import Dataset
 from cmda_tf.errors import MALFORMED, DataError
 from cmda_tf.files import locked, read_json, write_json
-from cmda_tf.model_selection.criteria import CRITERIA, best
-from cmda_tf.model_selection.scoring import Scored, score_snapshots
-from cmda_tf.model_selection.settings import SelectionSettings
-from cmda_tf.model_selection.snapshot_model import SnapshotModel, snapshot_model
-from cmda_tf.runs.record import write_record
-from cmda_tf.runs.run import SELECTION, SNAPSHOTS, WEIGHTS, Run
-from cmda_tf.runs.snapshots import find_snapshots
+from cmda_tf.model_selection.criteria import CRITERIA, SelectionSettings, best
+from cmda_tf.model_selection.scoring import Scored, SnapshotModel, score_snapshots, snapshot_model
+from cmda_tf.runs.record import SETTINGS, SNAPSHOTS
+from cmda_tf.runs.run import SELECTION, WEIGHTS, Run
+from cmda_tf.runs.weights import find_snapshots
 from cmda_tf.settings import check_types
 
 
 @dataclass(frozen=True)
 class Selection:
-    """A run's snapshots, and which of them became its final model.
-
-    Attributes:
-      criterion: by which one was chosen, one of `CRITERIA`.
-      chosen: its joint update.
-      snapshots: in the order of their updates.
-    """
+    """By which criterion, and of which joint update, one of a run's snapshots was chosen; and the
+    snapshots in the order of their updates."""
 
     criterion: str
     chosen: int
@@ -42,8 +35,8 @@ class Selection:
         for snapshot in self.snapshots:
             values = [snapshot.criteria[name] for name in CRITERIA]
             texts = ["N/A" if value is None else f"{value:.4g}" for value in values]
-            marks = ["*" if chosen[name] == snapshot.update else " " for name in CRITERIA]
-            lines.append([f"joint_{snapshot.update:04d}", *map("".join, zip(texts, marks))])
+            marks = ["*" if update == snapshot.update else " " for update in chosen.values()]
+            lines.append([f"joint_{snapshot.update:04d}", *map(str.__add__, texts, marks)])
         end = f"final: joint_{self.chosen:04d}, by {self.criterion} (* highest value)"
         return f"{tables.to_text(lines, right=True)}\n{end}\n"
 
@@ -57,14 +50,10 @@ def select(criterion: str, snapshots: list[Scored] | tuple[Scored, ...]) -> Sele
 
 
 def choose_final(run: Run, model: SnapshotModel, dataset: Dataset) -> None:
-    """Ends the adaptation: the DAM becomes the snapshot that the run's settings ask for.
-
-    Writes `selection.json`; the run's final model is still to be saved.
-    """
-    snapshots = find_snapshots(run.folder)
-    criterion = run.part(SelectionSettings).select
-    selection = select(criterion, score_snapshots(model, dataset, snapshots))
-    _load(run, model, selection)
+    """Ends the adaptation: the DAM becomes the snapshot that the run's settings ask for. Writes
+    `selection.json`; the run's final model is still to be saved."""
+    scored = score_snapshots(model, dataset, find_snapshots(run.folder))
+    _load(run, model, select(run.part(SelectionSettings).select, scored))
 
 
 def change_choice(run: Run, dataset: Dataset, criterion: str) -> Selection:
@@ -79,7 +68,8 @@ def change_choice(run: Run, dataset: Dataset, criterion: str) -> Selection:
         (run.folder / WEIGHTS).unlink()
         chosen = run.part(SelectionSettings).changed(select=criterion)
         settings = {**run.record.settings, SelectionSettings.key: chosen.to_dict()}
-        write_record(run.folder, dataclasses.replace(run.record, settings=settings))
+        record = dataclasses.replace(run.record, settings=settings)
+        write_json(run.folder / SETTINGS, record.to_dict())
         _load(run, model, selection)
         run.finish(model.router)
     return selection
@@ -91,7 +81,7 @@ def score_again(run: Run, dataset: Dataset) -> Selection:
         before = read_selection(run)
         scored = score_snapshots(snapshot_model(run, dataset), dataset, find_snapshots(run.folder))
         selection = dataclasses.replace(before, snapshots=tuple(scored))
-        _write(run, selection)
+        write_json(run.folder / SELECTION, dataclasses.asdict(selection))
     return selection
 
 
@@ -107,27 +97,21 @@ def complete(selection: Selection) -> bool:
 
 def read_selection(run: Run) -> Selection:
     """Reads a run's `selection.json`; DataError if it is missing or damaged."""
-    path = run.folder / SELECTION
-    record = read_json(path)
+    record = read_json(path := run.folder / SELECTION)
     try:
-        scored = tuple(Scored(**values) for values in record["snapshots"])
-        for snapshot in scored:
+        scored = {values["update"]: Scored(**values) for values in record["snapshots"]}
+        for snapshot in scored.values():
             check_types(Scored, vars(snapshot))
         criterion, chosen = record["criterion"], record["chosen"]
-        updates = [snapshot.update for snapshot in scored]
-        if criterion not in CRITERIA or type(chosen) is not int or chosen not in updates:
+        if criterion not in CRITERIA or type(chosen) is not int or chosen not in scored:
             raise ValueError("its choice is none of its criteria and snapshots")
-        return Selection(criterion, chosen, scored)
+        return Selection(criterion, chosen, tuple(scored.values()))
     except MALFORMED as error:
         raise DataError(f"{path}: expected the selection of a run ({error})") from error
 
 
 def _load(run: Run, model: SnapshotModel, selection: Selection) -> None:
     """Makes the chosen snapshot the DAM and writes down why."""
-    paths = {snapshot.update: snapshot for snapshot in find_snapshots(run.folder)}
-    model.load(paths[selection.chosen])
-    _write(run, selection)
-
-
-def _write(run: Run, selection: Selection) -> None:
+    snapshots = {snapshot.update: snapshot for snapshot in find_snapshots(run.folder)}
+    model.load(snapshots[selection.chosen])
     write_json(run.folder / SELECTION, dataclasses.asdict(selection))

@@ -1,8 +1,8 @@
 """The network's building blocks, and the factory their layers come from.
 
-Every block takes a `LayerFactory` and asks it for layers by name. A factory either makes new layers
-(a segmenter, a DAM, a critic) or hands out those of an existing model (the shared upper
-layers), so that one piece of code builds both. Tensors are `[B, H, W, C]`.
+Every block takes a `LayerFactory` and asks it for layers by name, new ones (a segmenter, a DAM, a
+critic) or those of an existing model (the shared upper layers): one piece of code builds both.
+Tensors are `[B, H, W, C]`.
 """
 
 import math
@@ -22,27 +22,17 @@ GROUPS = 8
 
 
 class LayerFactory:
-    """Makes layers named `prefix + name`, or hands out an existing model's layers.
+    """Makes layers named `prefix + name`, or hands out those of the model `shared`.
 
-    Args:
-      config: the model's configuration; its precision becomes every new layer's dtype policy,
-        so that no global policy is touched.
-      prefix: put before every layer's name (`dam_`).
-      shared: a model whose layers are handed out instead of making new ones.
-      norm: `batch`, `layer`, `group` or `none`; all but a critic's are `batch`.
+    The precision of the model's configuration becomes every new layer's dtype policy, so that no
+    global policy is touched. `norm` is `batch`, `layer`, `group` or `none`; all but a critic's are
+    `batch`.
     """
 
     def __init__(
-        self,
-        config: ModelConfig,
-        prefix: str = "",
-        shared: tf.keras.Model | None = None,
-        norm: str = "batch",
+        self, config: ModelConfig, prefix="", shared: tf.keras.Model | None = None, norm="batch"
     ):
-        self.config = config
-        self.prefix = prefix
-        self.norm = norm
-        self._shared = shared
+        self.config, self.prefix, self.norm, self._shared = config, prefix, norm, shared
         self._policy = tf.keras.mixed_precision.Policy(config.precision)
 
     def __call__(
@@ -64,17 +54,10 @@ def convolution(x, layers, name, filters, *, size=3, stride=1, dilation=1, symme
     """A convolution without bias; `symmetric` padding mirrors the border (conv10, output)."""
     if symmetric:
         x = layers(f"{name}_pad", SymmetricPad, size // 2)(x)
-    return layers(
-        f"{name}_conv",
-        tf.keras.layers.Conv2D,
-        filters,
-        size,
-        strides=stride,
-        dilation_rate=dilation,
-        padding="valid" if symmetric else "same",
-        use_bias=False,
-        kernel_initializer=layers.initializer(f"{name}_conv"),
-    )(x)
+    options = {"strides": stride, "dilation_rate": dilation, "use_bias": False}
+    options["padding"] = "valid" if symmetric else "same"
+    options["kernel_initializer"] = layers.initializer(f"{name}_conv")
+    return layers(f"{name}_conv", tf.keras.layers.Conv2D, filters, size, **options)(x)
 
 
 def normalize(x, layers, name):
@@ -92,9 +75,8 @@ def normalize(x, layers, name):
 def activate(x, layers, name):
     """LeakyReLU, then dropout where asked."""
     x = layers(f"{name}_act", tf.keras.layers.LeakyReLU, SLOPE)(x)
-    if layers.config.dropout:
-        x = layers(f"{name}_drop", tf.keras.layers.Dropout, layers.config.dropout)(x)
-    return x
+    rate = layers.config.dropout
+    return layers(f"{name}_drop", tf.keras.layers.Dropout, rate)(x) if rate else x
 
 
 def conv_norm_act(x, layers, name, filters, **kwargs):
@@ -128,9 +110,7 @@ def apply_unit(x, layers: LayerFactory, unit: Unit):
         blocks: dict[str, Callable] = {"conv": convolution, "residual": residual_block}
         block = blocks.get(unit.kind, conv_norm_act)
         x = block(x, layers, unit.name, config.scaled(unit.width), dilation=unit.dilation)
-    if unit.pool:
-        x = layers(f"{unit.name}_pool", tf.keras.layers.MaxPooling2D)(x)
-    return x
+    return layers(f"{unit.name}_pool", tf.keras.layers.MaxPooling2D)(x) if unit.pool else x
 
 
 def apply_units(x, layers: LayerFactory, units: tuple[Unit, ...]) -> dict[int, tf.Tensor]:

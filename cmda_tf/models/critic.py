@@ -1,10 +1,10 @@
 """The domain critic module (DCM) and the multi-level features it sees (the paper, section 3.3).
 
 Features at the tapped layers, the logits and the argmax mask are each brought to the image's
-resolution and concatenated: the critic's input `[B, size, size, channels]`. Taps at or before
-the depth d are the paper's set A (from the DAM or the source's own first layers), those after
-it the set H (from the shared frozen layers). A second critic, of the journal version (Dou et al.,
-2019), may judge the segmentation alone.
+resolution and concatenated: the critic's input `[B, size, size, channels]`. Taps up to the depth d
+are the paper's set A (from the DAM or the source's own first layers), those after it the set H
+(from the shared frozen layers). A second critic, of the journal version (Dou et al., 2019), may
+judge the segmentation alone.
 """
 
 import dataclasses
@@ -14,26 +14,21 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from cmda_tf.models import blocks
-from cmda_tf.models.blocks import LayerFactory, apply_units
+from cmda_tf.models.blocks import LayerFactory
 from cmda_tf.models.layers import ArgmaxMask, PixelShuffle
-from cmda_tf.models.segmenter import DAM_PREFIX, image_input
+from cmda_tf.models.segmenter import all_features, image_input, lower_features, upper_features
 from cmda_tf.models.settings import ModelConfig
-from cmda_tf.models.topology import NUM_LAYERS, check_taps, unit_ending_at, units_between
+from cmda_tf.models.topology import NUM_LAYERS, check_taps, unit_ending_at
 
 CRITIC_WIDTHS = (64, 128, 256, 512, 512)
 CRITIC_STRIDES = (2, 2, 2, 2, 4)  # at 256x256; see critic_strides
 
 
 class Features(NamedTuple):
-    """What a path gives for a batch of images.
+    """What a path gives for a batch of images."""
 
-    Attributes:
-      tapped: `[B, size, size, channels]`, the critic's input.
-      logits: `[B, size, size, classes]` float32.
-    """
-
-    tapped: tf.Tensor
-    logits: tf.Tensor
+    tapped: tf.Tensor  # `[B, size, size, channels]`, the critic's input
+    logits: tf.Tensor  # `[B, size, size, classes]` float32
 
 
 @dataclass(frozen=True)
@@ -45,15 +40,13 @@ class FeaturePaths:
       lower: image to (feature map of layer d, critic inputs of the taps in A), by the DAM.
       upper: feature map of layer d to (critic inputs of the taps in H and the mask, logits), by
         the segmenter's frozen layers.
-      channels: of the concatenated critic input.
-      shift, scale: `[channels]`; the critic sees `(features - shift) / scale`. None: as they are.
     """
 
     source: tf.keras.Model
     lower: tf.keras.Model
     upper: tf.keras.Model
-    channels: int
-    shift: tf.Tensor | None = None
+    channels: int  # of the concatenated critic input
+    shift: tf.Tensor | None = None  # `[channels]`; the critic sees `(features - shift) / scale`
     scale: tf.Tensor | None = None
 
     def standardized(self, shift: tf.Tensor, scale: tf.Tensor) -> "FeaturePaths":
@@ -66,10 +59,9 @@ class FeaturePaths:
         return Features(self._scaled(tapped), logits)
 
     def target_features(self, images: tf.Tensor, training: bool) -> Features:
-        """Features of target images `[B, size, size, 3]`.
+        """Features of target images `[B, size, size, 3]`; only the DAM trains.
 
-        In training the DAM normalizes with the batch's own statistics; the layers above it are
-        frozen and always in inference mode.
+        Then it normalizes with the batch's own statistics; the layers above it never do.
         """
         at_depth, lower = self.lower(images, training=training)
         upper, logits = self.upper(at_depth, training=False)
@@ -98,41 +90,35 @@ def build_feature_paths(
 ) -> FeaturePaths:
     """Builds the paths from images to critic input, sharing all layers with their models.
 
-    Raises:
-      UsageError: a tap is not among `topology.TAPPABLE_LAYERS`.
+    UsageError for taps that are not distinct `topology.TAPPABLE_LAYERS`.
     """
     taps = check_taps(taps)
-    low = tuple(t for t in taps if t <= depth)
-    high = tuple(t for t in taps if t > depth)
-    frozen = LayerFactory(config, shared=segmenter)
 
     image = image_input(config)
-    features = apply_units(image, frozen, units_between(1, NUM_LAYERS))
-    everything = _critic_input(features, taps, config, mask=True)
+    features = all_features(image, config, segmenter)
+    everything = _critic_input(features, taps, config)
     source = tf.keras.Model(image, [everything, features[NUM_LAYERS]], name="source_features")
 
     image = image_input(config)
-    features = apply_units(image, LayerFactory(config, DAM_PREFIX, dam), units_between(1, depth))
-    tapped = _critic_input(features, low, config, mask=False) if low else features[depth]
+    features = lower_features(image, config, depth, dam)
+    tapped = _critic_input(features, taps, config)
     lower = tf.keras.Model(image, [features[depth], tapped], name="dam_features")
 
-    shape, dtype = features[depth].shape[1:], features[depth].dtype
-    at_depth = tf.keras.Input(shape, name="at_depth", dtype=dtype)
-    features = apply_units(at_depth, frozen, units_between(depth + 1, NUM_LAYERS))
-    tapped = _critic_input(features, high, config, mask=True)
+    at_depth, features = upper_features(config, depth, segmenter, features[depth])
+    tapped = _critic_input(features, taps, config)
     upper = tf.keras.Model(at_depth, [tapped, features[NUM_LAYERS]], name="upper_features")
     return FeaturePaths(source, lower, upper, everything.shape[-1])
 
 
-def _critic_input(features: dict, taps: tuple[int, ...], config: ModelConfig, mask: bool):
-    """Concatenates tapped features at full resolution, then the mask where asked."""
+def _critic_input(features: dict[int, tf.Tensor], taps: tuple[int, ...], config: ModelConfig):
+    """Concatenates those taps that are among the features, and the mask if the logits are."""
     layers = LayerFactory(config)
-    parts = [_to_full_resolution(features[tap], layers, tap) for tap in taps]
-    if mask:
+    parts = [_to_full_resolution(features[tap], layers, tap) for tap in taps if tap in features]
+    if NUM_LAYERS in features:
         parts.append(layers("mask", ArgmaxMask, dtype="float32")(features[NUM_LAYERS]))
-    if len(parts) == 1:
-        return parts[0]
-    return layers("critic_input", tf.keras.layers.Concatenate)(parts)
+    if len(parts) > 1:
+        return layers("critic_input", tf.keras.layers.Concatenate)(parts)
+    return parts[0] if parts else features[max(features)]  # no tap: a model still has an output
 
 
 def _to_full_resolution(x, layers: LayerFactory, tap: int):
@@ -152,15 +138,9 @@ def build_critic(
     """The critic: features `[B, size, size, channels]` to one score `[B, 1]` (float32).
 
     Residual blocks whose width doubles up to 512, a strided convolution after each, one more
-    stride-2 convolution and a linear score without bias. BatchNorm keeps the score bounded
-    (without any normalization it exceeds 1e5 within 50 updates); it uses the statistics of the
-    batch, so source and target features must be scored in separate calls.
-
-    Args:
-      config: size, width, precision and seed.
-      channels: of the input.
-      norm: `batch`, `layer`, `group` or `none`.
-      prefix: of the layers' names.
+    stride-2 convolution and a linear score without bias. BatchNorm (`norm`: `batch`, `layer`,
+    `group` or `none`) keeps the score bounded (without any it exceeds 1e5 within 50 updates), but
+    source and target features must be scored in separate calls: it uses the batch's statistics.
     """
     layers = LayerFactory(config, prefix, norm=norm)
     features = tf.keras.Input((config.size, config.size, channels), name="features")

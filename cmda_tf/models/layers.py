@@ -1,7 +1,4 @@
-"""Layers that Keras does not have, registered so that a saved model loads without code.
-
-All tensors are `[B, H, W, C]`.
-"""
+"""Layers that Keras does not have, registered so that a saved model loads without code."""
 
 from typing import Any
 
@@ -24,10 +21,6 @@ class ChannelPad(tf.keras.layers.Layer):
         sides = [missing // 2, missing - missing // 2]
         return tf.pad(inputs, [[0, 0], [0, 0], [0, 0], sides])
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """The input's shape with `channels` channels."""
-        return (*input_shape[:-1], self.channels)
-
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {**super().get_config(), "channels": self.channels}
@@ -46,11 +39,6 @@ class SymmetricPad(tf.keras.layers.Layer):
         m = self.margin
         return tf.pad(inputs, [[0, 0], [m, m], [m, m], [0, 0]], mode="SYMMETRIC")
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """The input's shape, larger by twice the margin; unknown sizes stay unknown."""
-        b, *space, c = input_shape
-        return (b, *(None if n is None else n + 2 * self.margin for n in space), c)
-
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {**super().get_config(), "margin": self.margin}
@@ -67,11 +55,6 @@ class PixelShuffle(tf.keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """`[B, H, W, C]` to `[B, factor H, factor W, C / factor**2]`."""
         return tf.nn.depth_to_space(inputs, self.factor)
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """The input's shape after the shuffle; unknown sizes stay unknown."""
-        b, *space, c = input_shape
-        return (b, *(None if n is None else n * self.factor for n in space), c // self.factor**2)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
@@ -116,7 +99,3 @@ class ArgmaxMask(tf.keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Logits `[B, H, W, classes]` to class indices `[B, H, W, 1]` in the logits' dtype."""
         return tf.cast(tf.argmax(inputs, axis=-1)[..., tf.newaxis], inputs.dtype)
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """The input's shape with one channel."""
-        return (*input_shape[:-1], 1)

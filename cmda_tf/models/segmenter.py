@@ -1,7 +1,7 @@
 """The ConvNet segmenter (the paper, section 3.1), the DAM (3.2) and the router (Fig. 2).
 
-All are Keras functional models made from the table in `topology`. Images are
-`[B, size, size, 3]` float32; logits `[B, size, size, classes]` float32, before the softmax.
+All are Keras functional models made from the table in `topology`. Images are `[B, size, size, 3]`
+float32; logits `[B, size, size, classes]` float32, before the softmax.
 """
 
 import tensorflow as tf
@@ -26,19 +26,13 @@ def build_segmenter(config: ModelConfig) -> tf.keras.Model:
 
 
 def build_dam(config: ModelConfig, depth: int, segmenter: tf.keras.Model) -> tf.keras.Model:
-    """The domain adaptation module: layers 1..depth anew, initialized from the segmenter.
+    """The domain adaptation module: layers 1..depth anew, called as before with prefix `dam_`.
 
-    Args:
-      config: the segmenter's configuration.
-      depth: the paper's d; one of `topology.LEGAL_DEPTHS`.
-      segmenter: the trained source model; its weights, BatchNorm state included, are copied.
-
-    Returns:
-      A model from the image to the feature map of layer `depth`. Its layers are called as the
-      segmenter's with the prefix `dam_`.
+    It leads from the image to the feature map of layer `depth`, one of `topology.LEGAL_DEPTHS`.
+    The weights of the trained segmenter, BatchNorm state included, are copied.
     """
-    image, units = image_input(config), units_between(1, check_depth(depth))
-    features = apply_units(image, LayerFactory(config, DAM_PREFIX), units)
+    image = image_input(config)
+    features = lower_features(image, config, check_depth(depth))
     dam = tf.keras.Model(image, features[depth], name="dam")
     for layer in dam.layers:
         if layer.weights:
@@ -53,26 +47,38 @@ def build_upper(
 
     Called apart from the DAM, they can stay in inference mode while it trains.
     """
-    at_depth = tf.keras.Input(dam.output.shape[1:], name="at_depth", dtype=dam.output.dtype)
-    units = units_between(depth + 1, NUM_LAYERS)
-    features = apply_units(at_depth, LayerFactory(config, shared=segmenter), units)
+    at_depth, features = upper_features(config, depth, segmenter, dam.output)
     return tf.keras.Model(at_depth, features[NUM_LAYERS], name="upper")
+
+
+def upper_features(
+    config: ModelConfig, depth: int, segmenter: tf.keras.Model, like: tf.Tensor
+) -> tuple[tf.Tensor, dict[int, tf.Tensor]]:
+    """An input `like` layer `depth`'s output, and the feature maps of the layers above it."""
+    at_depth = tf.keras.Input(like.shape[1:], name="at_depth", dtype=like.dtype)
+    units = units_between(depth + 1, NUM_LAYERS)
+    return at_depth, apply_units(at_depth, LayerFactory(config, shared=segmenter), units)
+
+
+def lower_features(image, config: ModelConfig, depth: int, dam: tf.keras.Model | None = None):
+    """Feature maps of layers 1..depth by layer index: the DAM's own, or of a new DAM."""
+    layers = LayerFactory(config, DAM_PREFIX, dam)
+    return apply_units(image, layers, units_between(1, depth))
 
 
 def build_router(
     config: ModelConfig, depth: int, segmenter: tf.keras.Model, dam: tf.keras.Model
 ) -> tf.keras.Model:
-    """One functional model with both paths of Fig. 2.
+    """One functional model with both paths of Fig. 2, `source` and `target`: images to logits.
 
-    Returns:
-      A model from `{"source": image, "target": image}` to `{"source": logits, "target":
-      logits}`: source images run through the segmenter's first `depth` layers, target images
-      through the DAM, both then through the same upper layers. `path` cuts one of them out.
+    Source images run through the segmenter's first `depth` layers, target images through the DAM,
+    both then through the same upper layers. `path` cuts one of them out.
     """
-    images = {role: image_input(config, name=role) for role in ("source", "target")}
+    parts: dict[str, tuple] = {"source": (), "target": (dam, depth)}
+    images = {role: image_input(config, name=role) for role in parts}
     logits = {
-        "source": all_features(images["source"], config, segmenter)[NUM_LAYERS],
-        "target": all_features(images["target"], config, segmenter, dam, depth)[NUM_LAYERS],
+        role: all_features(images[role], config, segmenter, *of_dam)[NUM_LAYERS]
+        for role, of_dam in parts.items()
     }
     return tf.keras.Model(images, logits, name="router")
 
@@ -85,10 +91,7 @@ def all_features(
     The layers 1..depth of the symbolic image's path are the DAM's, those above the segmenter's;
     without a DAM all are the segmenter's, as on the source path.
     """
-    features = {}
-    if dam is not None:
-        lower = LayerFactory(config, DAM_PREFIX, dam)
-        features = apply_units(image, lower, units_between(1, depth))
+    features = lower_features(image, config, depth, dam) if dam is not None else {}
     upper = LayerFactory(config, shared=segmenter)
     below = features.get(depth, image)
     return features | apply_units(below, upper, units_between(depth + 1, NUM_LAYERS))

@@ -22,7 +22,7 @@ class NetworkSettings(Settings):
     dropout: float = setting(
         0.0,
         "Dropout rate in training; with it a resumed run is not that of one stretch, bit for bit.",
-        minimum=0.0,
+        minimum=0,
         maximum=0.9,
     )
     precision: str = setting("float32", "Arithmetic of the layers.", choices=PRECISIONS)
@@ -44,27 +44,18 @@ class DamSettings(Settings):
 class ModelConfig:
     """What a segmenter, a DAM or a critic is built from, besides the topology's table.
 
-    Attributes:
-      size: height and width of the input image, a multiple of 8.
-      channels: input channels (three consecutive slices).
-      classes: label classes, background included.
-      width: multiplier of all widths; 1 is the paper's network.
-      dropout: rate after each normalized activation; 0 as in the paper.
-      precision: `float32` or `mixed_bfloat16`; weights and logits are float32 in both.
-      seed: of the initial weights; each layer's are a function of it and of the layer's name.
-
     Raises:
       ValueError: no network has such a size, or such numbers of channels or classes.
       UsageError: no network has such a width, dropout or precision.
     """
 
-    size: int
-    channels: int = 3
-    classes: int = 5
+    size: int  # height and width of the input image, a multiple of 8
+    channels: int = 3  # of the input: consecutive slices
+    classes: int = 5  # background included
     width: float = NetworkSettings.width
-    dropout: float = NetworkSettings.dropout
-    precision: str = NetworkSettings.precision
-    seed: int = 0
+    dropout: float = NetworkSettings.dropout  # rate after each normalized activation
+    precision: str = NetworkSettings.precision  # weights and logits always are float32
+    seed: int = 0  # of the initial weights: each layer's depend on it and on the layer's name
 
     def __post_init__(self):
         for name, value, low, high in (

@@ -1,9 +1,7 @@
 """The one table of the segmenter's topology (the paper, section 3.1).
 
-The segmenter, the DAM, the critic's taps, the architecture figure and the documentation all
-read this table. Convolution layers are counted as the paper's adaptation depth counts them:
-layer 1 is `conv1`, layer 33 is `output`; d = 13 ends with RM3, d = 21 with RM5, d = 31 with
-conv9. Widths are those of the paper (width multiplier 1).
+Convolution layers are counted as the paper's adaptation depth counts them: layer 1 is `conv1`,
+layer 33 is `output`; d = 13 ends with RM3, d = 21 with RM5, d = 31 with conv9.
 """
 
 from dataclasses import dataclass
@@ -15,35 +13,25 @@ from cmda_tf.errors import UsageError
 class Unit:
     """The smallest part of the network a DAM can end with.
 
-    Attributes:
-      name: prefix of the Keras names of its layers, such as `rm3_block2`.
-      stage: the stage it belongs to, such as `rm3`.
-      kind: `conv` (bare 3x3), `residual`, `conv_norm_act`, `upsample` (3x3 to 64 times the
-        width, pixel shuffle by 8) or `output` (5x5).
-      width: channels of its output, before the width multiplier; 0 where the classes decide: one
-        channel for each (`output`), 8 for each (`upsample`).
-      last_layer: index of its last convolution layer.
-      dilation: of its 3x3 convolutions.
-      pool: whether a 2x2 max-pooling follows.
-      stride: of its output relative to the image, after pooling.
+    Its kind is `conv` (bare 3x3), `residual`, `conv_norm_act`, `upsample` (3x3 to 64 times the
+    width, pixel shuffle by 8) or `output` (5x5). The width, the channels of its output before the
+    width multiplier, is 0 where the classes decide: 8 for each (`upsample`) or one (`output`).
     """
 
-    name: str
-    stage: str
+    name: str  # prefix of the Keras names of its layers, such as `rm3_block2`
+    stage: str  # the stage it belongs to, such as `rm3`
     kind: str
     width: int
-    last_layer: int
-    dilation: int = 1
-    pool: bool = False
-    stride: int = 8
+    last_layer: int  # index of its last convolution layer
+    dilation: int = 1  # of its 3x3 convolutions
+    pool: bool = False  # whether a 2x2 max-pooling follows
+    stride: int = 8  # of its output relative to the image, after pooling
 
 
-def _residual_stage(name: str, width: int, first: int, dilation: int = 1) -> tuple[Unit, Unit]:
+def _residual_stage(name: str, width: int, first: int, dilation: int = 1) -> list[Unit]:
     """Two residual blocks at 1/8 resolution that begin with layer `first`."""
-    return (
-        Unit(f"{name}_block1", name, "residual", width, first + 1, dilation),
-        Unit(f"{name}_block2", name, "residual", width, first + 3, dilation),
-    )
+    ends = ("block1", first + 1), ("block2", first + 3)
+    return [Unit(f"{name}_{block}", name, "residual", width, end, dilation) for block, end in ends]
 
 
 TOPOLOGY: tuple[Unit, ...] = (
@@ -87,11 +75,7 @@ def unit_ending_at(layer: int) -> Unit:
 
 
 def check_depth(depth: int) -> int:
-    """Returns `depth` if a DAM can end there.
-
-    Raises:
-      UsageError: the depth is inside a block or leaves no layer to share.
-    """
+    """The depth, if a DAM can end there; UsageError inside a block or with no layer to share."""
     if depth not in LEGAL_DEPTHS:
         legal = ", ".join(map(str, LEGAL_DEPTHS))
         raise UsageError(f"depth: {depth} does not end a block; legal depths: {legal}")
@@ -99,11 +83,7 @@ def check_depth(depth: int) -> int:
 
 
 def check_taps(taps: tuple[int, ...]) -> tuple[int, ...]:
-    """Returns `taps` if each is a unit's last layer and none is named twice.
-
-    Raises:
-      UsageError: otherwise, or if there are none.
-    """
+    """The taps in order, if each is a unit's last layer and none named twice, else UsageError."""
     wrong = [t for t in taps if t not in TAPPABLE_LAYERS]
     if wrong or not taps or len(set(taps)) != len(taps):
         legal = ", ".join(map(str, TAPPABLE_LAYERS))

@@ -1,8 +1,4 @@
-"""A person's anatomy on a voxel grid, free of any appearance.
-
-Coordinates: LPS millimeters from the center of the mitral plane ("anatomical points"). A
-smooth warp makes no two persons differ by simple scaling alone.
-"""
+"""A person's anatomy on a voxel grid, free of any appearance, in the coordinates of `heart`."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -23,17 +19,11 @@ MIDDLE_MM = np.array([8.0, -8.0, 8.0])
 
 @dataclass(frozen=True)
 class Warp:
-    """A displacement field: a sum of sines for each axis.
+    """A displacement field, a sum of sines for each axis: persons differ by more than scaling."""
 
-    Attributes:
-      vectors: wave vectors [axis, wave, 3] in radians/mm.
-      phases: [axis, wave] in radians.
-      amplitude_mm: of each sine.
-    """
-
-    vectors: np.ndarray
-    phases: np.ndarray
-    amplitude_mm: float
+    vectors: np.ndarray  # wave vectors [axis, wave, 3] in radians/mm
+    phases: np.ndarray  # [axis, wave] in radians
+    amplitude_mm: float  # of each sine
 
     @classmethod
     def sample(cls, rng: np.random.Generator, waves: int = 4) -> "Warp":
@@ -49,7 +39,7 @@ class Warp:
         return self.amplitude_mm * self.phases.shape[1]
 
     def apply(self, points: np.ndarray) -> np.ndarray:
-        """Displaced points, float32 [3, k, j, i], of points of the same shape."""
+        """Points float32 [3, k, j, i], displaced."""
         warped = points.copy()
         for axis in range(3):
             for vector, phase in zip(self.vectors[axis], self.phases[axis]):
@@ -70,31 +60,24 @@ class Person:
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Person":
         """Draws a person."""
-        own = Heart.sample(rng)
-        around = Thorax.sample(rng, own.size)
-        return cls(own, around, Warp.sample(rng), int(rng.integers(2**31)))
+        heart = Heart.sample(rng)
+        thorax = Thorax.sample(rng, heart.size)
+        return cls(heart, thorax, Warp.sample(rng), int(rng.integers(2**31)))
 
     def describe(self) -> dict[str, Any]:
         """The parameters worth knowing, JSON-ready."""
-        own = {k: v for k, v in asdict(self.heart).items() if k != "trabecula_waves"}
-        return {"heart": own, "thorax": asdict(self.thorax), "warp_mm": self.warp.amplitude_mm}
+        heart = {k: v for k, v in asdict(self.heart).items() if k != "trabecula_waves"}
+        return {"heart": heart, "thorax": asdict(self.thorax), "warp_mm": self.warp.amplitude_mm}
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A person in a scanner.
+    """A person in a scanner."""
 
-    Attributes:
-      tissue: ids into `tissues.TISSUES`, uint8 [k, j, i].
-      label: MM-WHS codes, int16 [k, j, i].
-      points: anatomical position of each voxel in mm, float32 [3, k, j, i].
-      grid: the voxels' geometry.
-    """
-
-    tissue: np.ndarray
-    label: np.ndarray
-    points: np.ndarray
-    grid: Geometry
+    tissue: np.ndarray  # ids into `painting.TISSUES`, uint8 [k, j, i]
+    label: np.ndarray  # MM-WHS codes, int16 [k, j, i]
+    points: np.ndarray  # anatomical position of each voxel in mm, float32 [3, k, j, i]
+    grid: Geometry  # the voxels'
 
 
 def draw(person: Person, scan: Scan) -> Scene:

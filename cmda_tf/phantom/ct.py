@@ -11,26 +11,19 @@ from scipy.ndimage import gaussian_filter
 
 from cmda_tf.phantom.anatomy import Scene
 from cmda_tf.phantom.fields import smooth_field
-from cmda_tf.phantom.tissues import TISSUES, is_one_of
+from cmda_tf.phantom.painting import TISSUES, is_one_of
 
 _RIGHT_HEART = ("rv_blood", "ra_blood", "svc_blood", "ivc_blood")
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What differs from scan to scan (HU unless stated).
-
-    Attributes:
-      hounsfield: mean of each tissue.
-      mixing: standard deviation of the variation that mixing causes in the right heart.
-      noise: standard deviation of the noise in the middle of the body.
-      blur_mm: standard deviation of the reconstruction's and the motion's blur.
-    """
+    """What differs from scan to scan: means of tissues and standard deviations, in HU."""
 
     hounsfield: dict[str, float]
-    mixing: float
-    noise: float
-    blur_mm: float
+    mixing: float  # of the variation that mixing causes in the right heart
+    noise: float  # in the middle of the body
+    blur_mm: float  # of the reconstruction's and the motion's blur, in mm
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Protocol":
@@ -45,9 +38,7 @@ class Protocol:
 
 def hounsfield(rng: np.random.Generator) -> dict[str, float]:
     """Draws the mean HU of every tissue of one patient with contrast agent."""
-    left = rng.uniform(300, 450)
-    right = rng.uniform(80, 250)
-    muscle = rng.uniform(50, 62)
+    left, right, muscle = rng.uniform(300, 450), rng.uniform(80, 250), rng.uniform(50, 62)
     return {
         "air": -1000.0,
         "lung": rng.uniform(-880, -810),
@@ -93,12 +84,8 @@ def render(scene: Scene, protocol: Protocol, rng: np.random.Generator) -> np.nda
 def correlated_noise(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Noise of filtered back projection: short-ranged, strongest where rays are attenuated most.
 
-    Args:
-      points: positions [3, k, j, i] in mm, the body's middle near the origin.
-      rng: source of the noise.
-
-    Returns:
-      float32 [k, j, i]; unit standard deviation at the origin, less towards the body's surface.
+    For positions [3, k, j, i] in mm, the body's middle near the origin: float32 [k, j, i], of unit
+    standard deviation at the origin, less towards the body's surface.
     """
     white = rng.standard_normal(points.shape[1:], dtype=np.float32)
     noise = gaussian_filter(white, 0.6)

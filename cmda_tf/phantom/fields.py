@@ -1,29 +1,15 @@
 """Smooth random fields on a voxel grid."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 
 def smooth_field(
-    shape_kji: Sequence[int],
-    spacing_kji_mm: Sequence[float] | np.ndarray,
-    correlation_mm: float,
-    rng: np.random.Generator,
+    shape_kji, spacing_kji_mm, correlation_mm: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """A Gaussian random field with zero mean and unit standard deviation.
+    """A Gaussian random field with zero mean and unit standard deviation, float32 [k, j, i].
 
-    White noise on a lattice as wide as the correlation length, spread by Gaussians; the
-    kernel is separable, so the cost is that of three small matrix products.
-
-    Args:
-      shape_kji: voxels along each axis.
-      spacing_kji_mm: voxel size along each axis in mm.
-      correlation_mm: standard deviation of the Gaussians in mm.
-      rng: source of the white noise.
-
-    Returns:
-      float32 [k, j, i].
+    White noise on a lattice as wide as the correlation length, spread by Gaussians of that
+    standard deviation; the kernel is separable, so the cost is that of three small matrix products.
     """
     spread = [_spread(n, s, correlation_mm) for n, s in zip(shape_kji, spacing_kji_mm)]
     field = rng.standard_normal([w.shape[1] for w in spread], dtype=np.float32)

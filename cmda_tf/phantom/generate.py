@@ -5,6 +5,7 @@ others there are changes nothing.
 """
 
 import functools
+import itertools
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -18,9 +19,11 @@ from tqdm import tqdm
 from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError
 from cmda_tf.files import make_folder, read_json, replacing, write_json
-from cmda_tf.phantom import PHANTOM_VERSION, anatomy, ct, mr, scanner, sheet
+from cmda_tf.phantom import anatomy, ct, mr, scanner, sheet
 from cmda_tf.phantom.settings import PhantomSettings
 
+# Part of every data set's settings: a change of the images makes existing files outdated.
+PHANTOM_VERSION = 2
 _APPEARANCE = {"mr": mr, "ct": ct}
 MODALITIES = tuple(_APPEARANCE)
 KINDS = ("image", "label")
@@ -30,18 +33,11 @@ SHEET = "contact_sheet.png"
 
 @dataclass(frozen=True)
 class PhantomSubject:
-    """One subject of a data set.
+    """One subject of a data set."""
 
-    Attributes:
-      modality: "mr" or "ct".
-      number: 1 for the first of its modality.
-      seed: the data set's.
-      resolution: one of `settings.RESOLUTIONS`.
-    """
-
-    modality: str
-    number: int
-    seed: int
+    modality: str  # "mr" or "ct"
+    number: int  # 1 for the first of its modality
+    seed: int  # the data set's
     resolution: str
 
     @property
@@ -49,9 +45,10 @@ class PhantomSubject:
         """As in the names of its files, e.g. mr_train_1001."""
         return f"{self.modality}_train_{1000 + self.number}"
 
-    def path(self, out: Path, kind: str) -> Path:
-        """Its file of `kind` "image" or "label"."""
-        return out / f"{self.modality}_train" / f"{self.id}_{kind}.nii.gz"
+    def paths(self, out: Path) -> list[Path]:
+        """Its files of image and label."""
+        folder = out / f"{self.modality}_train"
+        return [folder / f"{self.id}_{kind}.nii.gz" for kind in KINDS]
 
     def streams(self) -> list[np.random.Generator]:
         """Independent generators: anatomy, scanner, protocol, image."""
@@ -61,56 +58,37 @@ class PhantomSubject:
     def sample(self) -> tuple[anatomy.Person, scanner.Scan, mr.Protocol | ct.Protocol]:
         """Draws its person, where and how that is scanned, and the scan's protocol."""
         for_person, for_scanner, for_protocol, _ = self.streams()
-        return (
-            anatomy.Person.sample(for_person),
-            scanner.plan_scan(self.modality, self.resolution, for_scanner),
-            _APPEARANCE[self.modality].Protocol.sample(for_protocol),
-        )
+        scan = scanner.plan_scan(self.modality, self.resolution, for_scanner)
+        protocol = _APPEARANCE[self.modality].Protocol.sample(for_protocol)
+        return anatomy.Person.sample(for_person), scan, protocol
 
 
-def write_phantom(
-    out: str | Path,
-    subjects: int = PhantomSettings.subjects,
-    seed: int = PhantomSettings.seed,
-    resolution: str = PhantomSettings.resolution,
-    workers: int = PhantomSettings.workers,
-) -> Path:
-    """Writes `subjects` MR and `subjects` CT subjects; those that are there already are kept.
+def write_phantom(out: str | Path, **options: Any) -> Path:
+    """Writes subjects of both modalities to a folder; those that are there already are kept.
 
-    Args:
-      out: folder of the data set.
-      subjects: how many of each modality, at least 2.
-      seed: of all that is random, at least 0.
-      resolution: "fast" (about 2 mm) or "full" (about 1 mm).
-      workers: processes, at least 1; 1 works in this process.
-
-    Returns:
-      `out` as a Path.
+    Options are the other fields of `PhantomSettings`; one worker is this process.
 
     Raises:
-      UsageError: an argument is out of its range.
+      UsageError: an option is out of its range.
       DataError: `out` cannot be written, or holds volumes that are not this phantom's.
     """
-    PhantomSettings(str(out), subjects, seed, resolution, workers)  # checks them
-    out = make_folder(out)
-    settings = {"version": PHANTOM_VERSION, "seed": seed, "resolution": resolution}
-    members = [
-        PhantomSubject(m, n + 1, seed, resolution) for m in MODALITIES for n in range(subjects)
-    ]
-    _clear_others(out, settings, members)
-    write_json(out / RECORD, {"settings": settings, "subjects": {s.id: {} for s in members}})
-    records, panels = {}, {}
-    for subject, (record, panel) in zip(members, _make_all(out, members, workers)):
-        records[subject.id], panels[subject.id] = record, panel
-    sheet.write_sheet(out / SHEET, panels)
-    write_json(out / RECORD, {"settings": settings, "subjects": records})
+    settings, out = PhantomSettings(str(out), **options), make_folder(out)
+    seed, resolution = settings.seed, settings.resolution
+    numbers = itertools.product(MODALITIES, range(1, settings.subjects + 1))
+    members = [PhantomSubject(modality, n, seed, resolution) for modality, n in numbers]
+    about = {"version": PHANTOM_VERSION, "seed": seed, "resolution": resolution}
+    _clear_others(out, about, members)
+    write_json(out / RECORD, {"settings": about, "subjects": {s.id: {} for s in members}})
+    records, panels = zip(*_make_all(out, members, settings.workers))
+    ids = [subject.id for subject in members]
+    sheet.write_sheet(out / SHEET, dict(zip(ids, panels)))
+    write_json(out / RECORD, {"settings": about, "subjects": dict(zip(ids, records))})
     return out
 
 
-def _clear_others(out: Path, settings: dict[str, Any], members: list[PhantomSubject]) -> None:
+def _clear_others(out: Path, about: dict[str, Any], members: list[PhantomSubject]) -> None:
     """Removes the volumes of another phantom from `out`; refuses where any is not a phantom's."""
-    folders = [out / f"{modality}_train" for modality in MODALITIES]
-    volumes = [p for f in folders for p in sorted(f.glob("*.nii.gz")) if p.name[0] != "."]
+    volumes = [p for m in MODALITIES for p in sorted((out / f"{m}_train").glob("[!.]*.nii.gz"))]
     if not volumes:
         return
     recorded = read_json(out / RECORD) if (out / RECORD).exists() else {}
@@ -119,12 +97,10 @@ def _clear_others(out: Path, settings: dict[str, Any], members: list[PhantomSubj
     own = {f"{id}_{kind}.nii.gz" for id in recorded.get("subjects", {}) for kind in KINDS}
     for path in volumes:
         if path.name not in own:
-            raise DataError(
-                f"{path}: not this phantom's, since {out / RECORD} does not list it; "
-                "choose another folder"
-            )
-    same = recorded.get("settings") == settings
-    wanted = {subject.path(out, kind) for subject in members for kind in KINDS}
+            why = f"not this phantom's, since {out / RECORD} does not list it"
+            raise DataError(f"{path}: {why}; choose another folder")
+    same = recorded.get("settings") == about
+    wanted = {path for subject in members for path in subject.paths(out)}
     for path in volumes:
         if not (same and path in wanted):
             path.unlink()
@@ -139,7 +115,9 @@ def _make_all(out: Path, members: list[PhantomSubject], workers: int):
         return
     # Forking a process that has TensorFlow's threads can deadlock; a fresh one cannot.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_single_thread) as pool:
+    # With many threads each, the workers would fight over the cores.
+    limit = sitk.ProcessObject.SetGlobalDefaultNumberOfThreads
+    with ProcessPoolExecutor(workers, context, initializer=limit, initargs=(1,)) as pool:
         try:
             yield from bar(pool.map(work, members))
         except BaseException:
@@ -147,28 +125,25 @@ def _make_all(out: Path, members: list[PhantomSubject], workers: int):
             raise
 
 
-def _single_thread() -> None:
-    """Keeps the workers from fighting over the cores."""
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-
-
 def make_subject(out: Path, subject: PhantomSubject) -> tuple[dict[str, Any], np.ndarray]:
     """Writes one subject unless its files are there and sound.
 
-    Returns:
-      its record for `phantom.json`, and its panel of the contact sheet (uint8 RGB [h, w, 3]).
+    Gives its record for `phantom.json`, and its panel of the contact sheet (uint8 RGB [h, w, 3]).
     """
+    paths = list(map(str, subject.paths(out)))
     try:
-        image, label = _read(out, subject)
+        image, label = map(sitk.ReadImage, paths)
     except RuntimeError:  # one is missing or damaged
         _write(out, subject)
-        image, label = _read(out, subject)
+        image, label = map(sitk.ReadImage, paths)
+    codes, voxel_ml = sitk.GetArrayViewFromImage(label), np.prod(label.GetSpacing()) / 1000
+    volumes = {s.name: round(float((codes == s.codes[0]).sum() * voxel_ml), 1) for s in HEART}
     person, scan, protocol = subject.sample()
     record = {
         "stack": scan.stack,
         "size": list(scan.grid.size_ijk),
         "spacing_mm": list(scan.grid.spacing_mm),
-        "volumes_ml": _volumes_ml(label),
+        "volumes_ml": volumes,
         "anatomy": person.describe(),
         "protocol": asdict(protocol),
     }
@@ -181,18 +156,7 @@ def _write(out: Path, subject: PhantomSubject) -> None:
     scene = anatomy.draw(person, scan)
     image = _APPEARANCE[subject.modality].render(scene, protocol, subject.streams()[3])
     image = np.clip(np.rint(image), -32768, 32767).astype(np.int16)
-    for kind, array in (("label", scene.label), ("image", image)):
-        with replacing(subject.path(out, kind)) as temporary:
+    image_path, label_path = subject.paths(out)
+    for path, array in ((label_path, scene.label), (image_path, image)):
+        with replacing(path) as temporary:
             sitk.WriteImage(scan.grid.apply(array), str(temporary), True, 2)
-
-
-def _read(out: Path, subject: PhantomSubject) -> list[sitk.Image]:
-    """A subject's image and label."""
-    return [sitk.ReadImage(str(subject.path(out, kind))) for kind in KINDS]
-
-
-def _volumes_ml(label: sitk.Image) -> dict[str, float]:
-    """Volume of each labeled structure in ml."""
-    codes = sitk.GetArrayViewFromImage(label)
-    voxel_ml = float(np.prod(label.GetSpacing())) / 1000
-    return {s.name: round(int((codes == s.codes[0]).sum()) * voxel_ml, 1) for s in HEART}

@@ -65,7 +65,7 @@ class Heart:
         return Rotation.from_euler("xyz", self.tilt_deg, degrees=True).as_matrix()
 
     def scaled(self, *points: ArrayLike) -> np.ndarray:
-        """Points of the mean body, [N, 3], as this person's; they do not turn with the heart."""
+        """Points of the mean body, [N, 3], as this person's: they do not turn with the heart."""
         return self.size * np.asarray(points, float)
 
     def place(self, *points: ArrayLike) -> np.ndarray:

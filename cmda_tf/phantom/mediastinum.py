@@ -1,15 +1,10 @@
-"""The heart, the great vessels and the airways as coats of paint.
-
-Coordinates: LPS millimeters from the center of the mitral plane. Dimensions are those of adults
-in published norms.
-"""
+"""The heart, the great vessels and the airways as coats of paint, in the coordinates of `heart`."""
 
 import numpy as np
 
 from cmda_tf.phantom.heart import Heart, Solids
-from cmda_tf.phantom.painting import Layer
+from cmda_tf.phantom.painting import AA, LA, LV, LV_MYO, PA, RA, RV, Layer
 from cmda_tf.phantom.shapes import Cut, Ellipsoid, Ridges, tube, unit
-from cmda_tf.phantom.tissues import AA, LA, LV, LV_MYO, PA, RA, RV
 
 # Points of the centerline and the radius at each.
 _TRACHEA = ((-9, 14, 150), (-9, 22, 105), (-9, 27, 66)), (8.5, 8.5, 9.0)
@@ -110,10 +105,7 @@ def _right_heart(h: Heart, solids: Solids) -> list[Layer]:
 
 
 def _left_atrium(h: Heart, solids: Solids) -> list[Layer]:
-    """Left atrium with its appendage and four pulmonary veins.
-
-    The label follows a vein for some 10 mm beyond the chamber, as the field's labels do.
-    """
+    """Left atrium with its appendage and four pulmonary veins, which its label follows 10 mm."""
     veins = []
     for side, z in ((-1, 19), (-1, 2), (1, 20), (1, 3)):
         start = h.place((-11 + 16 * side, 24, z * 0.8))[0]  # together they would round otherwise
@@ -134,22 +126,18 @@ def _left_atrium(h: Heart, solids: Solids) -> list[Layer]:
 def _left_ventricle(h: Heart, solids: Solids) -> list[Layer]:
     """Myocardium, cavity, and within the cavity papillary muscles, trabeculae and leaflets.
 
-    Papillary muscles and trabeculae are muscle in the image but keep the cavity's label, as
-    in the field's manual segmentations.
+    They keep the cavity's label, as in the field's manual segmentations.
     """
     r, cuts, cavity = h.lv_radius, [h.apical(0)], ("lv_blood",)
     papillary = []
     for septal, inferior in ((-0.45, 0.62), (-0.50, -0.55)):
-        foot_to_tip = [
-            h.at(along, septal * r * out, inferior * r * out)
-            for along, out in ((62, 0.95), (47, 0.92), (32, 0.78))
-        ]
-        papillary += h.tube(foot_to_tip, (5.0, 4.6, 3.0))
-    chordae = [
-        (h.at(32, -0.4 * r, 0.48 * r), h.at(6, -0.25 * r, 0.2 * r)),
-        (h.at(32, -0.4 * r, -0.43 * r), h.at(6, -0.25 * r, -0.2 * r)),
-    ]
-    cords = [capsule for pair in chordae for capsule in tube(pair, h.size, step_mm=40)]
+        foot_to_tip = ((62, 0.95), (47, 0.92), (32, 0.78))
+        path = [h.at(long, septal * r * out, inferior * r * out) for long, out in foot_to_tip]
+        papillary += h.tube(path, (5.0, 4.6, 3.0))
+    cords = []
+    for below, above in ((0.48, 0.2), (-0.43, -0.2)):
+        chorda = h.at(32, -0.4 * r, below * r), h.at(6, -0.25 * r, above * r)
+        cords += tube(chorda, h.size, step_mm=40)
     leaflet = h.ellipsoid(h.at(6, 0.12 * r, 0), (9.0, 1.1, 13), axes=h.axes)
     trabeculae = Cut(_ridges(h, solids.lv, 4.5, 0.10), [h.apical(24)])
     return [
@@ -161,26 +149,19 @@ def _left_ventricle(h: Heart, solids: Solids) -> list[Layer]:
 
 
 def _aorta(h: Heart) -> list[Layer]:
-    """Aorta; only its ascending part is labeled.
-
-    That part begins at the valve, in the mitral plane, and ends at a plane across the vessel
-    where the arch leaves the sagittal course upwards: the fifth point of the centerline.
-    """
+    """Aorta; only its ascending part is labeled, from the valve, in the mitral plane."""
     points, radii = _aorta_path(h)
-    end = points[4]
+    end = points[4]  # where the arch leaves the sagittal course upwards
     cuts = [h.basal, (end, unit(points[5] - points[3]))]
     near = [c for c in h.tube(points, radii) if c.start[2] < end[2] + 25 and c.start[1] < 25]
     valve = h.ellipsoid(points[1], (1, 13, 13), axes=_across(points[1] - points[0]))
-    branches = [
+    arteries = []
+    for path, radius in (
         (((-15, -4, 78), (-22, -8, 105), (-26, -10, 140)), 6.0),
         (((-4, 12, 84), (-2, 8, 110), (0, 6, 140)), 4.0),
         (((4, 24, 84), (10, 24, 110), (14, 22, 140)), 4.8),
-    ]
-    arteries = [
-        layer
-        for path, radius in branches
-        for layer in _vessel(h, h.scaled(*path), radius, "aorta_blood", wall_mm=1.0)
-    ]
+    ):
+        arteries += _vessel(h, h.scaled(*path), radius, "aorta_blood", wall_mm=1.0)
     return [
         *arteries,
         *_vessel(h, points, radii, "aorta_blood", cuts=[h.basal]),

@@ -1,9 +1,8 @@
 """MR appearance: a balanced steady-state free precession (bright-blood) scan at 1.5 T.
 
-Signal: the bSSFP equation on resonance (Bernstein, King, Zhou, "Handbook of MRI Pulse
-Sequences", 14.1) with relaxation times from the literature (Stanisz et al., MRM 2005; de
-Bazelaire et al., Radiology 2004; Messroghli et al. for myocardium; Wright et al. for blood).
-Arrays are [k, j, i].
+Signal: the bSSFP equation on resonance (Bernstein, King, Zhou, "Handbook of MRI Pulse Sequences",
+14.1) with published relaxation times (Stanisz et al., MRM 2005; de Bazelaire et al., Radiology
+2004; Messroghli et al. for myocardium; Wright et al. for blood). Arrays are [k, j, i].
 """
 
 import itertools
@@ -14,8 +13,8 @@ from scipy.ndimage import gaussian_filter
 
 from cmda_tf.phantom.anatomy import Scene
 from cmda_tf.phantom.fields import smooth_field
+from cmda_tf.phantom.painting import TISSUES, is_one_of
 from cmda_tf.phantom.shapes import dot
-from cmda_tf.phantom.tissues import TISSUES, is_one_of
 
 # T1 [ms], T2 [ms], proton density relative to blood, share of the signal that is fat.
 # Lung and cortical bone: their T2* of about 1 ms leaves little at the echo, hence the density.
@@ -52,28 +51,17 @@ _BLOOD = tuple(name for name in TISSUES if name.endswith("_blood"))
 
 @dataclass(frozen=True)
 class Protocol:
-    """What differs from scan to scan.
+    """What differs from scan to scan."""
 
-    Attributes:
-      flip_deg, tr_ms: flip angle and repetition time; the echo is at half of it.
-      fat_left: share of fat's signal that is left (1: no fat suppression).
-      inflow: factor of each blood compartment (fresh spins, off-resonance).
-      swirl: standard deviation of the flow-related variation within the blood.
-      coil_radius_mm: of the surface coils' loops.
-      correction: how far the coils' profile is corrected (0 not at all, 1 fully).
-      snr: blood's signal over the noise's standard deviation at the heart.
-      gain: scanner units of blood's signal.
-    """
-
-    flip_deg: float
-    tr_ms: float
-    fat_left: float
-    inflow: dict[str, float]
-    swirl: float
-    coil_radius_mm: float
-    correction: float
-    snr: float
-    gain: float
+    flip_deg: float  # flip angle
+    tr_ms: float  # repetition time; the echo is at half of it
+    fat_left: float  # share of fat's signal that is left (1: no fat suppression)
+    inflow: dict[str, float]  # factor of each blood compartment (fresh spins, off-resonance)
+    swirl: float  # standard deviation of the flow-related variation within the blood
+    coil_radius_mm: float  # of the surface coils' loops
+    correction: float  # how far the coils' profile is corrected (0 not at all, 1 fully)
+    snr: float  # blood's signal over the noise's standard deviation at the heart
+    gain: float  # scanner units of blood's signal
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Protocol":
@@ -96,14 +84,7 @@ class Protocol:
 def bssfp_signal(
     t1_ms: float, t2_ms: float, density: float, flip_deg: float, tr_ms: float
 ) -> float:
-    """Steady-state transverse magnetization of balanced SSFP, on resonance, echo at TR/2.
-
-    Args:
-      t1_ms, t2_ms: relaxation times.
-      density: proton density (the result is proportional to it).
-      flip_deg: flip angle.
-      tr_ms: repetition time.
-    """
+    """Steady-state transverse magnetization of balanced SSFP, on resonance, echo at TR/2."""
     e1, e2 = np.exp(-tr_ms / t1_ms), np.exp(-tr_ms / t2_ms)
     flip = np.deg2rad(flip_deg)
     steady = np.sin(flip) * (1 - e1) / (1 - (e1 - e2) * np.cos(flip) - e1 * e2)
@@ -112,13 +93,15 @@ def bssfp_signal(
 
 def tissue_signals(protocol: Protocol) -> np.ndarray:
     """Signal of each tissue id relative to blood at rest, float32 [tissues]."""
-    signals = {}
-    for name, (t1, t2, density, fat) in PROPERTIES.items():
-        signal = bssfp_signal(t1, t2, density, protocol.flip_deg, protocol.tr_ms)
+    timing = protocol.flip_deg, protocol.tr_ms
+    rest = bssfp_signal(*PROPERTIES["lv_blood"][:3], *timing)
+    signals = []
+    for name in TISSUES:
+        t1, t2, density, fat = PROPERTIES[name]
         kept = 1 - fat + fat * protocol.fat_left
-        signals[name] = signal * kept * protocol.inflow.get(name, 1.0)
-    rest = bssfp_signal(*PROPERTIES["lv_blood"][:3], protocol.flip_deg, protocol.tr_ms)
-    return np.array([signals[name] / rest for name in TISSUES], np.float32)
+        signal = bssfp_signal(t1, t2, density, *timing) * kept * protocol.inflow.get(name, 1.0)
+        signals.append(signal / rest)
+    return np.array(signals, np.float32)
 
 
 def render(scene: Scene, protocol: Protocol, rng: np.random.Generator) -> np.ndarray:
@@ -138,15 +121,9 @@ def render(scene: Scene, protocol: Protocol, rng: np.random.Generator) -> np.nda
 def coil_profile(points: np.ndarray, radius_mm: float, rng: np.random.Generator) -> np.ndarray:
     """Root sum of squares of surface coils in front of and behind the chest.
 
-    Each coil has the field of a loop on its axis, R^2 / (R^2 + d^2)^1.5, taken as isotropic.
-
-    Args:
-      points: positions [3, k, j, i] in mm from the middle of the mitral plane.
-      radius_mm: R.
-      rng: shifts the coils.
-
-    Returns:
-      float32 [k, j, i], 1 at the heart (points near the origin) on average.
+    Each coil has the field of a loop on its axis, R^2 / (R^2 + d^2)^1.5, taken as isotropic. Points
+    are [3, k, j, i] in mm from the middle of the mitral plane; the profile is float32 [k, j, i], 1
+    at the heart (near the origin) on average.
     """
     loops = list(itertools.product((-70, 70), (-115, 130), (-60, 60)))
     places = np.array(loops) + rng.normal(0, 15, (len(loops), 3))

@@ -1,6 +1,7 @@
-"""A voxel grid that solids are painted on: one tissue map and one label map.
+"""Tissues, and a voxel grid that solids of them are painted on: a tissue map and a label map.
 
-Arrays are [k, j, i] as in SimpleITK's index order reversed; points are [3, k, j, i] in mm.
+A tissue's id is its position in `TISSUES`; `mr.PROPERTIES` and `ct.hounsfield` give each of
+them its appearance. Blood is one tissue per compartment, since contrast agent and flow differ.
 """
 
 from collections.abc import Iterable, Sequence
@@ -8,49 +9,47 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cmda_tf.data.structures import HEART
 from cmda_tf.phantom.shapes import Solid
-from cmda_tf.phantom.tissues import TISSUE_ID, is_one_of
+
+TISSUES = (
+    *("air", "lung", "lung_vessel", "fat", "skin", "muscle", "cartilage", "cortical_bone"),
+    *("marrow", "disc", "cord", "liver", "stomach", "vessel_wall", "valve", "myocardium"),
+    *(f"{place}_blood" for place in ("lv", "la", "aorta", "rv", "ra", "pa", "svc", "ivc")),
+)
+TISSUE_ID = {name: index for index, name in enumerate(TISSUES)}
+
+# Label codes of MM-WHS; the latter three are background to `HEART`.
+LV_MYO, LA, LV, AA = HEART.written_codes[1:]
+RV, RA, PA = 600, 550, 850
+
+
+def is_one_of(tissue: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Whether each of the tissue ids (uint8, any shape) is one of the named tissues, bool."""
+    return np.isin(tissue, [TISSUE_ID[name] for name in names])
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One coat of paint.
-
-    Attributes:
-      solids: where.
-      tissue: name of the tissue, or None to leave the tissue as it is.
-      label: code to write, or None to leave the label as it is.
-      over: names of the tissues that may be covered; None covers everything.
-    """
+    """One coat of paint."""
 
     solids: Sequence[Solid]
-    tissue: str | None
-    label: int | None = None
-    over: tuple[str, ...] | None = None
+    tissue: str  # its name
+    label: int | None = None  # code to write; None leaves the label as it is
+    over: tuple[str, ...] | None = None  # tissues that may be covered; None: all of them
 
 
 class VoxelPainting:
-    """Tissue ids (uint8) and label codes (int16) of a voxel grid.
+    """Tissue ids (uint8) and label codes (int16) of a voxel grid [k, j, i], at first air and 0.
 
-    Attributes:
-      points: float32 [3, k, j, i], the anatomical position of each voxel, warp included.
-      tissue: uint8 [k, j, i].
-      label: int16 [k, j, i].
+    Points, float32 [3, k, j, i], are each voxel's anatomical position, warped by at most `reach_mm`
+    on any axis; `to_index` is the affine [3, 4] from unwarped points to (i, j, k).
     """
 
     def __init__(self, points: np.ndarray, to_index: np.ndarray, reach_mm: float):
-        """Begins with air and label 0.
-
-        Args:
-          points: float32 [3, k, j, i].
-          to_index: [3, 4] affine from unwarped points to (i, j, k).
-          reach_mm: the greatest displacement of `points` by the warp, on any axis.
-        """
-        self.points = points
+        self.points, self._to_index, self._reach_mm = points, to_index, reach_mm
         self.tissue = np.zeros(points.shape[1:], np.uint8)
         self.label = np.zeros(points.shape[1:], np.int16)
-        self._to_index = to_index
-        self._reach_mm = reach_mm
 
     def paint(self, layers: Iterable[Layer]) -> None:
         """Paints layers, later ones over earlier ones."""
@@ -60,16 +59,14 @@ class VoxelPainting:
 
     def _paint(self, layer: Layer, solid: Solid) -> None:
         """Paints one solid of a layer, within the box of voxels that holds it."""
-        box = self._box(*solid.bounds())
+        box = k, j, i = self._box(*solid.bounds())
         tissue = self.tissue[box]
         if not tissue.size:
             return
-        k, j, i = box
         mask = solid.inside(self.points[:, k, j, i])
         if layer.over is not None:
             mask &= is_one_of(tissue, layer.over)
-        if layer.tissue is not None:
-            tissue[mask] = TISSUE_ID[layer.tissue]
+        tissue[mask] = TISSUE_ID[layer.tissue]
         if layer.label is not None:
             self.label[box][mask] = layer.label
 

@@ -1,4 +1,4 @@
-"""How the built-in phantom is made and prepared where no other data is named."""
+"""How the built-in phantom is made where no other data is named."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +12,11 @@ SUBJECTS, SIZE, SPACING_MM = PhantomSettings.subjects, 64, 3.5
 class PhantomRecipe:
     """A phantom and where it is kept.
 
-    Attributes:
-      cache: folder that holds phantoms.
-      seed: of the phantom, at least 0.
-      source: modality whose images are centered on their labels. Those of a target must not
-        be: each source has prepared data of its own.
+    Images of the source are centered on their labels. Those of a target must not be: each source
+    has prepared data of its own.
     """
 
-    cache: Path | str
+    cache: Path | str  # folder that holds phantoms
     seed: int = 0
     source: str = "mr"
 
@@ -42,18 +39,14 @@ class PhantomRecipe:
     @property
     def prepare_flags(self) -> list[str]:
         """Flags with which the command `cmda_tf.prepare` prepares them."""
-        folders = [f"--raw={self.raw}", f"--prepared={self.prepared}"]
-        grid = [f"--size={SIZE}", f"--spacing_mm={SPACING_MM}"]
+        folders = f"--raw={self.raw}", f"--prepared={self.prepared}"
+        grid = f"--size={SIZE}", f"--spacing_mm={SPACING_MM}"
         return [*folders, *grid, f"--center_on_labels={self.source}"]
 
     def make(self) -> Path:
-        """Writes and prepares the phantom unless its manifest is there.
+        """Writes and prepares the phantom unless its manifest is there; gives that folder.
 
-        Returns:
-          The folder of the prepared data.
-
-        Raises:
-          DataError: a folder cannot be written, or holds what is not this phantom's.
+        DataError if a folder cannot be written, or holds what is not this phantom's.
         """
         # Here, not above: whoever only asks for the folders need not load image libraries.
         from cmda_tf.data.preparation import prepare

@@ -31,27 +31,17 @@ MAX_OFFSET_MM = 15.0  # of the heart's middle from that of the field of view, on
 
 @dataclass(frozen=True)
 class Scan:
-    """What the scanner decides for one patient.
+    """What the scanner decides for one patient."""
 
-    Attributes:
-      grid: the voxels in scanner coordinates.
-      stack: name of the slice direction, a key of `STACKS`.
-      heart_mm: scanner coordinates [3] of the middle of the heart.
-    """
-
-    grid: Geometry
-    stack: str
-    heart_mm: np.ndarray
+    grid: Geometry  # the voxels in scanner coordinates
+    stack: str  # name of the slice direction, a key of `STACKS`
+    heart_mm: np.ndarray  # scanner coordinates [3] of the middle of the heart
 
 
 def plan_scan(modality: str, resolution: str, rng: np.random.Generator) -> Scan:
-    """Places a patient in the scanner and plans the scan.
+    """Places a patient in the scanner and plans the scan ("mr" or "ct", "fast" or "full").
 
-    Args:
-      modality: "mr" or "ct".
-      resolution: one of `settings.RESOLUTIONS`.
-      rng: what decides; both resolutions draw the same numbers, so they see the same patient
-        in the same place.
+    Both resolutions draw the same numbers, so they see the same patient in the same place.
     """
     stacks, tilt_sd, tilt_max, field_of_view, table = _HABITS[modality]
     stack = stacks[rng.integers(len(stacks))]
@@ -69,12 +59,9 @@ def plan_scan(modality: str, resolution: str, rng: np.random.Generator) -> Scan:
 def grid_around(
     middle_mm: np.ndarray, size: np.ndarray, spacing_mm: np.ndarray, direction: np.ndarray
 ) -> Geometry:
-    """The grid with this point halfway between its first and last voxels on all axes.
+    """The grid with this point [3] (LPS) halfway between its first and last voxels on all axes.
 
-    Args:
-      middle_mm: [3], LPS.
-      size, spacing_mm: along i, j, k, [3].
-      direction: [3, 3]; its columns are the axes' directions.
+    Size and spacing [3] are along i, j, k, whose directions are the columns of `direction` [3, 3].
     """
     origin = middle_mm - direction @ (spacing_mm * (size - 1) / 2)
     return Geometry(*(tuple(v.ravel().tolist()) for v in (size, spacing_mm, origin, direction)))

@@ -1,8 +1,6 @@
-"""Analytic solids in patient space (LPS millimeters).
+"""Analytic solids in patient space (LPS millimeters)."""
 
-Every solid has `bounds()`, its bounding box as (lowest, highest) corner [3], and
-`inside(points)`: points are float32 [3, ...], the result is bool [...].
-"""
+# ruff: noqa: D102 - every solid's methods are those that `Solid` documents
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,39 +24,33 @@ def dot(vector: Sequence | np.ndarray, points: Sequence | np.ndarray) -> np.ndar
 class Solid(Protocol):
     """What a painting needs to know of a shape."""
 
-    def bounds(self) -> tuple[np.ndarray, np.ndarray]: ...  # noqa: D102
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """The bounding box: its lowest and its highest corner, [3] each."""
 
-    def inside(self, points: np.ndarray) -> np.ndarray: ...  # noqa: D102
+    def inside(self, points: np.ndarray) -> np.ndarray:
+        """Whether each of the points, float32 [3, ...], lies within: bool [...]."""
 
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """A superellipsoid.
+    """A superellipsoid."""
 
-    Attributes:
-      center: [3] in mm.
-      radii: semi-axes [3] in mm.
-      axes: unit axes as rows [3, 3].
-      power: 2 is an ellipsoid; larger values tend to a box.
-    """
-
-    center: ArrayLike
-    radii: ArrayLike
-    axes: np.ndarray = field(default_factory=lambda: np.eye(3))
-    power: float = 2.0
+    center: ArrayLike  # [3] in mm
+    radii: ArrayLike  # semi-axes [3] in mm
+    axes: np.ndarray = field(default_factory=lambda: np.eye(3))  # of unit length, as rows [3, 3]
+    power: float = 2.0  # 2 is an ellipsoid; larger values tend to a box
 
     def grown(self, margin_mm: float) -> "Ellipsoid":
         """The same solid with every semi-axis longer by `margin_mm`."""
         return Ellipsoid(self.center, np.asarray(self.radii) + margin_mm, self.axes, self.power)
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Bounding box: the support of an ellipsoid, that of a box for higher powers."""
+        # The support of an ellipsoid, that of a box for higher powers.
         spokes = np.asarray(self.radii)[:, None] * self.axes
         half = np.linalg.norm(spokes, axis=0) if self.power <= 2 else np.abs(spokes).sum(0)
         return np.asarray(self.center) - half, np.asarray(self.center) + half
 
     def inside(self, points: np.ndarray) -> np.ndarray:
-        """Whether each point lies within."""
         scaled_axes = (self.axes / np.asarray(self.radii)[:, None]).astype(np.float32)
         offset = (scaled_axes @ self.center).astype(np.float32)
         total = np.zeros(points.shape[1:], np.float32)
@@ -78,12 +70,10 @@ class Capsule:
     end_radius: float
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Bounding box."""
         radius = max(self.start_radius, self.end_radius)
         return np.minimum(self.start, self.end) - radius, np.maximum(self.start, self.end) + radius
 
     def inside(self, points: np.ndarray) -> np.ndarray:
-        """Whether each point lies within."""
         along = (self.end - self.start).astype(np.float32)
         offset = [p - np.float32(start) for p, start in zip(points, self.start)]
         t = np.clip(dot(offset, along) / np.float32(along @ along + 1e-6), 0, 1)
@@ -94,22 +84,15 @@ class Capsule:
 
 @dataclass(frozen=True)
 class Cut:
-    """A solid without what lies beyond planes.
-
-    Attributes:
-      solid: the solid to cut.
-      planes: (point [3], normal [3]) of each plane; the side the normal points to is removed.
-    """
+    """A solid without what lies beyond planes, on the side that their normals point to."""
 
     solid: Solid
-    planes: Sequence[tuple[np.ndarray, np.ndarray]]
+    planes: Sequence[tuple[np.ndarray, np.ndarray]]  # (point [3], normal [3]) of each
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Bounding box of the uncut solid."""
         return self.solid.bounds()
 
     def inside(self, points: np.ndarray) -> np.ndarray:
-        """Whether each point lies within and on the kept side of every plane."""
         mask = self.solid.inside(points)
         for point, normal in self.planes:
             n = np.asarray(normal, np.float32)
@@ -119,26 +102,17 @@ class Cut:
 
 @dataclass(frozen=True)
 class Ridges:
-    """The parts of a shell (between `outer` and `inner`) where a sum of sines is high.
-
-    Attributes:
-      outer: solid whose wall carries the ridges.
-      inner: solid that stays free of them.
-      waves: wave vectors [N, 3] in radians/mm.
-      threshold: the sum's share of N above which there is a ridge.
-    """
+    """The parts of a shell (between `outer` and `inner`) where a sum of sines is high."""
 
     outer: Solid
     inner: Solid
-    waves: np.ndarray
-    threshold: float
+    waves: np.ndarray  # wave vectors [N, 3] in radians/mm
+    threshold: float  # the sum's share of N above which there is a ridge
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Bounding box of the outer solid."""
         return self.outer.bounds()
 
     def inside(self, points: np.ndarray) -> np.ndarray:
-        """Whether each point lies in a ridge."""
         mask = self.outer.inside(points) & ~self.inner.inside(points)
         shell = points[:, mask]
         height = sum(np.sin(wave.astype(np.float32) @ shell) for wave in self.waves)
@@ -147,21 +121,12 @@ class Ridges:
 
 
 def tube(
-    points_mm: ArrayLike,
-    radii_mm: ArrayLike,
-    margin_mm: float = 0.0,
-    step_mm: float = 6.0,
+    points_mm: ArrayLike, radii_mm: ArrayLike, margin_mm: float = 0.0, step_mm: float = 6.0
 ) -> list[Capsule]:
-    """A vessel as capsules along a smooth curve.
+    """A vessel: capsules, at most `step_mm` long, along a smooth curve through points [N, 3].
 
-    Args:
-      points_mm: points the centerline passes through, [N, 3], N >= 2.
-      radii_mm: radius at each point, or one for all.
-      margin_mm: added to every radius (a wall, or fat around it).
-      step_mm: greatest distance between the capsules' ends.
-
-    Returns:
-      The capsules from the first point to the last.
+    There is a radius for each of the two or more points, or one for all; the margin (a wall, or fat
+    around it) is added.
     """
     points = np.asarray(points_mm, float)
     radii = np.broadcast_to(np.asarray(radii_mm, float), len(points)) + margin_mm

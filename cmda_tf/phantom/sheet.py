@@ -7,10 +7,9 @@ import matplotlib.figure
 import numpy as np
 import SimpleITK as sitk
 
-from cmda_tf.data.preprocess import label_center_mm
 from cmda_tf.data.structures import HEART
 from cmda_tf.files import replacing
-from cmda_tf.volumes.geometry import Geometry
+from cmda_tf.volumes.geometry import Geometry, box_center_mm
 
 PIXELS, PIXEL_MM = 100, 2.4  # of a plane
 COLUMNS = 4  # panels in a row
@@ -25,14 +24,10 @@ _PLANES = (
 def panel(image: sitk.Image, label: sitk.Image) -> np.ndarray:
     """Axial, coronal and sagittal slices through the middle of the heart.
 
-    Args:
-      image: the scan.
-      label: MM-WHS codes on the same grid.
-
-    Returns:
-      uint8 RGB [2 * PIXELS, 3 * PIXELS, 3]: the scan above, the labels over it below.
+    As uint8 RGB [2 * PIXELS, 3 * PIXELS, 3]: the scan above, its label (MM-WHS codes on the same
+    grid) laid over it below.
     """
-    center = label_center_mm(label)
+    center = box_center_mm(label)
     values = sitk.GetArrayViewFromImage(image)
     low, high = np.percentile(values[::2, ::2, ::2], (1, 99))
     columns = []
@@ -40,17 +35,17 @@ def panel(image: sitk.Image, label: sitk.Image) -> np.ndarray:
         gray = _slice(image, center, plane, sitk.sitkLinear, float(values.min()))
         gray = np.clip((gray - low) / (high - low), 0, 1)[..., None].repeat(3, 2)
         codes = _slice(label, center, plane, sitk.sitkNearestNeighbor, 0.0)
-        columns.append(np.concatenate([gray, _overlay(gray, codes)]))
+        overlaid = gray.copy()
+        for structure in HEART:
+            color = np.array(matplotlib.colors.to_rgb(structure.color), np.float32)
+            where = codes == structure.codes[0]
+            overlaid[where] = 0.5 * gray[where] + 0.5 * color
+        columns.append(np.concatenate([gray, overlaid]))
     return (255 * np.concatenate(columns, axis=1)).astype(np.uint8)
 
 
 def write_sheet(path: str | Path, panels: dict[str, np.ndarray]) -> None:
-    """Writes all panels with their names as one PNG.
-
-    Args:
-      path: the PNG.
-      panels: subject id to panel, all of one size.
-    """
+    """Writes all panels, of one size, with their subjects' ids as one PNG."""
     height, width = next(iter(panels.values())).shape[:2]
     rows = -(-len(panels) // COLUMNS)
     canvas = np.zeros((rows * height, COLUMNS * width, 3), np.uint8)
@@ -74,13 +69,3 @@ def _slice(image: sitk.Image, center, plane, interpolator: int, outside: float) 
     size, spacing_mm = (PIXELS, PIXELS, 1), (PIXEL_MM,) * 3
     grid = Geometry(size, spacing_mm, tuple(origin.tolist()), tuple(axes.ravel().tolist()))
     return sitk.GetArrayFromImage(grid.resample(image, interpolator, outside))[0].astype(np.float32)
-
-
-def _overlay(gray: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Structures in their colors over the scan."""
-    rgb = gray.copy()
-    for structure in HEART:
-        color = np.array(matplotlib.colors.to_rgb(structure.color), np.float32)
-        where = codes == structure.codes[0]
-        rgb[where] = 0.5 * rgb[where] + 0.5 * color
-    return rgb

@@ -1,15 +1,11 @@
-"""The body around the heart: outline, chest wall, lungs, spine, diaphragm, abdomen.
-
-Coordinates: LPS millimeters from the center of the mitral plane.
-"""
+"""The body around the heart: outline, chest wall, lungs, spine, diaphragm, abdomen."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from cmda_tf.phantom.painting import Layer, VoxelPainting
+from cmda_tf.phantom.painting import TISSUE_ID, Layer, VoxelPainting
 from cmda_tf.phantom.shapes import Ellipsoid, tube
-from cmda_tf.phantom.tissues import TISSUE_ID
 
 CAGE_MM = 10.0  # thickness of the layer that holds the ribs
 RIB_PITCH_MM = 25.0

@@ -33,11 +33,8 @@ def to_release(dataset: PreparedDataset, out: str | Path) -> None:
     """Writes prepared subjects as records and test volumes into a new or empty folder.
 
     A training subject without label gets labels of zeros, as the form asks for some; test
-    subjects without label are left out.
-
-    Raises:
-      DataError: the data has other modalities or structures than the release, a store is
-        damaged, or `out` holds something.
+    subjects without label are left out. DataError if the data has other modalities or structures
+    than the release, a store is damaged, or `out` holds something.
     """
     if dataset.structures != HEART or not set(dataset.modalities) <= set(MODALITIES):
         raise DataError(
@@ -61,12 +58,11 @@ def to_release(dataset: PreparedDataset, out: str | Path) -> None:
             write_text(out / f"{modality}_{split}_list.txt", "".join(f"{name}\n" for name in names))
 
 
-def from_release(dataset: Release2018, out: str | Path) -> PreparedDataset:
+def from_release(dataset: Release2018, out: str | Path) -> None:
     """Writes the subjects of a release as prepared data into a new or empty folder.
 
-    Raises:
-      DataError: a file is damaged, training records are not in slice order (such a folder can be
-        used as it is), or `out` holds something.
+    DataError if a file is damaged, training records are not in slice order (such a folder can be
+    used as it is), or `out` holds something.
     """
     out, entries = _empty_folder(out), []
     for modality in dataset.modalities:
@@ -77,9 +73,7 @@ def from_release(dataset: Release2018, out: str | Path) -> PreparedDataset:
             save_subject(out / entry.file, subject)
             entries.append(entry)
     form = dataset.size, dataset.spacing_mm, dataset.structures
-    prepared = PreparedDataset(out, *form, tuple(entries))
-    write_manifest(prepared)
-    return prepared
+    write_manifest(PreparedDataset(out, *form, tuple(entries)))
 
 
 def _empty_folder(path: str | Path) -> Path:

@@ -1,9 +1,8 @@
 """The authors' release as a data set that models train on.
 
-Its records train and its test volumes test; its validation records, by whose labels the authors'
-programs chose checkpoints, are left alone. It tells no voxel spacing: the paper's 1 mm is taken,
-and surface distances in millimeters rest on that. Its images were cropped by their labels before
-they were published, but nothing in it says so: what they are centered on is unknown.
+Its validation records, by whose labels the authors' programs chose checkpoints, are left alone. It
+tells no voxel spacing: the paper's 1 mm is taken, and surface distances rest on that. Its images
+were cropped by their labels, but nothing in it says so: what they are centered on is unknown.
 """
 
 import hashlib
@@ -22,7 +21,6 @@ from cmda_tf.release2018.folder import find_records, read_test_volume, test_volu
 from cmda_tf.volumes.geometry import LIP_DIRECTION, Geometry
 
 SPACING_MM = 1.0
-SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -49,39 +47,26 @@ class Release2018(Dataset):
 
 
 def open_release(folder: str | Path) -> Release2018:
-    """Opens a folder of records and test volumes, or of either.
-
-    Raises:
-      DataError: there is no training record and no test volume, or one is damaged.
-    """
-    folder = Path(folder)
-    entries = [
-        Entry(
-            id=path.stem if split == "test" else path.relative_to(folder).as_posix(),
-            modality=modality,
-            split=split,
-            file=path.relative_to(folder).as_posix(),
-            labeled=True,
-        )
-        for modality, splits in find_records(folder).items()
-        for split in SPLITS
-        for path in splits.get(split, ())
-    ]
+    """Opens a folder of training records and test volumes; DataError if it holds neither."""
+    folder, entries = Path(folder), []
+    for modality, splits in find_records(folder).items():
+        for split in ("train", "test"):
+            for path in splits.get(split, ()):
+                file = path.relative_to(folder).as_posix()
+                id = path.stem if split == "test" else file
+                entries.append(Entry(id, modality, split, file, labeled=True))
     if not entries:
         raise DataError(f"{folder}: holds validation records alone")
-    return Release2018(folder, _size(folder, entries), SPACING_MM, HEART, tuple(entries))
+    first = folder / entries[0].file  # that all others agree is checked on reading
+    if entries[0].split == "test":
+        size = test_volume_size(first)
+    else:
+        from cmda_tf.release2018.records import first_size  # TensorFlow is needed from here on
+
+        size = first_size(first)
+    return Release2018(folder, size, SPACING_MM, HEART, tuple(entries))
 
 
 def unplaced_grid(size_ijk: tuple[int, int, int], spacing_mm: float) -> Geometry:
     """The grid of a volume of whose place nothing is known: its first voxel lies at 0, 0, 0."""
     return Geometry(size_ijk, (spacing_mm,) * 3, (0.0, 0.0, 0.0), LIP_DIRECTION)
-
-
-def _size(folder: Path, entries: list[Entry]) -> int:
-    """Height and width of the first file's slices; that all others agree is checked on reading."""
-    first = entries[0]
-    if first.split == "test":
-        return test_volume_size(folder / first.file)
-    from cmda_tf.release2018.records import first_size  # TensorFlow is needed from here on
-
-    return first_size(folder / first.file)

@@ -18,32 +18,26 @@ import numpy as np
 from cmda_tf import npz
 from cmda_tf.data.subjects import MAX_SIZE
 from cmda_tf.errors import DataError
+from cmda_tf.files import readable
 
 MODALITIES = ("mr", "ct")
 RECORD_SPLITS = ("train", "val")
 RECORD_ENDINGS = (".tfrecords", ".tfrecord")
-VOLUME_ENDING = ".npz"
 _PREPARED = re.compile(r"\.[0-9a-f]{16}\.npz$")  # left by a cmda_tf.prepare that was stopped
 _FAILURE = "not a readable test volume"
 PULMONARY_ARTERY = 5  # labeled in some of the release's files, but no class of the paper
 
 
 def find_records(folder: str | Path) -> dict[str, dict[str, list[Path]]]:
-    """Finds the record files and test volumes of a folder and of the folders in it.
+    """Sorted paths of a folder's record files and test volumes, by modality and split.
 
-    A file belongs to the modality, "mr" or "ct", that its name holds as a word between other
-    signs than letters and digits (`ct_train_slice0`, `CT-1003`); where its name holds none, to
-    the one in the name of its own folder within `folder`. Record files (`.tfrecords`,
-    `.tfrecord`) tell their split, "train" or "val", in the same way; volumes (`.npz`) are of
-    the split "test". Other files, prepared subjects of our own among them, names with a leading dot
-    and the name of `folder` itself play no part.
+    A file's modality, "mr" or "ct", is a word of its name between other signs than letters and
+    digits (`ct_train_slice0`, `CT-1003`) or else of its own folder's within `folder`. So is the
+    split, "train" or "val", of record files (`.tfrecords`, `.tfrecord`); that of volumes (`.npz`)
+    is "test". Other files, prepared subjects of our own and hidden ones play no part.
 
-    Returns:
-      Sorted paths by modality and split, such as "ct" and "train". Only what is there is a key.
-
-    Raises:
-      DataError: there is no such folder or nothing in it, or a file's modality or split is
-        missing, ambiguous or not the one of its folder.
+    DataError if there is no such folder or nothing in it, or a file's modality or split is missing,
+    ambiguous or not the one of its folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -55,36 +49,25 @@ def find_records(folder: str | Path) -> dict[str, dict[str, list[Path]]]:
         parent = path.parent.name if path.parent != folder else ""
         if path.suffix in RECORD_ENDINGS:
             split = _word_of(path, parent, RECORD_SPLITS, "split")
-        elif path.suffix == VOLUME_ENDING and not _PREPARED.search(path.name):
+        elif path.suffix == ".npz" and not _PREPARED.search(path.name):
             split = "test"
         else:
             continue
         modality = _word_of(path, parent, MODALITIES, "modality")
         paths.setdefault(modality, {}).setdefault(split, []).append(path)
     if not paths:
-        raise DataError(
-            f"{folder}: expected files such as ct_train_tfs/ct_train_slice0.tfrecords or "
-            "ct_1003.npz, found none"
-        )
+        expected = "files such as ct_train_tfs/ct_train_slice0.tfrecords or ct_1003.npz"
+        raise DataError(f"{folder}: expected {expected}, found none")
     return paths
 
 
 def read_test_volume(
     path: str | Path, classes: int = 5, size: int = 256
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Reads a test volume of the release, its flips undone.
+    """Image float32 and label uint8 of a test volume, [size, size, size], the last axis slices'.
 
-    Args:
-      path: `.npz` file with `arr_0` (image) and `arr_1` (label), numbers of at most 8 bytes.
-      classes: number of classes; see `class_indices`.
-      size: expected voxels per side.
-
-    Returns:
-      Image float32 and label uint8, both [size, size, size]; the last axis counts the slices.
-
-    Raises:
-      DataError: the file is missing, damaged or no such volume, or its image holds NaN or its
-        label what is no class. Sizes are checked against the headers before the data are read.
+    DataError if it is missing, damaged or no such volume, its image holds NaN or its label what is
+    no class (`class_indices`). Sizes are checked against the headers before the data are read.
     """
     file_size(path)
     with npz.opened(path, _FAILURE) as archive:
@@ -98,11 +81,7 @@ def read_test_volume(
 
 
 def test_volume_size(path: str | Path) -> int:
-    """Voxels per side that a test volume's header claims, at most `MAX_SIZE`.
-
-    Raises:
-      DataError: the file is missing, damaged or no such volume.
-    """
+    """Voxels per side that a test volume's header claims; DataError if there is none such."""
     file_size(path)
     with npz.opened(path, _FAILURE) as archive:
         size = npz.read_shape(archive, "arr_0")[0]
@@ -112,15 +91,9 @@ def test_volume_size(path: str | Path) -> int:
 
 
 def write_test_volume(path: str | Path, image: np.ndarray, label: np.ndarray) -> None:
-    """Writes a test volume in the form of the release; the inverse of `read_test_volume`.
+    """The inverse of `read_test_volume`; writes float32, as in the release, all or nothing.
 
-    Args:
-      path: of the `.npz` file, which appears only when it is complete.
-      image: [S, S, S] finite numbers, the last axis counting the slices.
-      label: [S, S, S] class indices; written as float32, as in the release.
-
-    Raises:
-      DataError: the arrays are no such volume, or the file cannot be written.
+    DataError if the arrays are no such volume, or the file cannot be written.
     """
     image, label = np.asarray(image, np.float32), np.asarray(label, np.float32)
     if image.ndim != 3 or len(set(image.shape)) != 1 or label.shape != image.shape:
@@ -131,17 +104,9 @@ def write_test_volume(path: str | Path, image: np.ndarray, label: np.ndarray) ->
 
 
 def class_indices(values: np.ndarray, classes: int) -> np.ndarray:
-    """Class indices from a label's numbers, 5 (pulmonary artery) becoming 0 where it is no class.
+    """Class indices (uint8) from a label's numbers; ValueError for what is none below `classes`.
 
-    Args:
-      values: of any shape and number type.
-      classes: number of classes, the background included.
-
-    Returns:
-      uint8 of the same shape, all below `classes`.
-
-    Raises:
-      ValueError: a value is NaN, no whole number or no class.
+    5 (pulmonary artery) becomes 0 where it is no class.
     """
     with np.errstate(invalid="ignore"):  # what does not fit a byte differs from it below
         label = values.astype(np.uint8)
@@ -154,15 +119,9 @@ def class_indices(values: np.ndarray, classes: int) -> np.ndarray:
 
 
 def file_size(path: str | Path) -> int:
-    """Bytes of a regular file; a pipe would be waited for without end.
-
-    Raises:
-      DataError: there is none.
-    """
-    try:
+    """Bytes of a regular file, else DataError; a pipe would be waited for without end."""
+    with readable(path):
         status = os.stat(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from error
     if not stat.S_ISREG(status.st_mode):
         raise DataError(f"{path}: not a file")
     return status.st_size
@@ -175,10 +134,9 @@ def _word_of(path: Path, parent: str, words: tuple[str, ...], kind: str) -> str:
     )
     choice = in_name or in_parent
     if len(choice) != 1:
-        raise DataError(
-            f"{path}: expected one {kind}, {' or '.join(words)}, in the name of the file or of its "
-            f"folder, found {' and '.join(sorted(choice)) or 'none'}"
-        )
+        expected = f"one {kind}, {' or '.join(words)}, in the name of the file or of its folder"
+        found = " and ".join(sorted(choice)) or "none"
+        raise DataError(f"{path}: expected {expected}, found {found}")
     if in_parent and not in_name <= in_parent:
         raise DataError(f"{path}: its {kind} is not its folder's, {' or '.join(sorted(in_parent))}")
     return choice.pop()

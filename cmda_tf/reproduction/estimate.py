@@ -1,11 +1,12 @@
 """What a plan will cost: arithmetic counted from the networks, time and memory guessed from it."""
 
+import dataclasses
 import shlex
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -17,16 +18,11 @@ from cmda_tf.models.settings import ModelConfig
 from cmda_tf.phantom.recipe import SIZE
 from cmda_tf.reproduction.jobs import available_cores
 from cmda_tf.reproduction.plan import Step
-from cmda_tf.training.phases import (
-    AdabnPhase,
-    AdaptPhase,
-    FinetunePhase,
-    Phase,
-    SelftrainPhase,
-    SourcePhase,
-)
-from cmda_tf.training.settings import LoopSettings, SourceSchedule
+from cmda_tf.training import phases
+from cmda_tf.training.phases import AdaptPhase, Phase
+from cmda_tf.training.settings import LoopSettings
 
+SUPERVISED = (phases.SourcePhase, phases.FinetunePhase)
 PAPER_SIZE = 256
 BACKWARD = 2  # a backward pass costs about twice the forward pass
 SUBJECTS = 16  # for training, of each modality: the field's split, and the phantom's
@@ -34,15 +30,9 @@ _FLOAT, _VOXEL = 4, 3  # bytes: of a number; of a voxel's image and label
 _PROCESS = 0.6 * 2**30  # bytes of TensorFlow 2.21 and what it has read, before the first update
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Of one run.
-
-    Attributes:
-      flop: floating-point operations of all its updates.
-      memory: bytes of weights, their gradients and optimizer slots, of the activations that a
-        backward pass keeps, of the images and of TensorFlow itself.
-    """
+class Cost(NamedTuple):
+    """Floating-point operations of a run's updates; bytes of weights, gradients and optimizer
+    slots, of the activations that a backward pass keeps, of images and of TensorFlow itself."""
 
     flop: float
     memory: float
@@ -52,9 +42,8 @@ def slice_size(settings: DataSettings) -> int:
     """Height and width of slices: of the prepared data; of the phantom; else the paper's."""
     if settings.prepared is None:
         return SIZE
-    if Path(settings.prepared).is_dir():
-        return open_dataset(settings.prepared).size
-    return PAPER_SIZE
+    there = Path(settings.prepared).is_dir()
+    return open_dataset(settings.prepared).size if there else PAPER_SIZE
 
 
 def estimate(settings: Phase, size: int) -> Cost:
@@ -62,23 +51,21 @@ def estimate(settings: Phase, size: int) -> Cost:
 
     Evaluation, statistics and the choice of a snapshot are left out: they cost little beside it.
     """
-    updates = _estimate(settings, size)
-    modalities = 1 if isinstance(settings, (SourcePhase, FinetunePhase, AdabnPhase)) else 2
+    updates = _of_updates(settings, size)
+    modalities = 1 if isinstance(settings, (*SUPERVISED, phases.AdabnPhase)) else 2
     images = modalities * SUBJECTS * size**3 * _VOXEL
     return Cost(updates.flop, updates.memory + images + _PROCESS)
 
 
-def _estimate(settings: Phase, size: int) -> Cost:
-    """Of the updates alone."""
+def _of_updates(settings: Phase, size: int) -> Cost:
     config = ModelConfig(size=size, width=settings.network.width)
     segmenter = build_segmenter(config)
     forward = forward_flop(segmenter)
-    if isinstance(settings, (SourcePhase, FinetunePhase)):
-        schedule, batch = settings.schedule, settings.loop.batch
-        steps = schedule.steps if isinstance(schedule, SourceSchedule) else schedule.finetune_steps
-        flop = steps * batch * forward * (1 + BACKWARD)
-        return Cost(flop, _memory([segmenter], [segmenter], batch))
-    if isinstance(settings, SelftrainPhase):  # the teacher only predicts
+    if isinstance(settings, SUPERVISED):
+        steps, _ = dataclasses.astuple(settings.schedule)
+        flop = steps * settings.loop.batch * forward * (1 + BACKWARD)
+        return Cost(flop, _memory([segmenter], [segmenter], settings.loop.batch))
+    if isinstance(settings, phases.SelftrainPhase):  # the teacher only predicts
         dam, batch = build_dam(config, settings.dam.depth, segmenter), settings.loop.batch
         teaching = settings.self_training
         learned = 2 if teaching.source_weight else 1  # batches: pseudo labels, the source's own
@@ -113,27 +100,28 @@ def _adversarial(
     return Cost(batch * flop, _memory([segmenter, dam, *critics], [dam, *critics], batch))
 
 
+def _memory(models: list, trained: list, batch: int) -> float:
+    """Bytes: weights of all models; gradient and two slots of trained ones; activations."""
+    weights = sum(int(np.prod(w.shape)) for m in models for w in m.weights)
+    slots = 3 * sum(int(np.prod(w.shape)) for m in trained for w in m.trainable_weights)
+    kept = batch * sum(int(np.prod(x.output.shape[1:])) for m in models for x in m.layers)
+    return float(_FLOAT * (weights + slots + kept))
+
+
 def forward_flop(model: tf.keras.Model) -> float:
     """Operations of a forward pass of one image: two for each multiply-add of a kernel."""
     total = 0.0
     for layer in model.layers:
-        if isinstance(layer, tf.keras.layers.Conv2D):
-            height, width = layer.output.shape[1:3]
-            total += 2.0 * np.prod(layer.kernel.shape) * height * width
-        elif isinstance(layer, tf.keras.layers.Dense):
-            total += 2.0 * np.prod(layer.kernel.shape)
+        if isinstance(layer, (tf.keras.layers.Conv2D, tf.keras.layers.Dense)):
+            positions = np.prod(layer.output.shape[1:-1])  # of a convolution; else 1
+            total += 2.0 * np.prod(layer.kernel.shape) * positions
     return total
 
 
 def side_by_side(workers: int, threads: int) -> float:
-    """How many jobs' work is done in the time of one, given the cores of this machine.
-
-    Args:
-      workers: jobs at a time.
-      threads: of each; 0 for as many as there are cores.
-    """
-    cores = available_cores()
-    return min(workers, max(1.0, cores / threads)) if threads else 1.0
+    """How many jobs' work is done in the time of one, for so many workers at a time with so many
+    threads each (0: one per core), given the cores of this machine."""
+    return min(workers, max(1.0, available_cores() / threads)) if threads else 1.0
 
 
 def measured_throughput(repetitions: int = 5) -> float:
@@ -147,35 +135,21 @@ def measured_throughput(repetitions: int = 5) -> float:
     return flop / statistics.median(times[1:])
 
 
-def _memory(models: list, trained: list, batch: int) -> float:
-    """Bytes: weights of all models; gradient and two slots of trained ones; activations."""
-    weights = sum(int(np.prod(w.shape)) for m in models for w in m.weights)
-    slots = 3 * sum(int(np.prod(w.shape)) for m in trained for w in m.trainable_weights)
-    kept = batch * sum(int(np.prod(x.output.shape[1:])) for m in models for x in m.layers)
-    return float(_FLOAT * (weights + slots + kept))
-
-
 def describe_plan(plans: Mapping[int, Sequence[Step]], workers: int, threads: int) -> list[str]:
-    """One line per run with its estimated time and memory, and one for all of them.
-
-    Args:
-      plans: the steps of each seed.
-      workers, threads: runs at a time, and threads of each.
-    """
+    """One line per run of each seed's steps with its estimated time and memory, and one for all of
+    them, with so many `workers` at a time and `threads` of each."""
     speed, total, costs, memory, lines = measured_throughput(), 0.0, {}, [], []
     for step in (step for plan in plans.values() for step in plan):
         size = slice_size(step.settings.data)
         if step.row not in costs:
             costs[step.row] = estimate(step.settings, size)
-        cost = costs[step.row]
-        seconds = 0.0 if step.finished else cost.flop / speed
-        total += seconds
-        memory += [] if step.finished else [cost.memory]
-        lines.append(
-            f"{'finished' if step.finished else _duration(seconds):>10s}"
-            f"  {cost.memory / 2**30:5.1f} GiB  "
-            + shlex.join(["python", "-m", "cmda_tf.train", *step.arguments])
-        )
+        cost, duration = costs[step.row], "finished"
+        if not step.finished:
+            seconds = cost.flop / speed
+            total, duration = total + seconds, _duration(seconds)
+            memory.append(cost.memory)
+        memory_used = f"{cost.memory / 2**30:5.1f} GiB"
+        lines.append(f"{duration:>10s}  {memory_used}  {shlex.join(step.command)}")
     most = sum(sorted(memory)[-workers:])
     total /= side_by_side(workers, threads)
     lines.append(

@@ -1,6 +1,7 @@
 """Commands of this package as jobs that wait for each other, some of them side by side."""
 
 import contextlib
+import functools
 import os
 import shlex
 import subprocess
@@ -18,21 +19,13 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Job:
-    """A command.
-
-    Attributes:
-      name: unique among the jobs.
-      module: such as `cmda_tf.train`.
-      arguments: its flags.
-      needs: names of jobs that must be done before; those that are not among the jobs are.
-      log: gets the output when jobs run side by side.
-    """
+    """A command of a name that no other job has."""
 
     name: str
-    module: str
+    module: str  # such as `cmda_tf.train`
     arguments: tuple[str, ...]
-    needs: frozenset[str]
-    log: Path
+    needs: frozenset[str]  # jobs that must be done before; those that are not among the jobs are
+    log: Path  # gets the output when jobs run side by side
 
     @property
     def command(self) -> str:
@@ -41,18 +34,17 @@ class Job:
 
 
 class JobFailed(CmdaError):
-    """A job failed and has told why. Its exit code is passed on."""
+    """A job failed; its exit code is passed on."""
 
     def __init__(self, job: Job, exit_code: int, reason: str):
-        super().__init__(f"this command failed (exit code {exit_code}): {job.command}{reason}")
+        text = f"this command failed (exit code {exit_code}): {job.command}"
+        super().__init__(f"{text}; {reason}" if reason else text)
         self.exit_code = exit_code if exit_code > 0 else 1
 
 
 def available_cores() -> int:
     """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def run_jobs(jobs: Sequence[Job], workers: int) -> None:
@@ -60,14 +52,10 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> None:
 
     A single worker's job shares this terminal; several write to their logs. When one fails, or
     Ctrl-C comes, those under way are told to stop (SIGTERM, which `cli` takes as Ctrl-C, also
-    where that is ignored); trainings then save what they have done.
-
-    Raises:
-      JobFailed: a job's exit code was not 0.
-      ValueError: two jobs have one name, or jobs wait for each other.
+    where that is ignored); trainings then save what they have done. JobFailed: a job's exit code
+    was not 0. ValueError: two jobs have one name, or jobs wait for each other.
     """
-    waiting = list(jobs)
-    running: dict[Job, tuple[subprocess.Popen, float]] = {}
+    waiting, running = list(jobs), dict[Job, tuple[subprocess.Popen, float]]()
     if len({job.name for job in jobs}) < len(jobs):
         raise ValueError(f"expected one name a job: {[job.name for job in jobs]}")
     try:
@@ -101,13 +89,12 @@ def _start_ready(waiting: list[Job], running: dict, workers: int) -> None:
 def _start(job: Job, workers: int) -> subprocess.Popen:
     """Starts the process, out of reach of the terminal's Ctrl-C: `run_jobs` tells it to stop."""
     command = [sys.executable, "-m", job.module, *job.arguments]
+    start = functools.partial(subprocess.Popen, command, start_new_session=True)
     if workers == 1:
-        return subprocess.Popen(command, start_new_session=True)
+        return start()
     make_folder(job.log.parent)
     with open(job.log, "ab") as log:  # what an earlier, stopped attempt said stays
-        return subprocess.Popen(
-            command, start_new_session=True, stdout=log, stderr=subprocess.STDOUT
-        )
+        return start(stdout=log, stderr=subprocess.STDOUT)
 
 
 def _collect(running: dict, workers: int) -> None:
@@ -120,11 +107,7 @@ def _collect(running: dict, workers: int) -> None:
         if code == 130:
             raise KeyboardInterrupt
         if code:
-            raise JobFailed(job, code, f"; {_last_line(job.log)}" if workers > 1 else "")
+            lines = job.log.read_text("utf-8", "replace").splitlines() if workers > 1 else [""]
+            raise JobFailed(job, code, lines[-1] if lines else f"{job.log} is empty")
         minutes, seconds = divmod(round(time.monotonic() - start), 60)
         print(f"{time.strftime('%H:%M:%S')}  {job.name}: done in {minutes}:{seconds:02d}")
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return lines[-1] if lines else f"{log} is empty"

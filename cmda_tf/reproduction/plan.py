@@ -1,6 +1,7 @@
 """The plan of a reproduction: which runs, in which order, by which commands."""
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,12 @@ from absl import flags
 
 from cmda_tf.cli import chosen_phase, read_flagfiles
 from cmda_tf.datasets import open_dataset
-from cmda_tf.errors import DataError, UsageError
+from cmda_tf.errors import MALFORMED, DataError, UsageError
 from cmda_tf.evaluation.settings import EvaluateSettings
 from cmda_tf.files import read_json
 from cmda_tf.reproduction.jobs import Job
-from cmda_tf.runs.record import RunRecord, read_record
-from cmda_tf.runs.run import WEIGHTS, is_finished
+from cmda_tf.runs.record import RunRecord, RunSettings, read_record
+from cmda_tf.runs.run import WEIGHTS
 from cmda_tf.settings import define_flags
 from cmda_tf.training.phases import PHASES, AdabnPhase, AdaptPhase, Phase
 
@@ -34,12 +35,7 @@ OUR_ROWS = (  # their schedules are the phantom's
 
 @dataclass(frozen=True)
 class Step:
-    """One run of the plan.
-
-    Attributes:
-      row: name of its flagfile.
-      settings: of the run's phase.
-    """
+    """One run of the plan: the name of its flagfile, the settings of its phase."""
 
     row: str
     settings: Phase
@@ -47,12 +43,7 @@ class Step:
     @property
     def name(self) -> str:
         """Name of the run's folder."""
-        return self.folder.name
-
-    @property
-    def init_from(self) -> str | None:
-        """Name of the run it starts from, if any."""
-        return self.settings.init_from
+        return self.settings.folder.name
 
     @property
     def arguments(self) -> list[str]:
@@ -60,19 +51,20 @@ class Step:
         return [f"--phase={self.settings.name}", *self.settings.to_flags()]
 
     @property
-    def folder(self) -> Path:
-        """The run's folder."""
-        return self.settings.folder
+    def command(self) -> list[str]:
+        """What one types to make this run, as words."""
+        return ["python", "-m", "cmda_tf.train", *self.arguments]
+
+    @property
+    def made(self) -> float:
+        """When the file was written that is written last; infinity if it is not there yet."""
+        path = self.settings.folder / WEIGHTS
+        return path.stat().st_mtime if path.is_file() else math.inf
 
     @property
     def finished(self) -> bool:
         """Whether the run is there already."""
-        return is_finished(self.folder)
-
-    @property
-    def made(self) -> float:
-        """When the finished run was made: modification time of the file that is written last."""
-        return (self.folder / WEIGHTS).stat().st_mtime
+        return self.made < math.inf
 
 
 def make_plan(
@@ -82,16 +74,16 @@ def make_plan(
 
     Args:
       base: flags that all rows share, such as those of `flags/phantom.cfg`; a row's own win.
-      folder: of the rows' flagfiles, `flags/rows`.
-      rows: their names without `.cfg`.
+      folder: of the rows' flagfiles, `flags/rows`; `rows` are their names without `.cfg`.
       depths: more depths for AdaBN and UDA, besides those that rows have.
 
-    Raises:
-      DataError: a flagfile is missing.
-      UsageError: a row's flags are illegal, two rows make the same run, or rows wait for each
-        other.
+    UsageError: a row's flags are illegal, two rows make one run, or rows wait for each other.
     """
-    steps = [_step(row, base, [f"--flagfile={_flagfile(folder, row)}"]) for row in rows]
+    for path in (Path(folder) / f"{row}.cfg" for row in rows):
+        if not path.is_file():
+            there = ", ".join(sorted(p.stem for p in Path(folder).glob("*.cfg"))) or "none"
+            raise DataError(f"{path}: no such flagfile; rows there: {there}")
+    steps = [_step(row, base, [f"--flagfile={Path(folder) / row}.cfg"]) for row in rows]
     present = {step.name for step in steps}
     for depth in depths:
         for phase, kind in ((AdabnPhase.name, "adabn"), (AdaptPhase.name, "uda")):
@@ -114,27 +106,23 @@ def with_seed(step: Step, seed: int, runs: Path) -> Step:
 
 
 def check_finished(steps: Sequence[Step]) -> None:
-    """Refuses finished runs of other flags, data or start, and those whose start has changed.
-
-    Raises:
-      UsageError: naming the run and the first setting that differs.
-    """
+    """Refuses finished runs of other flags, data or start, and those whose start has changed: a
+    UsageError names the run and the first setting that differs."""
     by_name = {step.name: step for step in steps}
     for step in filter(lambda step: step.finished, steps):
-        before, now = _before(step, read_record(step.folder)), _recorded(step)
+        folder = step.settings.folder
+        before, now = _before(step, read_record(folder)), _recorded(step)
         for name in ("phase", *sorted(now)):
             if before.get(name) != now[name]:
                 raise UsageError(
-                    f"{step.folder} was made with {name}={before.get(name)!r}, now it is "
+                    f"{folder} was made with {name}={before.get(name)!r}, now it is "
                     f"{now[name]!r}; remove it, or choose another folder for the study"
                 )
-        init = by_name.get(str(step.init_from))
-        if init and not init.finished:
-            raise UsageError(
-                f"{step.folder} started from a {init.name} that is not there any more; remove it"
-            )
+        init = by_name.get(str(step.settings.init_from))
         if init and init.made > step.made:
-            raise UsageError(f"{step.folder} started from an older {init.name}; remove it")
+            name = init.name
+            start = f"an older {name}" if init.finished else f"a {name} that is not there any more"
+            raise UsageError(f"{folder} started from {start}; remove it")
 
 
 def _before(step: Step, record: RunRecord) -> dict[str, Any]:
@@ -143,7 +131,7 @@ def _before(step: Step, record: RunRecord) -> dict[str, Any]:
     if record.phase == step.settings.name:  # else no other setting matters
         values |= type(step.settings).from_dict(record.settings).deciding()
     init = record.inputs.init_from and Path(record.inputs.init_from).name  # wherever runs lie
-    facts = {"title": record.title, "init_from": init}
+    facts = {"title": record.part(RunSettings).title, "init_from": init}
     return {**values, **facts, "prepared_sha256": record.inputs.prepared_sha256}
 
 
@@ -151,7 +139,7 @@ def _recorded(step: Step) -> dict[str, Any]:
     """Phase, settings, start and data of a step; without the data if it is not there yet."""
     settings, data = step.settings, step.settings.data
     values: dict[str, Any] = {"phase": settings.name, **settings.deciding()}
-    values |= {"title": settings.run.title, "init_from": step.init_from}
+    values |= {"title": settings.run.title, "init_from": step.settings.init_from}
     prepared = data.phantom.prepared if data.phantom else Path(data.prepared or "")
     if prepared.is_dir():
         values["prepared_sha256"] = open_dataset(prepared).checksum()
@@ -159,12 +147,8 @@ def _recorded(step: Step) -> dict[str, Any]:
 
 
 def seed_jobs(steps: Sequence[Step], folder: Path) -> list[Job]:
-    """What is to be done for one seed: the phantom, the runs that are missing, the report.
-
-    Args:
-      steps: of `with_seed`.
-      folder: of the seed.
-    """
+    """What is to be done for one seed, whose folder it is: the phantom, the runs that are missing
+    of steps of `with_seed`, the report."""
 
     def job(name: str, module: str, arguments: Sequence[str], needs: Iterable[str]) -> Job:
         own = {f"{folder.name}/{need}" for need in needs}
@@ -177,51 +161,35 @@ def seed_jobs(steps: Sequence[Step], folder: Path) -> list[Job]:
         jobs.append(job("phantom", "cmda_tf.phantom", phantom.write_flags, ()))
         jobs.append(job("prepare", "cmda_tf.prepare", phantom.prepare_flags, ["phantom"]))
     for step in missing:
-        needs = ["prepare", *([f"run {step.init_from}"] if step.init_from else [])]
+        init = step.settings.init_from
+        needs = ["prepare", f"run {init}"] if init else ["prepare"]
         jobs.append(job(f"run {step.name}", "cmda_tf.train", step.arguments, needs))
     if not _reported(steps, folder):
-        names = [step.name for step in steps]
-        settings = EvaluateSettings(
-            runs=str(folder),
-            only=tuple(names),
-            published=True,
-            threads=steps[0].settings.compute.threads,
-        )
+        names, threads = tuple(step.name for step in steps), steps[0].settings.compute.threads
+        settings = EvaluateSettings(str(folder), names, published=True, threads=threads)
         needs = [f"run {name}" for name in names]
         jobs.append(job("report", "cmda_tf.evaluate", settings.to_flags(), needs))
-    return _longest_first(jobs)
-
-
-def _longest_first(jobs: list[Job]) -> list[Job]:
-    """The jobs, those before the others for which the longest chains wait: else one worker would
-    go through such a chain at the end while the others have nothing to do."""
 
     def waiting(job: Job) -> int:
         return 1 + max((waiting(other) for other in jobs if job.name in other.needs), default=0)
 
+    # First those for which the longest chains wait: else one worker would go through such a chain
+    # at the end while the others have nothing to do.
     return sorted(jobs, key=waiting, reverse=True)
 
 
 def _reported(steps: Sequence[Step], folder: Path) -> bool:
     """Whether all runs are finished and the seed's report is younger than any of them."""
     report = folder / RESULTS
-    if not report.is_file() or not all(step.finished for step in steps):
+    if not report.is_file():
         return False
     results = read_json(report)
     try:
         reported = {row["run"] for row in results["rows"].values()}
-    except (AttributeError, LookupError, TypeError) as error:
+    except MALFORMED as error:
         raise DataError(f"{report}: expected the results of a seed ({error!r})") from error
     newer = all(step.made < report.stat().st_mtime for step in steps)
     return newer and {step.name for step in steps} == reported
-
-
-def _flagfile(folder: str | Path, row: str) -> Path:
-    path = Path(folder) / f"{row}.cfg"
-    if not path.is_file():
-        there = ", ".join(sorted(p.stem for p in Path(folder).glob("*.cfg"))) or "none"
-        raise DataError(f"{path}: no such flagfile; rows there: {there}")
-    return path
 
 
 def _step(row: str, base: Sequence[str], words: Sequence[str]) -> Step:
@@ -243,7 +211,7 @@ def _ordered(steps: list[Step]) -> list[Step]:
     ordered, waiting = [], list(steps)
     while waiting:
         pending = {step.name for step in waiting}
-        ready = next((s for s in waiting if s.init_from not in pending), None)
+        ready = next((s for s in waiting if s.settings.init_from not in pending), None)
         if ready is None:
             raise UsageError(f"rows: {waiting[0].row} waits for itself")
         ordered.append(ready)

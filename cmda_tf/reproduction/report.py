@@ -9,6 +9,7 @@ Nothing in it tells where on a machine it was made.
 
 import datetime
 import platform
+import re
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
@@ -18,9 +19,9 @@ from typing import Any
 from cmda_tf import __version__
 from cmda_tf.evaluation.paper import cited_rows, published_rows
 from cmda_tf.evaluation.report import Report, write_report
-from cmda_tf.files import replacing, write_text
+from cmda_tf.files import read_json, replacing, write_text
 from cmda_tf.reproduction.jobs import available_cores
-from cmda_tf.reproduction.plan import Step
+from cmda_tf.reproduction.plan import RESULTS, Step
 from cmda_tf.reproduction.seeds import across, combine, depth_curves, gains, regrets
 from cmda_tf.visualization.canvas import save
 from cmda_tf.visualization.depths import draw_depths
@@ -46,26 +47,15 @@ ON_PHANTOM = (
 
 
 def write_seeds_report(
-    out: Path,
-    command: Sequence[str],
-    results: Mapping[int, Mapping[str, Any]],
-    folders: Mapping[int, Path],
-    steps: Sequence[Step],
+    out: Path, command: Sequence[str], folders: Mapping[int, Path], steps: Sequence[Step]
 ) -> Report:
-    """Writes the report over seeds.
+    """Writes the report over seeds into a folder; gives it, of which the table is to be printed.
 
-    Args:
-      out: folder for it.
-      command: that makes it, as words.
-      results: `results.json` of each seed's report.
-      folders: of each seed's report.
-      steps: the rows' runs, of any seed.
-
-    Returns:
-      The report, of which the table is to be printed.
+    `command` is that which makes it, as words; `folders` those of the seeds' reports; `steps` the
+    rows' runs, of any seed.
     """
-    meta = _meta(command, results, steps)
-    worth = gains(results)
+    results = {seed: read_json(folder / RESULTS) for seed, folder in folders.items()}
+    meta, worth = _meta(command, results, steps), gains(results)
     notes = [f"Mean ± {meta['std']}. Seeds: {', '.join(map(str, results))}."]
     details = {"gains": [vars(gain) for gain in worth], "by_seed": results}
     rows, roles = combine(results), steps[0].settings.data
@@ -82,29 +72,21 @@ def write_seeds_report(
         save(draw_depths(curves, across(results)), out / "depths")
         figures["depths"] = "Adaptation depth d against mean Dice; a small mark per seed."
     seed, folder = next(iter(folders.items()))
-    for name in _copy_figures(folder, out):
-        figures[name] = f"{FIGURES[name]} Seed {seed}."
-    write_text(out / "report.md", _to_markdown(report, figures, steps))
-    return report
-
-
-def _copy_figures(folder: Path, out: Path) -> list[str]:
-    """Copies those of `FIGURES` that a seed's report has; returns their names."""
-    copied = []
-    for name in FIGURES:
-        files = [p for kind in ("png", "pdf") if (p := folder / f"{name}.{kind}").is_file()]
-        for path in files:
+    for name, caption in FIGURES.items():
+        for path in filter(Path.is_file, (folder / f"{name}.png", folder / f"{name}.pdf")):
             with replacing(out / path.name) as temporary:
                 shutil.copyfile(path, temporary)
-        copied += [name] if files else []
-    return copied
+            figures[name] = f"{caption} Seed {seed}."
+    write_text(out / "report.md", _to_markdown(report, figures, steps))
+    return report
 
 
 def _meta(
     command: Sequence[str], results: Mapping[int, Mapping[str, Any]], steps: Sequence[Step]
 ) -> dict[str, Any]:
     """Where, when and how the numbers were made; of each run all settings that decide them."""
-    first = next(iter(results.values()))["meta"]
+    metas = [result["meta"] for result in results.values()]
+    first, several = metas[0], len(metas) > 1
     return {
         "command": portable(command),
         "seeds": list(results),
@@ -114,31 +96,27 @@ def _meta(
         "versions": {**first["versions"], "cmda_tf": __version__},
         "size": first["size"],
         "spacing_mm": first["spacing_mm"],
-        "warnings": list(
-            dict.fromkeys(w for result in results.values() for w in result["meta"]["warnings"])
-        ),
+        "warnings": list(dict.fromkeys(w for meta in metas for w in meta["warnings"])),
         "std": "population standard deviation over "
-        + ("seeds of each seed's mean over test subjects" if len(results) > 1 else "test subjects"),
+        + ("seeds of each seed's mean over test subjects" if several else "test subjects"),
     }
 
 
 def _deciding(step: Step) -> dict[str, Any]:
     """Phase and settings of a run but its seed and what leaves results alone, such as folders."""
-    decide = {name: v for name, v in step.settings.deciding().items() if name != "seed"}
-    return {"phase": step.settings.name, "init_from": step.init_from, **decide}
+    settings = step.settings
+    decide = {name: value for name, value in settings.deciding().items() if name != "seed"}
+    return {"phase": settings.name, "init_from": settings.init_from, **decide}
 
 
 def machine() -> str:
     """Processor, number of cores, system and Python of this machine."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")  # platform knows no more than the architecture on Linux
-    if info.is_file():
-        lines = info.read_text(encoding="utf-8").splitlines()
-        names = [line for line in lines if line.startswith("model name")]
-        cpu = names[0].split(":")[1].strip() if names else cpu
-    return (
-        f"{cpu}, {available_cores()} cores, {platform.system()}, Python {platform.python_version()}"
-    )
+    cpu, info = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
+    if info.is_file():  # on Linux platform knows no more than the architecture
+        named = re.search(r"^model name.*?: *(.+)", info.read_text(encoding="utf-8"), re.MULTILINE)
+        cpu = named[1].strip() if named else cpu
+    system = f"{platform.system()}, Python {platform.python_version()}"
+    return f"{cpu}, {available_cores()} cores, {system}"
 
 
 def _to_markdown(report: Report, figures: Mapping[str, str], steps: Sequence[Step]) -> str:
@@ -158,32 +136,22 @@ def _to_markdown(report: Report, figures: Mapping[str, str], steps: Sequence[Ste
         f"One line per run, of one seed; `--seed=S{' --phantom_seed=S' if phantom else ''} "
         "--runs=FOLDER` make another's. What is not said is the default "
         "(`python -m cmda_tf.train --help`).",
-        "```sh\n" + "\n".join(_command(step) for step in steps) + "\n```",
+        "```sh\n" + "\n".join(portable(step.command) for step in steps) + "\n```",
     ]
     return "\n\n".join(lines) + "\n"
 
 
-def _command(step: Step) -> str:
-    return portable(["python", "-m", "cmda_tf.train", *step.arguments])
-
-
 def portable(command: Sequence[str]) -> str:
-    """A command line without this machine's folders.
+    """A command line, quoted for a shell, without this machine's folders.
 
-    Args:
-      command: its words; a path is a word or what follows a flag's `=`.
-
-    Returns:
-      The words quoted for a shell. An absolute path is given from the working folder if it lies
-      there, else by its last name alone.
+    An absolute path, a word or what follows a flag's `=`, is given from the working folder if it
+    lies there, else by its last name alone.
     """
 
     def without_folder(word: str) -> str:
         flag, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
         path, here = Path(value), Path.cwd()
-        if not path.is_absolute():
-            return word
         local = path.relative_to(here) if path.is_relative_to(here) else path.name
-        return f"{flag}{equals}{local}"
+        return f"{flag}{equals}{local}" if path.is_absolute() else word
 
     return shlex.join(map(without_folder, command))

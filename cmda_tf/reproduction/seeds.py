@@ -4,7 +4,7 @@ Rows are told apart by their ids and by what `results.json` says of their runs, 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,11 @@ _OF_ONE_RUN = ("title", "structures", "seed", "subjects")  # what rows over seed
 
 
 def combine(results: Mapping[int, Result]) -> dict[str, Row]:
-    """Rows over seeds.
+    """Rows over seeds by id, in the order of the first seed's report.
 
-    Args:
-      results: `results.json` of each seed's report.
-
-    Returns:
-      Row by id, in the order of the first seed's report. A statistic's mean is that of the
-      seeds' means, its std their population standard deviation, its count that of the seeds;
-      subjects' spread is not in it. Of one seed alone: its own statistics over subjects.
+    A statistic's mean is that of the seeds' means, its std their population standard deviation, its
+    count that of the seeds; subjects' spread is not in it. Of one seed alone: its own statistics
+    over subjects.
     """
     ids = dict.fromkeys(id for result in results.values() for id in result["rows"])
     rows = {id: [r["rows"][id] for r in results.values() if id in r["rows"]] for id in ids}
@@ -56,25 +52,15 @@ def _row(rows: list[Mapping[str, Any]], seeds: int) -> Row:
 
 @dataclass(frozen=True)
 class Gain:
-    """What a row's method is worth, in points of mean Dice [%]; one value per seed, None without.
-
-    Attributes:
-      title: of the row.
-      dice: mean Dice.
-      above_adabn: its distance from AdaBN at the same depth, from the usual source model.
-      share: of the way from noDA to `full`, 1 being all.
-      above_own_adabn: its distance from AdaBN at the same depth, from its own source model.
-      above_own_start: its distance from its own source model without adaptation.
-      full: title of the segmenter fine-tuned on target labels.
-    """
+    """What a row's method is worth, in points of mean Dice [%]: a value per seed, None without."""
 
     title: str
     dice: list[float | None]
-    above_adabn: list[float | None]
-    share: list[float | None]
-    above_own_adabn: list[float | None]
-    above_own_start: list[float | None]
-    full: str = "Seg-CT-STL"
+    above_adabn: list[float | None]  # at the same depth, from the usual source model
+    share: list[float | None]  # of the way from noDA to `full`, 1 being all
+    above_own_adabn: list[float | None]  # at the same depth, from its own source model
+    above_own_start: list[float | None]  # its own source model without adaptation
+    full: str = "Seg-CT-STL"  # the usual segmenter fine-tuned on target labels
 
     def __str__(self) -> str:
         def show(values: list[float | None], form: str) -> str:
@@ -97,22 +83,21 @@ class Gain:
 
 
 def gains(results: Mapping[int, Result]) -> list[Gain]:
-    """The gains of all adapted rows but AdaBN's, in the order of the first seed's report.
-
-    Args:
-      results: `results.json` of each seed's report.
-    """
+    """The gains of all adapted rows but AdaBN's, in the order of the first seed's report."""
     titles = {
         id: row["title"]
         for result in results.values()
         for id, row in result["rows"].items()
         if row["kind"] in ADAPTED and row["kind"] != "adabn"
     }
-    full = _full_title(results)
-    values = {id: [_gain(id, result["rows"]) for result in results.values()] for id in titles}
-    names = ("dice", "above_adabn", "share", "above_own_adabn", "above_own_start")
-    columns = {id: dict(zip(names, map(list, zip(*of_id)))) for id, of_id in values.items()}
-    return [Gain(title=titles[id], full=full, **columns[id]) for id in titles]
+    rows = [row for result in results.values() for row in _select(result["rows"], "finetuned")]
+    full = next((row["title"] for row in rows if row["usual"]), Gain.full)
+    worth = []
+    for id, title in titles.items():
+        by_seed = [_gain(id, result["rows"]) for result in results.values()]
+        values: Any = map(list, zip(*by_seed))
+        worth.append(replace(Gain(title, *values), full=full))
+    return worth
 
 
 def _gain(id: str, rows: Mapping[str, Any]) -> tuple[float | None, ...]:
@@ -152,12 +137,6 @@ def _source_model(row: Mapping[str, Any], rows: Mapping[str, Any]) -> str:
     return row["init_from"] or row["run"]
 
 
-def _full_title(results: Mapping[int, Result]) -> str:
-    """The title of the usual segmenter fine-tuned on target labels: Seg-CT-STL, or of MRI."""
-    rows = [r for result in results.values() for r in _select(result["rows"], "finetuned")]
-    return next((row["title"] for row in rows if row["usual"]), Gain.full)
-
-
 def regrets(results: Mapping[int, Result]) -> list[str]:
     """A sentence for each row chosen among snapshots: how far from the best one, over seeds."""
     by_row: dict[tuple[str, str], list[float]] = {}
@@ -185,8 +164,8 @@ def depth_curves(results: Mapping[int, Result]) -> dict[str, dict[int, list[floa
         for row in result["rows"].values():
             dice = mean_dice(row)
             if row["kind"] in ADAPTED and row["usual"] and dice is not None:
-                by_depth = curves.setdefault(ADAPTED[row["kind"]], {})
-                by_depth.setdefault(row["depth"], []).append(dice)
+                of_method = curves.setdefault(ADAPTED[row["kind"]], {})
+                of_method.setdefault(row["depth"], []).append(dice)
     return curves
 
 

@@ -1,7 +1,4 @@
-"""What a run writes down about itself, `settings.json`, typed; read and checked here alone.
-
-What is not known is None, on disk and in every report.
-"""
+"""What a run writes down about itself, `settings.json`, typed; read and checked here alone."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -12,39 +9,54 @@ from cmda_tf.data.dataset import LABEL, VOLUME
 from cmda_tf.data.structures import Structures
 from cmda_tf.datasets import DataSettings
 from cmda_tf.errors import MALFORMED, DataError
-from cmda_tf.files import read_json, write_json
+from cmda_tf.files import read_json
 from cmda_tf.models.settings import DamSettings, ModelConfig, NetworkSettings
-from cmda_tf.runs.settings import RunSettings
-from cmda_tf.settings import SettingsType, check_types
+from cmda_tf.settings import Settings, SettingsType, check_types, setting
 
 SETTINGS = "settings.json"  # in a run's folder, written first
+SNAPSHOTS = "snapshots"  # a folder in it
 RECORD_FORMAT = 2  # the first one had all settings in one flat dict
 PHASE_NAMES = ("source", "finetune", "adabn", "adapt", "selftrain")
+
+
+@dataclass(frozen=True)
+class RunSettings(Settings):
+    """Where a run lies, and what it is called."""
+
+    key = "run"
+    runs: str = setting("runs", "Folder that holds one folder per run.", free=True)
+    name: str | None = setting(None, "The run's folder under --runs. Default: by phase.", free=True)
+    title: str | None = setting(None, "The row's title in tables. Default: by phase.", free=True)
+    resume: bool = setting(True, "Go on from the last checkpoint; else start anew.", free=True)
+
+
+@dataclass(frozen=True)
+class InitSettings(Settings):
+    """Which run another one starts from."""
+
+    key = "init"
+    init_from: str | None = setting(
+        None,
+        "Run under --runs that this one starts from. Default: source_<source>, or the adaptation.",
+        free=True,  # its weights decide, by their checksum
+    )
 
 
 @dataclass(frozen=True)
 class Inputs:
     """What a run's result depends on besides its settings.
 
-    Attributes:
-      modality: whose training images were learned from.
-      prepared_folder, prepared_sha256: the data, and the checksum of its content.
-      spacing_mm: of the data's grid.
-      structures: what its classes mean.
-      crop: what those images are centered on: "label", "volume", or None where it is unknown. An
-        adaptation to images that labels have cropped has let them choose the field of view.
-      init_from, init_sha256: folder and weights' checksum of the run that this one started from;
-        None for from scratch.
+    An adaptation to images that are centered on labels has let these choose the field of view.
     """
 
-    modality: str
+    modality: str  # whose training images were learned from
     prepared_folder: str
-    prepared_sha256: str
+    prepared_sha256: str  # of the content of the data
     spacing_mm: float
     structures: Structures
-    crop: str | None
-    init_from: str | None
-    init_sha256: str | None
+    crop: str | None  # what those images are centered on: "label", "volume" or, unknown, None
+    init_from: str | None  # folder of the run that this one started from; None for from scratch
+    init_sha256: str | None  # of its weights
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -80,15 +92,8 @@ def crop_warning(modality: str, crop: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run's record.
-
-    Attributes:
-      phase: one of `PHASE_NAMES`.
-      settings: of the phase, JSON values by part; `part` gives one of them, typed.
-      model: configuration of the networks.
-      inputs: what the result depends on besides.
-      versions: of cmda_tf and TensorFlow.
-    """
+    """A run's record: its phase (one of `PHASE_NAMES`), the phase's settings as JSON values by
+    part, of which `part` gives one typed, the networks, inputs, and versions of the programs."""
 
     phase: str
     settings: Mapping[str, Mapping[str, Any]]
@@ -119,50 +124,23 @@ class RunRecord:
         """Adaptation depth of the run's DAM; None for a run without one."""
         return self.part(DamSettings).depth if DamSettings.key in self.settings else None
 
-    @property
-    def seed(self) -> int:
-        """Seed of the training."""
-        return self.model.seed
-
-    @property
-    def title(self) -> str | None:
-        """The row's title that was asked for."""
-        return self.part(RunSettings).title
-
-    @property
-    def name(self) -> str | None:
-        """The name that was asked for."""
-        return self.part(RunSettings).name
-
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
-        return {
-            "format": RECORD_FORMAT,
-            "phase": self.phase,
-            "settings": dict(self.settings),
-            "model": asdict(self.model),
-            "inputs": self.inputs.to_dict(),
-            "versions": dict(self.versions),
-        }
+        parts = {"model": asdict(self.model), "inputs": self.inputs.to_dict()}
+        return {"format": RECORD_FORMAT, **vars(self), **parts}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RunRecord":
-        """Inverse of `to_dict`.
-
-        Raises:
-          Any of `cmda_tf.errors.MALFORMED`: the values are none.
-        """
-        if values.get("format") != RECORD_FORMAT:
-            raise ValueError(
-                f"format {values.get('format')!r:.20}, this version reads {RECORD_FORMAT}: runs of "
-                "0.1 are to be trained again"
-            )
-        if values["phase"] not in PHASE_NAMES:
+        """Inverse of `to_dict`; any of `cmda_tf.errors.MALFORMED` for what is none."""
+        if (actual := values.get("format")) != RECORD_FORMAT:
+            again = f"this version reads {RECORD_FORMAT}: runs of 0.1 are to be trained again"
+            raise ValueError(f"format {actual!r:.20}, {again}")
+        if (phase := values["phase"]) not in PHASE_NAMES:
             legal = ", ".join(PHASE_NAMES)
-            raise ValueError(f"phase: expected one of {legal}; found {values['phase']!r:.80}")
+            raise ValueError(f"phase: expected one of {legal}; found {phase!r:.80}")
         model, inputs = ModelConfig(**values["model"]), Inputs.from_dict(values["inputs"])
         settings = {name: dict(part) for name, part in values["settings"].items()}
-        record = cls(values["phase"], settings, model, inputs, dict(values["versions"]))
+        record = cls(phase, settings, model, inputs, dict(values["versions"]))
         record.part(RunSettings), record.part(DataSettings), record.depth
         stated = {**record.part(NetworkSettings).to_dict(), "seed": settings["compute"]["seed"]}
         for name, value in stated.items():
@@ -171,11 +149,6 @@ class RunRecord:
         if (count := len(inputs.structures.members)) != model.classes - 1:
             raise ValueError(f"expected {model.classes - 1} structures, found {count}")
         return record
-
-
-def write_record(folder: Path, record: RunRecord) -> None:
-    """Writes a run's record into its folder."""
-    write_json(folder / SETTINGS, record.to_dict())
 
 
 def read_record(folder: Path) -> RunRecord:

@@ -12,31 +12,26 @@ runs/adapt_d13/
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmda_tf.errors import DataError, UsageError
-from cmda_tf.files import make_folder, replacing
+from cmda_tf.files import make_folder, replacing, write_json
 from cmda_tf.models.settings import ModelConfig
-from cmda_tf.runs.record import SETTINGS, RunRecord, read_record, write_record
-from cmda_tf.settings import SettingsType
+from cmda_tf.runs.record import SETTINGS, SNAPSHOTS, RunRecord, read_record
+from cmda_tf.settings import Settings, SettingsType
 
 if TYPE_CHECKING:  # who only looks at runs need not wait for it
     import tensorflow as tf
 
-WEIGHTS, MODEL, SNAPSHOTS, SELECTION = "weights.npz", "model.keras", "snapshots", "selection.json"
+WEIGHTS, MODEL, SELECTION = "weights.npz", "model.keras", "selection.json"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder.
-
-    Attributes:
-      folder: where everything of the run is.
-      record: the content of its `settings.json`.
-    """
+    """A run's folder, and the content of its `settings.json`."""
 
     folder: Path
     record: RunRecord
@@ -69,13 +64,14 @@ class Run:
 
         return load_weights(self.folder / WEIGHTS)
 
-    def finish(self, model: "tf.keras.Model") -> None:
-        """Writes the final model; the run counts as finished from here on."""
+    def finish(self, model: "tf.keras.Model") -> "Run":
+        """Writes the final model; the run, which is given back, counts as finished from here on."""
         from cmda_tf.runs.weights import save_weights
 
         with replacing(self.folder / MODEL) as temporary:
             model.save(temporary)
         save_weights(self.folder / WEIGHTS, model)
+        return self
 
 
 def is_finished(folder: Path) -> bool:
@@ -83,36 +79,24 @@ def is_finished(folder: Path) -> bool:
     return (folder / WEIGHTS).is_file()
 
 
-def start_run(
-    folder: Path,
-    record: RunRecord,
-    resume: bool,
-    deciding: Callable[[Mapping[str, Any]], Mapping[str, Any]],
-) -> Run:
-    """Makes the folder of a run, or opens it to be resumed.
+def start_run(folder: Path, record: RunRecord, settings: Settings, resume: bool) -> Run:
+    """Makes the folder of a run, or opens it to be resumed; else what is there is replaced.
 
-    Args:
-      folder: of the run.
-      record: what is asked for now.
-      resume: go on with what is there; else it is replaced.
-      deciding: settings of the phase, as records hold them, to those that its result depends on.
-
-    Raises:
-      UsageError: the folder holds a run of other settings and is to be resumed.
-      DataError: it holds what is no run.
+    `record` is what is asked for now; of its settings, those of a phase, `settings` tells which
+    decide the run's result. To be resumed the folder must not hold a run of other settings
+    (UsageError), or what is no run (DataError).
     """
     make_folder(folder)
     if resume and (folder / SETTINGS).is_file():
         try:
-            before = read_record(folder)
-            _check_same(folder, before, record, deciding)
+            _check_same(folder, before := read_record(folder), record, settings)
         except DataError as error:
             raise DataError(f"{error}; not resuming replaces it") from error
         if is_finished(folder):  # which no version since has changed
             record = dataclasses.replace(record, versions=before.versions)
     else:
         _empty(folder)
-    write_record(folder, record)
+    write_json(folder / SETTINGS, record.to_dict())
     return Run(folder, record)
 
 
@@ -122,11 +106,8 @@ def open_run(folder: str | Path) -> Run:
 
 
 def finished_run(folder: str | Path, phase: str = "source") -> Run:
-    """Opens a run that something else builds on, and that the phase would make.
-
-    Raises:
-      DataError: it is not there or not finished.
-    """
+    """Opens a run that something else builds on; DataError if it is not there or not finished,
+    which tells that this phase would make it."""
     if not is_finished(Path(folder)):
         raise DataError(f"{folder}: no finished run here", made_by=phase)
     return open_run(folder)
@@ -134,32 +115,29 @@ def finished_run(folder: str | Path, phase: str = "source") -> Run:
 
 def find_runs(runs: Path) -> Iterator[Run]:
     """The finished runs of a folder, by name."""
-    for path in sorted(runs.glob(f"*/{SETTINGS}")):
-        if is_finished(path.parent):
-            yield open_run(path.parent)
+    folders = (path.parent for path in sorted(runs.glob(f"*/{SETTINGS}")))
+    return (open_run(folder) for folder in folders if is_finished(folder))
 
 
-def _check_same(
-    folder: Path,
-    old: RunRecord,
-    new: RunRecord,
-    deciding: Callable[[Mapping[str, Any]], Mapping[str, Any]],
-) -> None:
+def _check_same(folder: Path, old: RunRecord, new: RunRecord, settings: Settings) -> None:
     """Refuses to go on with a run under other settings, naming the first that differs."""
-    values: list[dict[str, Any]] = [{"phase": record.phase} for record in (old, new)]
-    if old.phase == new.phase:  # two phases differ in many settings
-        try:
-            for of_run, record in zip(values, (old, new)):
-                of_run.update(deciding(record.settings))
-                of_run.update(vars(record.model) | record.inputs.deciding())
-        except UsageError as error:
-            raise _no_settings(folder, error) from error
-    for name in sorted(values[0] | values[1]):
-        before, now = (of_run.get(name) for of_run in values)
-        if before != now:
+
+    def deciding(record: RunRecord) -> dict[str, Any]:
+        values: dict[str, Any] = {"phase": record.phase}
+        if old.phase == new.phase:  # two phases differ in many settings
+            values |= type(settings).from_dict(record.settings).deciding()
+            values |= vars(record.model) | record.inputs.deciding()
+        return values
+
+    try:
+        before, now = deciding(old), deciding(new)
+    except UsageError as error:
+        raise _no_settings(folder, error) from error
+    for name in sorted(before | now):
+        if before.get(name) != now.get(name):
             raise UsageError(
-                f"resume: {folder} holds a run with {name}={before!r}, now it is {now!r}; "
-                "not resuming replaces it, another name starts another"
+                f"resume: {folder} holds a run with {name}={before.get(name)!r}, now it is "
+                f"{now.get(name)!r}; not resuming replaces it, another name starts another"
             )
 
 

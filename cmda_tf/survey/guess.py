@@ -27,6 +27,7 @@ ROLE_WORDS = {
 }
 MAX_FOLDERS = 6  # more are rather subjects than modalities
 ONE_MODALITY = "images"  # its name where no path says one
+_FAILURE = "no description can be guessed"
 
 
 def is_mmwhs(raw: Path, volumes: Sequence[Volume]) -> bool:
@@ -35,8 +36,7 @@ def is_mmwhs(raw: Path, volumes: Sequence[Volume]) -> bool:
         find_sources(raw)
     except DataError:
         return False
-    labels = [v for v in volumes if v.kind == "label"]
-    return _codes(labels) <= HEART.code_to_class.keys()
+    return _codes([v for v in volumes if v.kind == "label"]) <= HEART.code_to_class.keys()
 
 
 def describe(
@@ -44,58 +44,63 @@ def describe(
 ) -> tuple[dict[str, Any], list[str]]:
     """Guesses modalities, patterns and structures from all volumes of a folder (`classify`).
 
-    `colors` gives so many different colors, `#rrggbb`.
-
-    Returns:
-      The description's JSON values, and a sentence for each thing that needs a look.
-
-    Raises:
-      DataError: there is no image or no label map, all labels are empty, or they have too many
-        codes.
+    `colors` gives so many different colors, `#rrggbb`. Returns the description's JSON values, and a
+    sentence for each thing that needs a look; DataError without image, label map or legal codes.
     """
     images, labels = ([v for v in volumes if v.kind == kind] for kind in ("image", "label"))
     if not images:
-        raise DataError(f"{raw}: no description can be guessed: no volume there is an image")
+        raise DataError(f"{raw}: {_FAILURE}: no volume there is an image")
     if not labels:
-        raise DataError(
-            f"{raw}: no description can be guessed: no volume there is a label map (a few whole "
-            "numbers, on the grid of an image), so there is nothing to learn from"
-        )
+        label_map = "a label map (a few whole numbers, on the grid of an image)"
+        nothing = "so there is nothing to learn from"
+        raise DataError(f"{raw}: {_FAILURE}: no volume there is {label_map}, {nothing}")
     by_name = {v.name: v for v in images + labels}
     # What cannot be read has no say in how files are called.
-    names = [n for n in sorted(walk(raw)) if n in by_name or n.endswith("/")]
-    names = [n for n in names if n not in {v.name for v in volumes if v.kind == "unreadable"}]
-    modalities: dict[str, dict[str, str]] = {}
-    notes: list[str] = []
-    described: list[RawSubject] = []
+    unreadable = {v.name for v in volumes if v.kind == "unreadable"}
+    names = sorted(set(walk(raw)) - unreadable)
+    names = [n for n in names if n in by_name or n.endswith("/")]
     folders = _modality_folders(images)
-    for name, members in _by_modality(images, folders).items():
+    by_modality: dict[str, list[Volume]] = {}
+    for image in images:
+        by_modality.setdefault(_modality_of(image.name, folders) or ONE_MODALITY, []).append(image)
+    modalities: dict[str, dict[str, str]] = {}
+    sources: dict[str, list[RawSubject]] = {}
+    for name, members in by_modality.items():
         of_modality = _labels_of(name, members, labels, folders)
         if choice := _choose(raw, name, members, of_modality, names):
-            files, sources = choice
+            files, sources[name] = choice
             modalities[name] = {"image": files.image}
             modalities[name] |= {"label": files.label} if files.label else {}
-            described += sources
-            notes += _gaps_of(name, sources)
-    notes += _left_out(raw, images + labels, described) + _off_grid(raw, described, by_name)
-    if len(modalities) == 1:
-        only = next(iter(modalities))
+    used = [by_name[_name(raw, s.label)] for of in sources.values() for s in of if s.label]
+    values = {"structures": _structures(raw, used, colors), "modalities": modalities}
+    return values, _notes(raw, by_name, sources)
+
+
+def _notes(
+    raw: Path, by_name: dict[str, Volume], sources: dict[str, list[RawSubject]]
+) -> list[str]:
+    """A sentence for each thing that needs a look."""
+    notes = []
+    for name, members in sources.items():
+        if missing := sum(s.label is None for s in members):
+            some = f"{missing} of {len(members)} images have no label"
+            none = "no labels; it can be the target, but not be measured"
+            notes.append(f"{name}: {none if missing == len(members) else some}")
+    described = [s for members in sources.values() for s in members]
+    paths = {_name(raw, path) for s in described for path in (s.image, s.label) if path}
+    left_out = "left out: its name fits no pattern of the others"
+    notes += [f"{v.name}: {v.kind}, {left_out}" for v in by_name.values() if v.name not in paths]
+    for image, label in [(_name(raw, s.image), _name(raw, s.label)) for s in described if s.label]:
+        if not same_grid(by_name[image], by_name[label]):
+            notes.append(f"{label}: not on the grid of {image}")
+    if len(sources) == 1:
+        (only,) = sources
         notes.append(f"only one modality found, {only}: adaptation needs a source and a target")
-    used = [by_name[_name(raw, s.label)] for s in described if s.label]
-    return {"structures": _structures(raw, used, colors), "modalities": modalities}, notes
+    return notes
 
 
 def _codes(labels: Sequence[Volume]) -> set[int]:
     return {code for volume in labels for code in volume.codes or ()}
-
-
-def _by_modality(images: Sequence[Volume], folders: Collection[str]) -> dict[str, list[Volume]]:
-    """The images by their modalities."""
-    by_modality: dict[str, list[Volume]] = {}
-    for image in images:
-        name = _modality_of(image.name, folders) or ONE_MODALITY
-        by_modality.setdefault(name, []).append(image)
-    return by_modality
 
 
 def _modality_folders(images: Sequence[Volume]) -> set[str]:
@@ -125,8 +130,7 @@ def _modality_words(name: str) -> list[str]:
 def _labels_of(
     name: str, images: Sequence[Volume], labels: Sequence[Volume], folders: Collection[str]
 ) -> list[Volume]:
-    """The labels of a modality's own name; without such, those that name no other one and lie on
-    the grid of one of its images."""
+    """Labels of a modality's own name; else those that name no other and lie on an image's grid."""
     modalities = [(v, _modality_of(v.name, folders)) for v in labels]
     if of_name := [v for v, modality in modalities if modality == name]:
         return of_name
@@ -137,10 +141,7 @@ def _labels_of(
 def _choose(
     raw: Path, name: str, images: Sequence[Volume], labels: Sequence[Volume], names: Sequence[str]
 ) -> tuple[ModalityFiles, list[RawSubject]] | None:
-    """The first pair of patterns that finds all of a modality's files and no others.
-
-    Without such, the pair that finds most; None if every pair finds a wrong file.
-    """
+    """The first pair of patterns that finds a modality's files, or most of them, and no others."""
     image_names, label_names = ({v.name for v in volumes} for volumes in (images, labels))
     best, best_count = None, 0
     label_patterns = candidates(sorted(label_names)) if labels else []
@@ -167,8 +168,8 @@ def _structures(
     codes = sorted(_codes(labels) - {0})
     if not 1 <= len(codes) < MAX_CLASSES:
         raise DataError(
-            f"{raw}: no description can be guessed: expected 1 to {MAX_CLASSES - 1} label codes "
-            f"besides 0 in its {len(labels)} label maps, found {len(codes)}"
+            f"{raw}: {_FAILURE}: expected 1 to {MAX_CLASSES - 1} label codes besides 0 in its "
+            f"{len(labels)} label maps, found {len(codes)}"
         )
     return [
         {"name": f"label_{code}", "codes": [code], "color": color}
@@ -179,31 +180,3 @@ def _structures(
 def _name(raw: Path, path: Path) -> str:
     """A path as `walk` gives it."""
     return path.relative_to(raw).as_posix() + ("/" if path.is_dir() else "")
-
-
-def _gaps_of(name: str, sources: Sequence[RawSubject]) -> list[str]:
-    """A sentence if images of a modality have no label."""
-    missing = sum(s.label is None for s in sources)
-    if missing == len(sources):
-        return [f"{name}: no labels; it can be the target, but not be measured"]
-    return [f"{name}: {missing} of {len(sources)} images have no label"] if missing else []
-
-
-def _left_out(raw: Path, volumes: Sequence[Volume], sources: Sequence[RawSubject]) -> list[str]:
-    """A sentence for each readable volume that the description does not find."""
-    described = {_name(raw, path) for s in sources for path in (s.image, s.label) if path}
-    return [
-        f"{v.name}: {v.kind}, left out: its name fits no pattern of the others"
-        for v in volumes
-        if v.name not in described
-    ]
-
-
-def _off_grid(raw: Path, sources: Sequence[RawSubject], by_name: dict[str, Volume]) -> list[str]:
-    """A sentence for each label that `cmda_tf.prepare` would refuse."""
-    pairs = [(_name(raw, s.image), _name(raw, s.label)) for s in sources if s.label]
-    return [
-        f"{label}: not on the grid of {image}"
-        for image, label in pairs
-        if not same_grid(by_name[image], by_name[label])
-    ]

@@ -43,8 +43,7 @@ def _with_id(path: str) -> Iterator[str]:
     for first, last in combinations_with_replacement(spans, 2):
         id = body[first[0] : last[1]]
         if re.fullmatch(r"[\w.-]+", id, re.ASCII):
-            once = f"{path[: first[0]]}{{id}}{path[last[1] :]}"
-            yield once
+            yield f"{path[: first[0]]}{{id}}{path[last[1] :]}"
             # The same id again, as in `p1/p1_t1.nii`, but not within a longer word.
             alone = rf"(?<![A-Za-z0-9]){re.escape(id)}(?![A-Za-z0-9])"
             everywhere = re.sub(alone, "{id}", path)

@@ -1,8 +1,4 @@
-"""AdaBN (Li et al., 2016): the baseline that every claim for adversarial training must exceed.
-
-The BatchNorm statistics of the DAM's layers 1..d are re-estimated on unlabeled target slices;
-nothing else changes (`cmda_tf.inference.statistics`).
-"""
+"""AdaBN (Li et al., 2016): the baseline that every claim for adversarial training must exceed."""
 
 from cmda_tf.data.dataset import Dataset
 from cmda_tf.inference.foreground import foreground_slices
@@ -11,16 +7,16 @@ from cmda_tf.inference.statistics import refresh_statistics
 from cmda_tf.models.segmenter import build_dam
 from cmda_tf.runs.run import Run
 from cmda_tf.training.phases import AdabnPhase
-from cmda_tf.training.setup import seed_everything, source_run, start
+from cmda_tf.training.setup import source_run, start
 
 
 def adapt_statistics(settings: AdabnPhase, dataset: Dataset) -> Run:
-    """`--phase=adabn`: a run whose DAM is the source's with target statistics."""
+    """A run whose DAM is the source's, but for the BatchNorm statistics of its layers 1..d, which
+    are re-estimated on unlabeled target slices."""
     source = source_run(settings)
     run = start(settings, dataset, source)
     if run.finished:
         return run
-    seed_everything(settings.compute)
     config, depth = run.config, settings.dam.depth
     segmenter = trained_segmenter(config, source)
     dam = build_dam(config, depth, segmenter)
@@ -28,5 +24,4 @@ def adapt_statistics(settings: AdabnPhase, dataset: Dataset) -> Run:
     if settings.slices.foreground_only:
         stack = foreground_slices(stack, segmenter)
     refresh_statistics(config, depth, segmenter, dam, stack)
-    run.finish(Networks(config, segmenter, dam, depth).router())
-    return run
+    return run.finish(Networks(config, segmenter, dam, depth).router())

@@ -16,36 +16,26 @@ from cmda_tf.inference.foreground import foreground_slices
 from cmda_tf.inference.networks import Networks, trained_segmenter
 from cmda_tf.inference.statistics import measured_batches
 from cmda_tf.model_selection.choice import choose_final
-from cmda_tf.model_selection.snapshot_model import SnapshotModel
+from cmda_tf.model_selection.scoring import SnapshotModel
 from cmda_tf.models.critic import FeaturePaths, build_critic, build_feature_paths
 from cmda_tf.models.segmenter import build_dam, path
 from cmda_tf.runs.run import Run
-from cmda_tf.runs.snapshots import snapshot_writer
-from cmda_tf.training.adversarial_networks import (
-    AdversarialNetworks,
-    Critic,
-    make_joint_update,
-    make_warmup_step,
-)
-from cmda_tf.training.loop import Loop
+from cmda_tf.runs.weights import snapshot_writer
+from cmda_tf.training import adversarial_networks as updates
+from cmda_tf.training.adversarial_networks import AdversarialNetworks, Critic
+from cmda_tf.training.loop import Loop, previews
 from cmda_tf.training.phases import AdaptPhase
-from cmda_tf.training.previews import previews
 from cmda_tf.training.settings import AdversarialSettings, CriticSettings
-from cmda_tf.training.setup import seed_everything, source_run, start
+from cmda_tf.training.setup import source_run, start
 from cmda_tf.training.steps import staircase
 
 
 def adapt(settings: AdaptPhase, dataset: Dataset) -> Run:
-    """`--phase=adapt`: trains a DAM against the critic, or goes on with it.
-
-    Returns:
-      The finished run; its model is the router with both paths.
-    """
+    """Trains a DAM against the critic, or goes on with it; the router is the run's model."""
     init = source_run(settings)
     run = start(settings, dataset, init)
     if run.finished:
         return run
-    seed_everything(settings.compute)
     segmenter = trained_segmenter(run.config, init)
     depth, roles = settings.dam.depth, settings.data
     nets = Networks(run.config, segmenter, build_dam(run.config, depth, segmenter), depth)
@@ -58,8 +48,7 @@ def adapt(settings: AdaptPhase, dataset: Dataset) -> Run:
     trained = make_networks(settings.critic, settings.adversarial, nets, source, jit_compile)
     _train(run, settings, trained, router, source, target)
     choose_final(run, SnapshotModel(run, nets, router, target), dataset)
-    run.finish(router)
-    return run
+    return run.finish(router)
 
 
 def make_networks(
@@ -69,13 +58,9 @@ def make_networks(
     source: SliceStack | None = None,
     jit_compile: bool = False,
 ) -> AdversarialNetworks:
-    """The DAM and new critics, with an optimizer each.
+    """The DAM and new critics, with an optimizer each; freezes the trained segmenter.
 
-    Args:
-      critic, adversarial: of the phase.
-      nets: the trained segmenter, which is frozen, and the DAM.
-      source: unlabeled source slices, for `critic.standardize_taps`.
-      jit_compile: compile the updates with XLA.
+    `source` are unlabeled slices, for `critic.standardize_taps`.
     """
     config, segmenter, dam, depth = nets.config, nets.segmenter, nets.dam, nets.depth
     segmenter.trainable = False
@@ -93,17 +78,11 @@ def make_networks(
     mask_critic = None
     if weight := critic.mask_critic_weight:
         mask_critic = make(config.classes, lambda f: tf.nn.softmax(f.logits), weight, "mask_")
-    return AdversarialNetworks(
-        paths=paths,
-        dam=dam,
-        dam_optimizer=_rmsprop(adversarial, adversarial.dam_learning_rate, dam),
-        critic=make(paths.channels, lambda features: features.tapped),
-        mask_critic=mask_critic,
-        entropy_weight=adversarial.entropy_weight,
-        average=build_dam(config, depth, segmenter) if adversarial.dam_ema_decay else None,
-        ema_decay=adversarial.dam_ema_decay,
-        jit_compile=jit_compile,
-    )
+    optimizer = _rmsprop(adversarial, adversarial.dam_learning_rate, dam)
+    own = make(paths.channels, lambda features: features.tapped)
+    average = build_dam(config, depth, segmenter) if adversarial.dam_ema_decay else None
+    parts = paths, dam, optimizer, own, mask_critic, average
+    return AdversarialNetworks(*parts, adversarial, jit_compile)
 
 
 def _rmsprop(settings: AdversarialSettings, rate: float, model: tf.keras.Model) -> Any:
@@ -144,25 +123,36 @@ def _train(
 ) -> None:
     """Warm-up and joint updates."""
     schedule, affine, batch = settings.adversarial, settings.affine, settings.loop.batch
-    loop = Loop(run.folder, **_state(nets))
-    loop.restore("warmup", "joint")
+    total, critic_updates = schedule.joint_updates, schedule.critic_updates
+    loop = Loop(run.folder, ("warmup", "joint"), **_state(nets))
     warmup_seed, joint_seed = 2 * settings.compute.seed, 2 * settings.compute.seed + 1
-    warmup = make_warmup_step(nets, schedule.critic_learning_rate, affine, warmup_seed)
+    warmup = updates.make_warmup_step(nets, schedule.critic_learning_rate, affine, warmup_seed)
     pairs = functools.partial(_pairs, source, target, batch, warmup_seed)
     intervals = settings.loop.log_every, settings.loop.checkpoint_every
     loop.run("warmup", schedule.warmup_updates, pairs, warmup, *intervals)
-    critic_updates = schedule.critic_updates
-    joint = make_joint_update(nets, _learning_rates(schedule), critic_updates, affine, joint_seed)
-    rounds = functools.partial(_rounds, source, target, batch, critic_updates + 1, joint_seed)
+
+    def rates(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        decay = schedule.adversarial_decay, schedule.adversarial_decay_every, number
+        initial = schedule.critic_learning_rate, schedule.dam_learning_rate
+        return staircase(initial[0], *decay), staircase(initial[1], *decay)
+
+    count = critic_updates + 1  # batches per joint update, each `[B, H, W, 3]`
+
+    def split(images: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(images, [count, batch, *images.shape[1:]])
+
+    def rounds(start: int, stop: int) -> tf.data.Dataset:
+        whole = _pairs(source, target, batch * count, joint_seed, start, stop)
+        return whole.map(lambda pair: {role: split(images) for role, images in pair.items()})
+
+    joint = updates.make_joint_update(nets, rates, critic_updates, affine, joint_seed)
     kept = nets.dam if nets.average is None else nets.average
-    total, snapshots = schedule.joint_updates, settings.selection.snapshot_every
-    write_snapshot = snapshot_writer(run.folder, kept, snapshots, total)
+    keep = snapshot_writer(run.folder, kept, settings.selection.snapshot_every, total)
     if loop.done("joint") == 0:
-        write_snapshot(0, {})
+        keep(0, {})
     images = previews(path(router, "target"), target)
     # A joint update is as long as twenty others, so each is worth an entry.
-    intervals = 1, schedule.joint_checkpoint_every
-    loop.run("joint", total, rounds, joint, *intervals, images, write_snapshot)
+    loop.run("joint", total, rounds, joint, 1, schedule.joint_checkpoint_every, images, keep)
 
 
 def _state(nets: AdversarialNetworks) -> dict[str, Any]:
@@ -171,42 +161,16 @@ def _state(nets: AdversarialNetworks) -> dict[str, Any]:
     state |= {"critic": nets.critic.network, "critic_optimizer": nets.critic.optimizer}
     if mask_critic := nets.mask_critic:
         state |= {"mask_critic": mask_critic.network, "mask_optimizer": mask_critic.optimizer}
-    if nets.average is not None:
-        state["average"] = nets.average
-    return state
-
-
-def _learning_rates(
-    schedule: AdversarialSettings,
-) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Joint update number to the rates of the critic and of the DAM."""
-    decay = schedule.adversarial_decay, schedule.adversarial_decay_every
-    return lambda number: (
-        staircase(schedule.critic_learning_rate, *decay, number),
-        staircase(schedule.dam_learning_rate, *decay, number),
-    )
+    return state if nets.average is None else {**state, "average": nets.average}
 
 
 def _pairs(
     source: SliceStack, target: SliceStack, batch: int, seed: int, start: int, stop: int
 ) -> tf.data.Dataset:
     """Batches of `source` and `target` images `[B, H, W, 3]`, drawn independently."""
-    stacks = {"source": source, "target": target}
-    return tf.data.Dataset.zip(
-        {
-            role: batches(stack, batch, 2 * seed + index, start, stop).map(lambda b: b["images"])
-            for index, (role, stack) in enumerate(stacks.items())
-        }
-    )
 
+    def images(stack: SliceStack, seed: int) -> tf.data.Dataset:
+        return batches(stack, batch, seed, start, stop).map(lambda b: b["images"])
 
-def _rounds(
-    source: SliceStack, target: SliceStack, batch: int, count: int, seed: int, start: int, stop: int
-) -> tf.data.Dataset:
-    """The images of whole joint updates: `[count, B, H, W, 3]` for each role."""
-    pairs = _pairs(source, target, batch * count, seed, start, stop)
-
-    def split(images: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(images, [count, batch, *images.shape[1:]])
-
-    return pairs.map(lambda pair: {role: split(images) for role, images in pair.items()})
+    roles = {"source": images(source, 2 * seed), "target": images(target, 2 * seed + 1)}
+    return tf.data.Dataset.zip(roles)

@@ -1,38 +1,37 @@
 """The loop that all phases run: updates with progress, TensorBoard, checkpoints and resume."""
 
+import contextlib
 import math
-from collections.abc import Callable, Iterable
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from cmda_tf.data.slices import SliceStack
 from cmda_tf.errors import DataError
-from cmda_tf.training.interrupts import held_back
 from cmda_tf.training.steps import Metrics
+
+Images = Callable[[], dict[str, tf.Tensor]]  # to be shown, by name: `[N, H, W, 1]` in 0..1
 
 
 class Loop:
-    """Runs updates and keeps what decides the next one in checkpoints.
+    """Runs updates and keeps what decides the next one in checkpoints of the run's folder.
 
-    Args:
-      folder: the run's folder.
-      **state: what a checkpoint holds besides the counters: models and optimizers.
+    `counters` names the run's stages; `state` is what a checkpoint holds besides their counters:
+    models and optimizers. The last checkpoint, if there is one, is restored.
     """
 
-    def __init__(self, folder: Path, **state: Any):
-        self._counters: dict[str, tf.Variable] = {}
-        self._state = state
-        self._folder = folder
-        self._manager: Any = None  # of checkpoints, made by `restore`
-        self._writer = tf.summary.create_file_writer(str(folder / "logs"))
-
-    def restore(self, *counters: str) -> None:
-        """Makes the counters of the run's stages and restores the last checkpoint, if any."""
+    def __init__(self, folder: Path, counters: Iterable[str], **state: Any):
         self._counters = {name: tf.Variable(0, dtype=tf.int64) for name in counters}
-        checkpoint = tf.train.Checkpoint(**self._state, **self._counters)
-        directory = str(self._folder / "checkpoints")
+        self._state = state
+        self._writer = tf.summary.create_file_writer(str(folder / "logs"))
+        checkpoint = tf.train.Checkpoint(**state, **self._counters)
+        directory = str(folder / "checkpoints")
         self._manager = tf.train.CheckpointManager(checkpoint, directory, max_to_keep=2)
         if latest := self._manager.latest_checkpoint:
             try:
@@ -55,17 +54,16 @@ class Loop:
         update: Callable[[tf.Tensor, Any], Metrics],
         log_every: int,
         checkpoint_every: int,
-        images: Callable[[], dict[str, tf.Tensor]] | None = None,
+        images: Images | None = None,
         after: Callable[[int, Metrics], None] | None = None,
     ) -> dict[str, float]:
         """Does updates number `done(counter)` to `total - 1`; returns the last metrics it read.
 
         Args:
-          counter: the stage, one of those given to `restore`; `total` is its number of updates.
           batches: (start, stop) to the batches of these update numbers.
           update: (number, batch) to metrics.
-          log_every: updates between two entries in TensorBoard; one more is written at the end.
-          checkpoint_every: as much for checkpoints; `images` are shown with each.
+          log_every, checkpoint_every: updates between two entries in TensorBoard and between two
+            checkpoints, with which `images` are shown; both come after the last update as well.
           after: called with (updates done, metrics) before the checkpoint that says so.
 
         Raises:
@@ -99,10 +97,7 @@ class Loop:
         return metrics
 
     def log(self, counter: str, number: int, result: Metrics) -> dict[str, float]:
-        """Writes metrics to TensorBoard and returns them as numbers.
-
-        `run` calls it after update `number` of a stage, before the update's checkpoint.
-        """
+        """Writes the metrics of an update to TensorBoard and returns them as numbers."""
         metrics = self._check_finite(counter, number, result)
         with self._writer.as_default(step=number):
             for name, value in metrics.items():
@@ -128,9 +123,7 @@ class Loop:
                         f"finite ({variable.name}); stopped"
                     )
 
-    def save(
-        self, counter: str, number: int, images: Callable[[], dict[str, tf.Tensor]] | None
-    ) -> None:
+    def save(self, counter: str, number: int, images: Images | None) -> None:
         """Writes a checkpoint and the images that show where the run stands."""
         self._manager.save()
         if images is not None:
@@ -138,3 +131,53 @@ class Loop:
                 for name, value in images().items():
                     tf.summary.image(f"{counter}/{name}", value, max_outputs=4)
         self._writer.flush()
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[Callable[[], bool]]:
+    """Within it the first Ctrl-C interrupts nothing; a second one does, as outside.
+
+    Left to itself Python interrupts wherever it happens to be: between an update and its count, so
+    that a resumed run would do it twice, or inside TensorFlow, which then aborts the process.
+    Held back are the signals that raise KeyboardInterrupt: SIGINT, and SIGTERM and SIGHUP under
+    `cmda_tf.cli`; only in the main thread, which gets them. Yields whether one has come.
+    """
+    usual = signal.default_int_handler
+    stops = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
+    signals = [s for s in stops if signal.getsignal(s) is usual]
+    if threading.current_thread() is not threading.main_thread():
+        signals = []
+    came = False
+
+    def note(*_) -> None:
+        nonlocal came
+        came = True
+        handle_by(usual)
+
+    def handle_by(handler: Callable) -> None:
+        for number in signals:
+            signal.signal(number, handler)
+
+    handle_by(note)
+    try:
+        yield lambda: came
+    finally:
+        handle_by(usual)
+
+
+def previews(model: tf.keras.Model, stack: SliceStack, count: int = 4) -> Images:
+    """A function that shows the model's present predictions on `count` fixed training slices,
+    beside their images and, where there are labels, the truth."""
+    chosen = stack.usable[np.linspace(0, len(stack.usable) - 1, 2 * count + 1).astype(int)[1::2]]
+    images = stack.inputs(chosen)
+    low, high = images.min(), images.max()
+
+    def draw() -> dict[str, tf.Tensor]:
+        maps = {"prediction": tf.argmax(model(images, training=False), axis=-1)[..., tf.newaxis]}
+        if stack.labels is not None:
+            maps["truth"] = stack.labels[chosen][..., np.newaxis]
+        scale = float(stack.classes - 1)
+        scaled = {name: tf.cast(value, tf.float32) / scale for name, value in maps.items()}
+        return {"image": tf.cast((images[..., 1:2] - low) / (high - low), tf.float32), **scaled}
+
+    return draw

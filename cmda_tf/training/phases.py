@@ -1,7 +1,5 @@
-"""The phases of training: which settings each has, what its run is called, what it starts from.
-
-Each phase is a composition of the parts that its code uses; nothing here needs TensorFlow.
-"""
+"""The phases of training: the settings that each is composed of, what its run is called, what it
+starts from. Nothing here needs TensorFlow."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,36 +9,23 @@ from cmda_tf.datasets import DataSettings
 from cmda_tf.errors import UsageError
 from cmda_tf.inference.settings import ForegroundSettings, StatisticsSettings
 from cmda_tf.losses.settings import SegmentationLoss
-from cmda_tf.model_selection.settings import SelectionSettings
+from cmda_tf.model_selection.criteria import SelectionSettings
 from cmda_tf.models.settings import DamSettings, NetworkSettings
-from cmda_tf.runs.settings import InitSettings, RunSettings
+from cmda_tf.runs.record import InitSettings, RunSettings
 from cmda_tf.settings import Settings, part
-from cmda_tf.training.settings import (
-    AdversarialSettings,
-    ComputeSettings,
-    CriticSettings,
-    FinetuneSchedule,
-    LoopSettings,
-    SelfTrainingSettings,
-    SourceSchedule,
-    SupervisedSettings,
-)
+from cmda_tf.training import settings as own
 from cmda_tf.transforms.settings import AffineAugmentation, IntensityAugmentation
 
 
 @dataclass(frozen=True)
 class Phase(Settings):
-    """What all phases share.
+    """What all phases share."""
 
-    Attributes:
-      name: of the phase, as `--phase` and records say it.
-    """
-
-    name: ClassVar[str]
+    name: ClassVar[str]  # as records call the phase
     run: RunSettings = part(RunSettings)
     data: DataSettings = part(DataSettings)
     network: NetworkSettings = part(NetworkSettings)
-    compute: ComputeSettings = part(ComputeSettings)
+    compute: own.ComputeSettings = part(own.ComputeSettings)
 
     @property
     def modality(self) -> str:
@@ -48,15 +33,11 @@ class Phase(Settings):
         return self.data.target
 
     @property
-    def usual_name(self) -> str:
-        """The name of the run's folder where none is given: `adapt_d13`, `source_mr`."""
-        dam: DamSettings | None = getattr(self, "dam", None)
-        return f"{self.name}_{self.modality if dam is None else f'd{dam.depth}'}"
-
-    @property
     def folder(self) -> Path:
-        """The run's folder."""
-        return self.run.folder(self.usual_name)
+        """The run's folder; where no name is given it is one like `adapt_d13` or `source_mr`."""
+        dam: DamSettings | None = getattr(self, "dam", None)
+        usual = f"{self.name}_{self.modality if dam is None else f'd{dam.depth}'}"
+        return Path(self.run.runs) / (self.run.name or usual)
 
     @property
     def init_from(self) -> str | None:
@@ -74,23 +55,21 @@ class Phase(Settings):
 class TrainedPhase(Phase):
     """What the phases share that do updates."""
 
-    loop: LoopSettings = part(LoopSettings)
+    loop: own.LoopSettings = part(own.LoopSettings)
     affine: AffineAugmentation = part(AffineAugmentation)
 
     def __post_init__(self):
         super().__post_init__()
         if self.loop.jit_compile and self.compute.deterministic:
-            raise UsageError(
-                "jit_compile: XLA has no deterministic gradient of max-pooling; expected "
-                "nodeterministic beside it"
-            )
+            why = "XLA has no deterministic gradient of max-pooling"
+            raise UsageError(f"jit_compile: {why}; expected nodeterministic beside it")
 
 
 @dataclass(frozen=True)
 class SupervisedPhase(TrainedPhase):
     """What the phases share that learn from labels."""
 
-    supervised: SupervisedSettings = part(SupervisedSettings)
+    supervised: own.SupervisedSettings = part(own.SupervisedSettings)
     loss: SegmentationLoss = part(SegmentationLoss)
     intensity: IntensityAugmentation = part(IntensityAugmentation)
 
@@ -105,7 +84,7 @@ class SourcePhase(SupervisedPhase):
     """Supervised training from scratch: Seg-MRI; on the target Seg-CT."""
 
     name = "source"
-    schedule: SourceSchedule = part(SourceSchedule)
+    schedule: own.SourceSchedule = part(own.SourceSchedule)
 
     @property
     def modality(self) -> str:
@@ -119,7 +98,7 @@ class FinetunePhase(SupervisedPhase):
 
     name = "finetune"
     init: InitSettings = part(InitSettings)
-    schedule: FinetuneSchedule = part(FinetuneSchedule)
+    schedule: own.FinetuneSchedule = part(own.FinetuneSchedule)
 
 
 @dataclass(frozen=True)
@@ -139,8 +118,8 @@ class AdaptPhase(TrainedPhase):
     name = "adapt"
     init: InitSettings = part(InitSettings)
     dam: DamSettings = part(DamSettings)
-    critic: CriticSettings = part(CriticSettings)
-    adversarial: AdversarialSettings = part(AdversarialSettings)
+    critic: own.CriticSettings = part(own.CriticSettings)
+    adversarial: own.AdversarialSettings = part(own.AdversarialSettings)
     slices: ForegroundSettings = part(ForegroundSettings)
     statistics: StatisticsSettings = part(StatisticsSettings)
     selection: SelectionSettings = part(SelectionSettings)
@@ -153,19 +132,17 @@ class SelftrainPhase(TrainedPhase):
     name = "selftrain"
     init: InitSettings = part(InitSettings)
     dam: DamSettings = part(DamSettings)
-    self_training: SelfTrainingSettings = part(SelfTrainingSettings)
+    self_training: own.SelfTrainingSettings = part(own.SelfTrainingSettings)
     loss: SegmentationLoss = part(SegmentationLoss)
     intensity: IntensityAugmentation = part(IntensityAugmentation)
     statistics: StatisticsSettings = part(StatisticsSettings)
 
     def __post_init__(self):
         super().__post_init__()
-        for name, strength in self.intensity.to_dict().items():
-            if strength and not self.self_training.source_weight:
-                raise UsageError(
-                    f"{name}: in self-training for source images alone; expected a source_weight "
-                    "above 0"
-                )
+        strong = [name for name, strength in self.intensity.to_dict().items() if strength]
+        if strong and not self.self_training.source_weight:
+            what = "in self-training for source images alone; expected a source_weight above 0"
+            raise UsageError(f"{strong[0]}: {what}")
 
     @property
     def usual_init(self) -> str:
@@ -173,6 +150,5 @@ class SelftrainPhase(TrainedPhase):
         return f"{AdaptPhase.name}_d{self.dam.depth}"
 
 
-PHASES: dict[str, type[Phase]] = {
-    cls.name: cls for cls in (SourcePhase, AdaptPhase, AdabnPhase, FinetunePhase, SelftrainPhase)
-}
+_PHASES = (SourcePhase, AdaptPhase, AdabnPhase, FinetunePhase, SelftrainPhase)
+PHASES: dict[str, type[Phase]] = {cls.name: cls for cls in _PHASES}

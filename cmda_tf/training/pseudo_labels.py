@@ -6,8 +6,6 @@ still teaches. The classes' shares may be aligned with those of the source's lab
 Berthelot et al., "ReMixMatch", ICLR 2020): the anatomy is the same in both modalities.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import tensorflow as tf
 
@@ -22,29 +20,24 @@ _LARGEST_FACTOR = np.float32(1e3)
 _SMALLEST_SHARE = 1e-6  # of a class that is not predicted
 
 
-@dataclass(frozen=True)
 class Rule:
-    """Turns probabilities into pseudo labels; its variables are measured now and then.
+    """Turns probabilities into pseudo labels; before its first measurement nothing teaches.
+
+    Args:
+      classes: their number C.
+      quantile, cap: share of each predicted class that need not teach, and the greatest threshold.
+      shares: `[C]` class shares to align with, or None.
 
     Attributes:
-      quantile: share of each predicted class that need not teach.
-      cap: the greatest threshold.
-      shares: `[C]` class shares to align with, or None.
       thresholds: `[C]`, the probability from which each class teaches.
       factors: `[C]`, of the classes' probabilities; ones without `shares`.
     """
 
-    quantile: float
-    cap: float
-    shares: np.ndarray | None
-    thresholds: tf.Variable
-    factors: tf.Variable
-
-    @classmethod
-    def of(cls, classes: int, quantile: float, cap: float, shares: np.ndarray | None) -> "Rule":
-        """A rule that has measured nothing yet, so that nothing teaches."""
-        start = [tf.Variable(tf.ones([classes]), trainable=False) for _ in range(2)]
-        return cls(quantile, cap, shares, *start)
+    def __init__(self, classes: int, quantile: float, cap: float, shares: np.ndarray | None):
+        self.quantile, self.cap, self.shares = quantile, cap, shares
+        self.thresholds, self.factors = (
+            tf.Variable(tf.ones([classes]), trainable=False) for _ in range(2)
+        )
 
     def measure(self, predictor: Predictor, stack: SliceStack) -> None:
         """Measures factors, then thresholds on the aligned probabilities `[B, H, W, C]` that the
@@ -74,14 +67,9 @@ def pseudo_labels(probabilities: tf.Tensor, thresholds: tf.Tensor) -> tf.Tensor:
 def class_thresholds(
     confidences: np.ndarray, predicted: np.ndarray, classes: int, quantile: float, cap: float
 ) -> np.ndarray:
-    """The confidence from which each class may teach, `[C]` float32.
-
-    Args:
-      confidences, predicted: `[N]` probabilities of the predicted classes, and these.
-      classes: their number C.
-      quantile: share of the pixels of a class that stay below its threshold.
-      cap: the greatest threshold, and that of a class which is never predicted.
-    """
+    """The confidence from which each class may teach, `[C]` float32, from `[N]` probabilities of
+    predicted classes and these: their quantile, at most `cap`, which is also the threshold of a
+    class that is never predicted."""
     by_class = [confidences[predicted == c] for c in range(classes)]
     values = [min(cap, float(np.quantile(x, quantile))) if len(x) else cap for x in by_class]
     return np.array(values, np.float32)
@@ -93,14 +81,12 @@ def class_shares(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def class_factors(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Factors with which the likeliest classes have the wanted shares.
+    """Factors with which the likeliest classes of `[N, C]` probabilities have the wanted shares
+    `[C]` of sum 1: `[C]` float32 within 1/1000..1000, the first being 1.
 
     The predicted labels are what teaches. With factors that give the mean probabilities the shares
     instead, what the model is unsure of still goes to the background, and structures come out
     too small.
-
-    For probabilities `[N, C]` and shares `[C]` of sum 1: `[C]` float32 within 1/1000..1000, the
-    first being 1.
     """
     factors = best = np.ones(len(shares), np.float32)
     least = np.inf

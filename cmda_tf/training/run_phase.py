@@ -5,14 +5,7 @@ from typing import Any
 from cmda_tf.datasets import open_data
 from cmda_tf.files import locked
 from cmda_tf.runs.run import Run
-from cmda_tf.training.phases import (
-    AdabnPhase,
-    AdaptPhase,
-    FinetunePhase,
-    Phase,
-    SelftrainPhase,
-    SourcePhase,
-)
+from cmda_tf.training.phases import Phase
 
 
 def run_phase(settings: Phase) -> Run:
@@ -24,15 +17,10 @@ def run_phase(settings: Phase) -> Run:
     from cmda_tf.training.self_training import selftrain
     from cmda_tf.training.supervised import train_segmenter
 
-    functions: dict[type[Phase], Any] = {
-        SourcePhase: train_segmenter,
-        FinetunePhase: train_segmenter,
-        AdabnPhase: adapt_statistics,
-        AdaptPhase: adapt,
-        SelftrainPhase: selftrain,
-    }
+    functions: dict[str, Any] = dict.fromkeys(("source", "finetune"), train_segmenter)
+    functions |= {"adabn": adapt_statistics, "adapt": adapt, "selftrain": selftrain}
     limit_threads(settings.compute.threads)
     dataset = open_data(settings.data)
     dataset.check_modality(settings.modality, "modality")
     with locked(settings.folder):
-        return functions[type(settings)](settings, dataset)
+        return functions[settings.name](settings, dataset)

@@ -3,13 +3,10 @@
 The teacher is an exponential average of the student's weights (Tarvainen and Valpola, "Mean
 teachers are better role models", NeurIPS 2017). Its predictions become pseudo labels where they
 are confident (`pseudo_labels`). Labeled source images of random appearance may be learned from
-beside them: what is known for certain keeps the structures' outlines in place while the pseudo
-labels move the rest. Only the DAM learns; the layers above it stay as they are. Target labels are
-not read.
+beside them, to keep the structures' outlines in place. Only the DAM learns. Target labels are not
+read.
 """
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,58 +25,41 @@ from cmda_tf.models.segmenter import build_dam, build_router, build_upper, path
 from cmda_tf.models.settings import ModelConfig
 from cmda_tf.runs.run import Run, finished_run
 from cmda_tf.runs.weights import set_weights
-from cmda_tf.training.loop import Loop
+from cmda_tf.training.loop import Loop, previews
 from cmda_tf.training.phases import AdaptPhase, SelftrainPhase
-from cmda_tf.training.previews import previews
 from cmda_tf.training.pseudo_labels import IGNORED, Rule, class_shares
-from cmda_tf.training.setup import seed_everything, start
-from cmda_tf.training.steps import Metrics, ema_update, fold, minimize
+from cmda_tf.training.setup import start
+from cmda_tf.training.steps import Metrics, Update, ema_update, fold, minimize
 from cmda_tf.transforms.affine import augment_affine
 from cmda_tf.transforms.intensity import augment_intensity
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Teacher and student: two DAMs below the same frozen layers.
+    """Teacher and student: two DAMs below the same frozen layers."""
 
-    Attributes:
-      teacher: changed by `ema_update` alone; ends as the result.
-      student: changed by the optimizer.
-      upper: the segmenter's layers above both.
-      optimizer: the student's.
-    """
-
-    teacher: tf.keras.Model
-    student: tf.keras.Model
-    upper: tf.keras.Model
+    teacher: tf.keras.Model  # changed by `ema_update` alone; ends as the result
+    student: tf.keras.Model  # changed by the optimizer
+    upper: tf.keras.Model  # the segmenter's layers above both
     optimizer: Any
 
     def predict(self, images: tf.Tensor) -> tf.Tensor:
         """The teacher's probabilities `[B, H, W, C]`, all layers in inference mode."""
         return tf.nn.softmax(self.upper(self.teacher(images, training=False), training=False))
 
-    def student_logits(self, images: tf.Tensor) -> tf.Tensor:
-        """The student's logits; its BatchNorm uses the batch, the layers above do not."""
-        return self.upper(self.student(images, training=True), training=False)
-
-    def source_logits(self, images: tf.Tensor) -> tf.Tensor:
-        """The student's logits for source images, all layers in inference mode: the moving
-        statistics stay the target's, to which the DAM belongs."""
-        return self.upper(self.student(images, training=False), training=False)
+    def logits(self, images: tf.Tensor, training: bool) -> tf.Tensor:
+        """The student's logits, the layers above in inference mode."""
+        return self.upper(self.student(images, training=training), training=False)
 
 
 def selftrain(settings: SelftrainPhase, dataset: Dataset) -> Run:
-    """`--phase=selftrain`: goes on from an adapted run, or with a self-training stopped earlier.
-
-    Returns:
-      The finished run; its model is the router with the teacher as its DAM.
-    """
+    """Goes on from an adapted run, or with a self-training stopped earlier; the run's model is the
+    router with the teacher as its DAM."""
     depth, roles, teaching = settings.dam.depth, settings.data, settings.self_training
     init = adapted_run(Path(settings.run.runs) / str(settings.init_from), depth)
     run = start(settings, dataset, init)
     if run.finished:
         return run
-    seed_everything(settings.compute)
     config, segmenter = run.config, trained_segmenter(run.config, init)
     pair = make_pair(config, depth, segmenter, init, teaching.selftrain_learning_rate)
     router = build_router(config, depth, segmenter, pair.teacher)
@@ -88,22 +68,16 @@ def selftrain(settings: SelftrainPhase, dataset: Dataset) -> Run:
         source = dataset.slices(roles.source, "train", with_labels=True)
         if teaching.align_classes:
             shares = class_shares(source.truth[source.usable], source.classes)
-    classes = dataset.structures.classes
-    rule = Rule.of(classes, teaching.confidence_quantile, teaching.confidence, shares)
+    limits = teaching.confidence_quantile, teaching.confidence
+    rule = Rule(dataset.structures.classes, *limits, shares)
     _train(run, settings, pair, router, target, source, rule)
     if settings.statistics.refresh_statistics:
         refresh_statistics(config, depth, segmenter, pair.teacher, target)
-    run.finish(router)
-    return run
+    return run.finish(router)
 
 
 def adapted_run(folder: Path, depth: int) -> Run:
-    """The finished run with a DAM that self-training starts from.
-
-    Raises:
-      DataError: it is not there or not finished.
-      UsageError: it has no DAM, or one of another depth.
-    """
+    """The finished run that self-training starts from; UsageError if it has no DAM of the depth."""
     run = finished_run(folder, AdaptPhase.name)
     if (actual := run.record.depth) != depth:
         what = f"depth {actual}" if actual else f"phase {run.phase}, without a DAM"
@@ -124,32 +98,28 @@ def make_pair(
     return Pair(teacher, student, build_upper(config, depth, segmenter, student), optimizer)
 
 
-def make_selftrain_step(
-    pair: Pair, rule: Rule, settings: SelftrainPhase
-) -> Callable[[tf.Tensor, dict[str, tf.Tensor]], Metrics]:
+def make_selftrain_step(pair: Pair, rule: Rule, settings: SelftrainPhase) -> Update:
     """One update of the student on the teacher's pseudo labels, then one of the teacher.
 
-    The teacher sees the image as it is. Its labels are warped with the student's image.
-
-    Returns:
-      A function of (step number, batch) to metrics. The batch holds target `images` and, where
-      `source_weight` is not 0, `source` with `images` and `labels`.
+    The teacher sees the image as it is. Its labels are warped with the student's image. The batch
+    holds target `images` and, where `source_weight` is not 0, `source` with `images` and `labels`.
     """
     affine, intensity, loss_terms = settings.affine, settings.intensity, settings.loss
     teaching, seed = settings.self_training, settings.compute.seed
-    variables = pair.student.trainable_variables
 
     @tf.function(jit_compile=settings.loop.jit_compile)
     def update(images: tf.Tensor, labels: tf.Tensor, source: tuple | None) -> Metrics:
         teaches = labels != IGNORED
         with tf.GradientTape() as tape:
-            metrics = hybrid_loss(pair.student_logits(images), labels, loss_terms, teaches)
+            logits = pair.logits(images, training=True)
+            metrics = hybrid_loss(logits, labels, loss_terms, teaches)
             loss = metrics["loss"]
             if source is not None:
-                source_logits = pair.source_logits(source[0])
-                metrics["source_loss"] = hybrid_loss(source_logits, source[1], loss_terms)["loss"]
+                # In inference mode: the moving statistics stay the target's, as the DAM is.
+                logits = pair.logits(source[0], training=False)
+                metrics["source_loss"] = hybrid_loss(logits, source[1], loss_terms)["loss"]
                 loss += teaching.source_weight * metrics["source_loss"]
-        minimize(loss, tape, pair.optimizer, variables)
+        minimize(loss, tape, pair.optimizer, pair.student.trainable_variables)
         ema_update(pair.teacher, pair.student, teaching.teacher_ema_decay)
         return {**metrics, "kept": tf.reduce_mean(tf.cast(teaches, tf.float32))}
 
@@ -180,29 +150,25 @@ def _train(
     teaching = settings.self_training
     step = make_selftrain_step(pair, rule, settings)
     target_path = path(router, "target")
-    teacher = Predictor(target_path, probabilities)
+    predictor = Predictor(target_path, probabilities)
 
     def update(number: tf.Tensor, batch: dict[str, tf.Tensor]) -> Metrics:
         if int(number) % teaching.thresholds_every == 0:
-            rule.measure(teacher, target)
+            rule.measure(predictor, target)
         return step(number, batch)
 
     state = {"teacher": pair.teacher, "student": pair.student, "optimizer": pair.optimizer}
-    loop = Loop(run.folder, **state, thresholds=rule.thresholds, factors=rule.factors)
-    loop.restore("selftrain")
-    labeled = source if teaching.source_weight else None
-    draw = functools.partial(_draw, target, labeled, settings.loop.batch, settings.compute.seed)
+    state |= {"thresholds": rule.thresholds, "factors": rule.factors}
+    loop = Loop(run.folder, ["selftrain"], **state)
+    batch, seed = settings.loop.batch, settings.compute.seed
+
+    def draw(start: int, stop: int) -> tf.data.Dataset:
+        images = batches(target, batch, seed, start, stop)
+        if source is None or not teaching.source_weight:
+            return images
+        both = tf.data.Dataset.zip((images, batches(source, batch, seed + 1, start, stop)))
+        return both.map(lambda target, source: {**target, "source": source})
+
     intervals = settings.loop.log_every, settings.loop.checkpoint_every
     images = previews(target_path, target)
     loop.run("selftrain", teaching.selftrain_steps, draw, update, *intervals, images)
-
-
-def _draw(
-    target: SliceStack, source: SliceStack | None, batch: int, seed: int, start: int, stop: int
-) -> tf.data.Dataset:
-    """Batches of target images and, where they are learned from, of labeled source images."""
-    images = batches(target, batch, seed, start, stop)
-    if source is None:
-        return images
-    both = tf.data.Dataset.zip((images, batches(source, batch, seed + 1, start, stop)))
-    return both.map(lambda target, source: {**target, "source": source})

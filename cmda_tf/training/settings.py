@@ -21,10 +21,7 @@ class ComputeSettings(Settings):
     seed: int = setting(0, "Seed of weights, sampling and augmentation.", minimum=0)
     deterministic: bool = setting(True, "Repeat bit for bit on the same machine.")
     threads: int = setting(
-        0,
-        "CPU threads; 0: one per core. Sums are split among them, so their number decides the last "
-        "bits of a result.",
-        minimum=0,
+        0, "CPU threads; 0: one per core. Their number decides the last bits of sums.", minimum=0
     )
 
 
@@ -44,9 +41,7 @@ class SupervisedSettings(Settings):
     """What training from scratch and fine-tuning share (the paper, section 3.4)."""
 
     key = "supervised"
-    modality: str | None = setting(
-        None, "Modality to train on. Default: the source; for finetune the target."
-    )
+    modality: str | None = setting(None, "Modality to train on. Default: source; finetune: target.")
     learning_rate_decay: float = setting(0.95, "Factor of each decay.", minimum=0, maximum=1)
     learning_rate_decay_every: int = setting(1500, "Steps between decays.", minimum=1)
     balanced: bool = setting(True, "Draw slices so that every structure is seen as often.")
@@ -54,7 +49,7 @@ class SupervisedSettings(Settings):
 
 @dataclass(frozen=True)
 class SourceSchedule(Settings):
-    """Of training from scratch."""
+    """Steps and learning rate of training from scratch."""
 
     key = "schedule"
     steps: int = setting(1000, "Training steps.", minimum=1)
@@ -63,7 +58,7 @@ class SourceSchedule(Settings):
 
 @dataclass(frozen=True)
 class FinetuneSchedule(Settings):
-    """Of fine-tuning."""
+    """Steps and learning rate of fine-tuning."""
 
     key = "schedule"
     finetune_steps: int = setting(500, "Training steps of finetune.", minimum=1)
@@ -80,10 +75,7 @@ class CriticSettings(Settings):
     constraint: str = setting("clip", "What keeps the critic Lipschitz.", choices=CONSTRAINTS)
     clip: float = setting(0.03, "Bound of the critic's weights under clip.", minimum=1e-6)
     penalty: float = setting(10.0, "Factor of the gradient penalty.", minimum=0)
-    standardize_taps: bool = setting(
-        False,
-        "Scale each channel of the critic's input by the source features' mean and deviation.",
-    )
+    standardize_taps: bool = setting(False, "Scale its input's channels as the source's vary.")
     mask_critic_weight: float = setting(
         0.0, "Weight of a second critic on the softmax; the journal version: 0.3.", minimum=0
     )
@@ -115,14 +107,9 @@ class AdversarialSettings(Settings):
     adversarial_decay_every: int = setting(100, "Joint updates between decays.", minimum=1)
     rmsprop_epsilon: float = setting(1e-7, "RMSProp's epsilon, critic and DAM.", minimum=1e-12)
     rmsprop_start: float = setting(0.0, "RMSProp's accumulator at the start (TF1: 1).", minimum=0)
-    entropy_weight: float = setting(
-        0.0, "Weight of the predictions' entropy in the DAM's loss.", minimum=0
-    )
+    entropy_weight: float = setting(0.0, "Weight of the entropy in the DAM's loss.", minimum=0)
     dam_ema_decay: float = setting(
-        0.0,
-        "Decay of an exponential moving average of the DAM's weights that replaces them; 0: none.",
-        minimum=0,
-        maximum=0.9999,
+        0.0, "Decay of a moving average of the DAM that replaces it.", minimum=0, maximum=0.9999
     )
 
 
@@ -138,20 +125,10 @@ class SelfTrainingSettings(Settings):
     )
     confidence: float = setting(0.9, "Probability that lets any pixel teach.", minimum=0, maximum=1)
     confidence_quantile: float = setting(
-        0.5,
-        "Share of each predicted class that need not teach; its confidence is that class' "
-        "threshold where it is below --confidence.",
-        minimum=0,
-        maximum=1,
+        0.5, "A class teaches from this quantile of its confidence, if lower.", minimum=0, maximum=1
     )
-    thresholds_every: int = setting(
-        100, "Steps between two measurements of the classes' thresholds.", minimum=1
-    )
-    source_weight: float = setting(
-        0.0, "Weight of Eq. 1 on labeled source images beside the pseudo labels.", minimum=0
-    )
+    thresholds_every: int = setting(100, "Steps between measurements of thresholds.", minimum=1)
+    source_weight: float = setting(0.0, "Weight of Eq. 1 on labeled source images.", minimum=0)
     align_classes: bool = setting(
-        False,
-        "Scale the teacher's probabilities of each class until its labels have the class shares of "
-        "the source's labels.",
+        False, "Scale the teacher's probabilities until its labels have the source's class shares."
     )

@@ -1,9 +1,7 @@
-"""What the phases share when they begin: the run and its record, the source run, seeds, threads."""
+"""What the phases share when they begin: the run and its record, the source run, seeds."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
@@ -20,11 +18,7 @@ from cmda_tf.training.settings import ComputeSettings
 
 def start(settings: Phase, dataset: Dataset, init_from: Run | None = None) -> Run:
     """Makes a phase's run on a data set, perhaps from another run, or opens it to go on.
-
-    Raises:
-      UsageError: the data does not suit the network, or the folder holds another run.
-    """
-    classes, seed = dataset.structures.classes, settings.compute.seed
+    UsageError: the data does not suit the network, or the folder holds another run."""
     inputs = Inputs(
         modality=settings.modality,
         prepared_folder=str(dataset.folder),
@@ -35,29 +29,20 @@ def start(settings: Phase, dataset: Dataset, init_from: Run | None = None) -> Ru
         init_from=None if init_from is None else str(init_from.folder),
         init_sha256=None if init_from is None else digest(init_from.weights()),
     )
-    record = RunRecord(
-        settings.name,
-        settings.to_dict(),
-        ModelConfig.of(settings.network, dataset.size, classes, seed),
-        inputs,
-        {"cmda_tf": cmda_tf.__version__, "tensorflow": tf.__version__},
-    )
+    sizes = dataset.size, dataset.structures.classes
+    model = ModelConfig.of(settings.network, *sizes, settings.compute.seed)
+    versions = {"cmda_tf": cmda_tf.__version__, "tensorflow": tf.__version__}
+    record = RunRecord(settings.name, settings.to_dict(), model, inputs, versions)
     if not isinstance(settings, SupervisedPhase) and inputs.crop != VOLUME:
         logging.warning("%s: %s", dataset.folder, crop_warning(inputs.modality, inputs.crop))
-
-    def deciding(values: Mapping[str, Any]) -> dict[str, Any]:
-        return type(settings).from_dict(values).deciding()
-
-    return start_run(settings.folder, record, settings.run.resume, deciding)
+    run = start_run(settings.folder, record, settings, settings.run.resume)
+    seed_everything(settings.compute)
+    return run
 
 
 def source_run(settings: Phase) -> Run:
-    """The finished source run that a phase starts from, in the same folder of runs.
-
-    Raises:
-      DataError: it is not there or not finished.
-      UsageError: what is named has learned from other labels than the source's.
-    """
+    """The finished source run that a phase starts from, in the same folder of runs; UsageError if
+    what is named has learned from other labels than the source's."""
     folder, source = Path(settings.run.runs) / str(settings.init_from), settings.data.source
     run = finished_run(folder, SourcePhase.name)
     modality = run.record.inputs.modality

@@ -1,8 +1,8 @@
-"""The supervised update, and what all updates share; see `adversarial_networks` for the others.
+"""The supervised update, and what all updates share.
 
-A factory returns a `tf.function`; the variables an update may change are listed where it is
-made. Every update takes its number as a tensor; learning rate and random draws follow from it,
-so that a resumed run repeats what an undisturbed one does. Metrics are dicts of scalars.
+A factory returns a `tf.function` of (update number, batch) to metrics, a dict of scalars. Learning
+rate and random draws follow from the number, so that a resumed run repeats what an undisturbed
+one does.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from cmda_tf.transforms.intensity import augment_intensity
 from cmda_tf.transforms.settings import AffineAugmentation, IntensityAugmentation
 
 Metrics = dict[str, tf.Tensor]
+Update = Callable[[tf.Tensor, dict[str, Any]], Metrics]
 
 
 def staircase(initial: float, factor: float, interval: int, number: tf.Tensor) -> tf.Tensor:
@@ -53,14 +54,9 @@ def make_source_step(
     intensity: IntensityAugmentation | None = None,
     seed: int = 0,
     jit_compile: bool = False,
-) -> Callable[[tf.Tensor, dict[str, tf.Tensor]], Metrics]:
-    """Supervised step: one Adam update of all the segmenter's weights on Eq. 1.
-
-    Images and labels are warped alike; then the images alone get a random appearance.
-
-    Returns:
-      A function of (step number, batch of `images` and `labels`) to metrics.
-    """
+) -> Update:
+    """Supervised step on a batch of `images` and `labels`: one update of all the segmenter's
+    weights on Eq. 1. Both are warped alike; then the images alone get a random appearance."""
     variables = segmenter.trainable_variables
 
     @tf.function(jit_compile=jit_compile)

@@ -4,20 +4,19 @@
 `--phase=finetune` starts from the source model (Seg-CT-STL).
 """
 
+import dataclasses
 import functools
 
 import tensorflow as tf
 
 from cmda_tf.data.batches import batches
 from cmda_tf.data.dataset import Dataset
-from cmda_tf.data.slices import SliceStack
 from cmda_tf.inference.networks import trained_segmenter
 from cmda_tf.models.segmenter import build_segmenter
 from cmda_tf.runs.run import Run
-from cmda_tf.training.loop import Loop
+from cmda_tf.training.loop import Loop, previews
 from cmda_tf.training.phases import FinetunePhase, SourcePhase
-from cmda_tf.training.previews import previews
-from cmda_tf.training.setup import seed_everything, source_run, start
+from cmda_tf.training.setup import source_run, start
 from cmda_tf.training.steps import make_source_step, staircase
 
 
@@ -27,35 +26,19 @@ def train_segmenter(settings: SourcePhase | FinetunePhase, dataset: Dataset) -> 
     run = start(settings, dataset, source)
     if run.finished:
         return run
-    seed_everything(settings.compute)
-    config = run.config
+    config, supervised, seed = run.config, settings.supervised, settings.compute.seed
     segmenter = build_segmenter(config) if source is None else trained_segmenter(config, source)
     stack = dataset.slices(settings.modality, "train", with_labels=True)
-    _optimize(run, settings, segmenter, stack)
-    run.finish(segmenter)
-    return run
-
-
-def _optimize(
-    run: Run, settings: SourcePhase | FinetunePhase, segmenter: tf.keras.Model, stack: SliceStack
-) -> None:
-    """The training loop."""
-    if isinstance(settings, FinetunePhase):
-        schedule = settings.schedule
-        steps, rate = schedule.finetune_steps, schedule.finetune_learning_rate
-    else:
-        steps, rate = settings.schedule.steps, settings.schedule.learning_rate
-    supervised, seed = settings.supervised, settings.compute.seed
+    steps, rate = dataclasses.astuple(settings.schedule)
     decay = supervised.learning_rate_decay, supervised.learning_rate_decay_every
     optimizer = tf.keras.optimizers.Adam(rate)
     optimizer.build(segmenter.trainable_variables)
     rates = functools.partial(staircase, rate, *decay)
     parts = settings.loss, settings.affine, settings.intensity
     step = make_source_step(segmenter, optimizer, rates, *parts, seed, settings.loop.jit_compile)
-    loop = Loop(run.folder, segmenter=segmenter, optimizer=optimizer)
-    loop.restore("train")
-    draw = functools.partial(
-        batches, stack, settings.loop.batch, seed, balanced=supervised.balanced
-    )
+    loop = Loop(run.folder, ["train"], segmenter=segmenter, optimizer=optimizer)
+    sampling = settings.loop.batch, seed
+    draw = functools.partial(batches, stack, *sampling, balanced=supervised.balanced)
     intervals = settings.loop.log_every, settings.loop.checkpoint_every
     loop.run("train", steps, draw, step, *intervals, previews(segmenter, stack))
+    return run.finish(segmenter)

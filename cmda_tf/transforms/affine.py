@@ -1,13 +1,11 @@
 """Affine augmentation on the device: rotation, zoom, shear, translation (the paper, section 3.4).
 
-Parameters are sampled from a stateless seed, then applied to the image (bilinear) and its
-label (nearest) alike, so that any sample can be replayed. Images are `[B, H, W, C]`.
-
-The warp itself is the core operation `ImageProjectiveTransformV3`. Where tensorflow-addons
-can be imported (TensorFlow 2.15, the extra `addons`), `tfa.image.transform` applies it.
+The warp itself is the core operation `ImageProjectiveTransformV3`. Where tensorflow-addons can be
+imported (TensorFlow 2.15, the extra `addons`), `tfa.image.transform` applies it.
 """
 
 import importlib.util
+import math
 
 import keras
 import tensorflow as tf
@@ -20,11 +18,8 @@ def augment_affine(
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Warps each image, and its label with it, by a random affine map.
 
-    Args:
-      images: `[B, H, W, C]` float32.
-      labels: `[B, H, W]` uint8, or None.
-      seed: `[2]` int32 or int64; the same seed gives the same maps.
-      ranges: what to sample from; None, or turned off, returns the inputs as they are.
+    Images `[B, H, W, C]` float32 are interpolated, labels `[B, H, W]` uint8 are not. The same seed
+    `[2]` gives the same maps. Without ranges, or with augmentation off, both are as they were.
     """
     if ranges is None or not ranges.augment:
         return images, labels
@@ -39,14 +34,12 @@ def augment_affine(
 def random_affine(seed, count, height, width, ranges: AffineAugmentation) -> tf.Tensor:
     """Random affine maps about the center of images `[count, height, width, C]`.
 
-    Returns:
-      `[count, 8]` float32 projective maps from output to input pixels, as
-      `ImageProjectiveTransformV3` takes them: x_in = a0 x + a1 y + a2, y_in = a3 x + a4 y + a5.
+    They are `[count, 8]` float32 projective maps from output to input pixels, as
+    `ImageProjectiveTransformV3` takes them: x_in = a0 x + a1 y + a2, y_in = a3 x + a4 y + a5.
     """
     unit = tf.random.stateless_uniform([5, count], seed, -1.0, 1.0)
-    angle = unit[0] * (ranges.rotation_degrees * 3.141592653589793 / 180.0)
-    scale = 1.0 + ranges.zoom * unit[1]
-    shear = ranges.shear * unit[2]
+    angle = unit[0] * (ranges.rotation_degrees * math.pi / 180.0)
+    scale, shear = 1.0 + ranges.zoom * unit[1], ranges.shear * unit[2]
     cos, sin = tf.cos(angle), tf.sin(angle)
     a0, a1 = cos * scale, (cos * shear - sin) * scale
     a3, a4 = sin * scale, (sin * shear + cos) * scale

@@ -5,11 +5,10 @@ et al., "SynthSeg", Medical Image Analysis 2023; Zhou et al., "Models Genesis", 
 monotone intensity curves; Ouyang et al., "Causality-inspired single-source domain generalization
 for medical image segmentation", TMI 2022, for random networks). Labels do not change.
 
-Images are `[B, H, W, C]` float32, standardized by volume (mean 0, standard deviation 1) and cut
-at a percentile: most values lie in -1..3. The C channels are neighboring slices of one volume
-and share all but the noise. Every draw is a function of a stateless seed. Padding, which holds
-the smallest value, stays as constant as it is in the prepared volumes: curves and bias fields
-have it as their fixed point, networks map a constant to a constant, the noise leaves it out.
+Images are `[B, H, W, C]` float32, standardized by volume and cut at a percentile: most values lie
+in -1..3. The C channels are neighboring slices of one volume and share all but the noise. Padding,
+which holds the smallest value, stays as constant as it is in the prepared volumes: curves and bias
+fields have it as their fixed point, networks map a constant to a constant, the noise leaves it out.
 """
 
 import math
@@ -31,16 +30,10 @@ _TINY = 1e-6
 def augment_intensity(
     images: tf.Tensor, seed: tf.Tensor, strengths: IntensityAugmentation | None
 ) -> tf.Tensor:
-    """Gives each image an appearance of its own.
+    """Gives each image an appearance of its own, a function of the seed `[2]`; without a gradient.
 
-    Args:
-      images: `[B, H, W, C]` float32.
-      seed: `[2]` int32 or int64; the same seed gives the same appearances.
-      strengths: of the effects; None, or 0 for all, returns the very same images.
-
-    Returns:
-      The images, without a gradient. Volumes are standardized, so curve, bias and network leave
-      mean and standard deviation of each image as they were; only contrast moves them.
+    Volumes are standardized, so curve, bias and network leave mean and standard deviation of each
+    image as they were; only contrast moves them. No strengths, or 0 for all: the very same images.
     """
     if strengths is None or not any(astuple(strengths)):
         return images
@@ -103,9 +96,7 @@ def own_convolution(x: tf.Tensor, kernels: tf.Tensor, shifts: tf.Tensor) -> tf.T
     return sums + shifts[:, tf.newaxis, tf.newaxis, tf.newaxis]
 
 
-def random_increments(
-    seed: tf.Tensor, count: tf.Tensor, strengths: IntensityAugmentation
-) -> tf.Tensor:
+def random_increments(seed, count: tf.Tensor, strengths: IntensityAugmentation) -> tf.Tensor:
     """`[count, CURVE_DEGREE]` positive increments that sum to 1, for `monotone_curve`.
 
     Those of one curve differ by a factor of at most exp(4 intensity_curves).
@@ -117,10 +108,10 @@ def random_increments(
 def monotone_curve(x: tf.Tensor, increments: tf.Tensor) -> tf.Tensor:
     """Smooth increasing curves from (0, 0) to (1, 1).
 
-    A Bernstein polynomial whose coefficients increase is itself increasing; its slope lies
-    between `degree` times the smallest and the largest increment. Equal increments give the
-    identity. x is `[B, H, W, C]` in 0..1, the increments `[B, degree]` are positive with sum 1: a
-    curve for each image.
+    A Bernstein polynomial whose coefficients increase is itself increasing; its slope lies between
+    `degree` times the smallest and the largest increment. Equal increments give the identity. A
+    curve for each image of x `[B, H, W, C]` in 0..1, from increments `[B, degree]`, positive with
+    sum 1.
     """
     sums = tf.cumsum(tf.pad(increments, [[0, 0], [1, 0]]), axis=1)
     level = [c[:, tf.newaxis, tf.newaxis, tf.newaxis] for c in tf.unstack(sums, axis=1)]
@@ -129,15 +120,13 @@ def monotone_curve(x: tf.Tensor, increments: tf.Tensor) -> tf.Tensor:
     return level[0]
 
 
-def smooth_fields(
-    seed: tf.Tensor, count: tf.Tensor, height: tf.Tensor, width: tf.Tensor
-) -> tf.Tensor:
+def smooth_fields(seed, count: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
     """`[count, height, width]` random sums of low cosines: each of mean 0 and, in expectation,
     mean square 1."""
-    number = FIELD_FREQUENCIES
-    weights = tf.random.stateless_normal([count, number * number - 1], seed)
-    weights = tf.pad(weights, [[0, 0], [1, 0]]) / math.sqrt(number * number - 1)  # no constant
-    weights = tf.reshape(weights, [count, number, number])
+    waves = FIELD_FREQUENCIES**2 - 1  # all but the constant
+    weights = tf.random.stateless_normal([count, waves], seed)
+    weights = tf.pad(weights, [[0, 0], [1, 0]]) / math.sqrt(waves)
+    weights = tf.reshape(weights, [count, FIELD_FREQUENCIES, FIELD_FREQUENCIES])
     return tf.einsum("bkl,kh,lw->bhw", weights, _cosines(height), _cosines(width))
 
 

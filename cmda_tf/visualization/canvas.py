@@ -1,7 +1,4 @@
-"""Figures that need no window and no pyplot: made, shown in a notebook, saved.
-
-They hold no global state, so they can be drawn from any thread and need no closing.
-"""
+"""Figures without window, pyplot and global state: any thread may draw them, none need closing."""
 
 import io
 from pathlib import Path
@@ -53,12 +50,7 @@ def label_axes(panel: Axes, x: str, y: str | None = None, grid: bool = True) -> 
 def save(figure: Figure, path_stem: str | Path) -> tuple[Path, Path]:
     """Writes a figure as PNG and PDF, each atomically and without the date in it.
 
-    Args:
-      figure: what to write.
-      path_stem: path without suffix; a dot in its name is kept.
-
-    Raises:
-      DataError: the folder cannot be made or written to.
+    The path has no suffix, a dot in its name is kept; DataError if its folder cannot be written to.
     """
     paths = Path(f"{path_stem}.png"), Path(f"{path_stem}.pdf")
     with matplotlib.rc_context({"pdf.fonttype": 42}):  # text stays text, not outlines

@@ -1,6 +1,5 @@
 """Learning curves of a run, read from its TensorBoard logs."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,18 +7,13 @@ from cmda_tf.errors import DataError
 from cmda_tf.visualization.canvas import Canvas, label_axes
 from cmda_tf.visualization.palette import LINES
 
-_PANELS_PER_ROW = 3
-
 Curve = tuple[list[int], list[float]]
 
 
 def read_curves(run_folder: str | Path) -> dict[str, Curve]:
     """All scalars that a run logged: (update numbers, values) by tag, such as `warmup/distance`.
 
-    Where a resumed run logged an update twice, the later value counts.
-
-    Raises:
-      DataError: the folder holds no logs.
+    Where a resumed run logged an update twice, the later value counts. DataError without logs.
     """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
@@ -40,13 +34,12 @@ def read_curves(run_folder: str | Path) -> dict[str, Curve]:
 def draw_curves(curves: Mapping[str, Curve], labels: Mapping[str, str]) -> Canvas:
     """One panel per curve, three in a row; `labels` are the panels' titles by tag, in their order.
 
-    Raises:
-      ValueError: a tag is not among the curves.
+    ValueError for a tag that is not among the curves.
     """
     if missing := [tag for tag in labels if tag not in curves]:
         raise ValueError(f"no curve {missing[0]!r} among {', '.join(sorted(curves))}")
-    columns = min(_PANELS_PER_ROW, len(labels))
-    rows = math.ceil(len(labels) / columns)
+    columns = min(3, len(labels))
+    rows = -(-len(labels) // columns)
     figure = Canvas(3.4 * columns, 2.6 * rows, layout="constrained")
     for number, (tag, title) in enumerate(labels.items(), 1):
         panel = figure.add_subplot(rows, columns, number)

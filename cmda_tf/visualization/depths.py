@@ -16,12 +16,7 @@ DepthCurves = Mapping[str, Mapping[int, list[float]]]
 def draw_depths(curves: DepthCurves, lines: Mapping[str, float] | None = None) -> Canvas:
     """Mean Dice over depth: a curve per method through the seeds' means, a small mark per seed.
 
-    Args:
-      curves: at most four methods, such as AdaBN and UDA.
-      lines: methods without a depth, such as noDA, drawn across.
-
-    Raises:
-      ValueError: no method, or more than four.
+    `lines` are methods without a depth, such as noDA, drawn across. ValueError for no or 5 curves.
     """
     if not 1 <= len(curves) <= len(_MARKS):
         raise ValueError(f"expected 1 to {len(_MARKS)} methods, found {len(curves)}")

@@ -11,15 +11,9 @@ from cmda_tf.visualization.palette import LINES
 def draw_feature_maps(
     image: np.ndarray, maps: Mapping[str, np.ndarray], channels: Sequence[int]
 ) -> Canvas:
-    """The same channels of several networks for one slice, in one gray scale a channel.
+    """Feature maps of one slice `[H, W]`: a row per network, a column and gray scale per channel.
 
-    Args:
-      image: `[H, W]`, the slice.
-      maps: title to feature maps `[h, w, C]`, one row each.
-      channels: which channels to show, one column each.
-
-    Raises:
-      ValueError: no maps, or a channel they do not have.
+    The maps are `[h, w, C]`, by the rows' titles; ValueError without any, or such a channel.
     """
     if not maps or not all(0 <= c < m.shape[-1] for m in maps.values() for c in channels):
         raise ValueError("expected at least one network's maps, with all the channels asked for")
@@ -59,8 +53,7 @@ def sample_vectors(features: np.ndarray, count: int, seed: int = 0) -> np.ndarra
 def principal_components(groups: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list]:
     """First two principal components of all groups' vectors `[N, C]` together, C at least 2.
 
-    Returns:
-      Name to `[N, 2]` coordinates, and the two components' shares of the total variance.
+    Gives each group's coordinates `[N, 2]`, and the components' shares of the total variance.
     """
     vectors = np.concatenate(list(groups.values())).astype(np.float64)
     mean = vectors.mean(axis=0)
@@ -73,11 +66,7 @@ def principal_components(groups: Mapping[str, np.ndarray]) -> tuple[dict[str, np
 
 
 def draw_components(groups: Mapping[str, np.ndarray]) -> Canvas:
-    """Scatter of `principal_components` of up to four groups, one color for each.
-
-    Raises:
-      ValueError: no group, or more than four.
-    """
+    """Scatter of `principal_components` of 1 to 4 groups (else ValueError), a color for each."""
     if not 1 <= len(groups) <= len(LINES):
         raise ValueError(f"expected 1 to {len(LINES)} groups, found {len(groups)}")
     figure = Canvas(4.6, 3.8, layout="constrained")

@@ -15,9 +15,8 @@ from cmda_tf.data.structures import Structures
 # Okabe and Ito ("Color Universal Design", 2008), so that the heart's columns keep the paper's
 # scheme: AA yellow, LA-blood red, LV-blood green, LV-myo blue.
 OKABE_ITO = (
-    *("#F0E442", "#D55E00", "#009E73", "#0072B2"),
-    *("#E69F00", "#56B4E9", "#CC79A7", "#000000"),
-)
+    "#F0E442", "#D55E00", "#009E73", "#0072B2", "#E69F00", "#56B4E9", "#CC79A7", "#000000"
+)  # fmt: skip
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # of them, for up to four methods or groups
 
 
@@ -37,12 +36,9 @@ def distinct(count: int) -> list[str]:
 
 
 def in_palette(structures: Structures, name: str) -> Structures:
-    """The same structures in the colors of a palette.
+    """The same structures in the colors of a palette; ValueError for another name.
 
     `paper` leaves them their own; `colorblind_safe` has eight, which further structures share.
-
-    Raises:
-      ValueError: another name.
     """
     if name == "paper":
         return structures
@@ -54,15 +50,9 @@ def in_palette(structures: Structures, name: str) -> Structures:
 
 
 def paint(label: np.ndarray, structures: Structures, opacity: float = 1.0) -> np.ndarray:
-    """A label map as colors to lay over an image.
+    """A map of integer classes as colors to lay over an image; background is transparent.
 
-    Args:
-      label: integer classes, any shape.
-      structures: what the classes mean, and their colors.
-      opacity: of the structures, in [0, 1]; background is always transparent.
-
-    Returns:
-      float32 RGBA in [0, 1], the label's shape and one more axis of 4.
+    They are float32 RGBA in [0, 1], of the label's shape and one more axis of 4.
     """
     colors = np.zeros((structures.classes, 4), np.float32)
     for item in structures:

@@ -17,18 +17,11 @@ BINS = 60
 
 
 def figure1(subjects: Mapping[str, Sequence[Subject]], structures: Structures) -> Canvas:
-    """Draws the first subject of each modality and the histograms over all of them.
+    """Draws the first subject of each of two modalities and the histograms over all of them.
 
-    Args:
-      subjects: labeled subjects of two modalities, by their names, at least one of each.
-      structures: what the classes mean, and their colors.
-
-    Returns:
-      The figure: two slices with the structures outlined above one histogram per structure,
-      the first modality filled, the second as a line, each with unit area.
-
-    Raises:
-      ValueError: a modality has no subject, or one without label, or there are not two.
+    Two slices with the structures outlined above one histogram per structure, the first modality
+    filled, the second as a line, each with unit area. ValueError if there are not two, or one has
+    no subject or one without label.
     """
     for members in subjects.values():
         if len(subjects) != 2 or not members or any(s.label is None for s in members):
@@ -42,10 +35,8 @@ def figure1(subjects: Mapping[str, Sequence[Subject]], structures: Structures) -
     add_legend(slices, structures)
     panels = histograms.subplots(1, len(structures.columns), sharex=True, squeeze=False)[0]
     _draw_histograms(panels, subjects, structures)
-    histograms.supxlabel(
-        "intensity of the prepared volumes (mean 0, deviation 1); spikes: the brightest, cut off",
-        fontsize=9,
-    )
+    what = "intensity of the prepared volumes (mean 0, deviation 1)"
+    histograms.supxlabel(f"{what}; spikes: the brightest, cut off", fontsize=9)
     first, second = subjects
     filled = Patch(facecolor="#bbbbbb", label=f"{first} (filled)")
     line = Line2D([], [], color="black", linewidth=1.2, label=f"{second} (line)")
@@ -70,19 +61,15 @@ def _draw_slice(panel: Axes, subject: Subject, structures: Structures) -> None:
 
 
 def _draw_histograms(
-    panels: Sequence[Axes],
-    subjects: Mapping[str, Sequence[Subject]],
-    structures: Structures,
+    panels: Sequence[Axes], subjects: Mapping[str, Sequence[Subject]], structures: Structures
 ) -> None:
     """One panel per structure; all share their bins, so that they can be compared."""
-    values = {
-        item.index: [intensities(members, item.index) for members in subjects.values()]
-        for item in structures
-    }
+    of_both = list(subjects.values())
+    values = {s.name: [intensities(members, s.index) for members in of_both] for s in structures}
     edges = _bin_edges(np.concatenate([v for pair in values.values() for v in pair]))
-    brightest = [np.float32(s.image.max()) for members in subjects.values() for s in members]
+    brightest = [np.float32(s.image.max()) for members in of_both for s in members]
     for panel, item in zip(panels, structures.in_columns):
-        filled, line = values[item.index]
+        filled, line = values[item.name]
         if filled.size:
             panel.hist(filled, edges, density=True, color=item.color, edgecolor="none")
         if line.size:

@@ -4,11 +4,9 @@ ITK allocates whatever a header claims, reads truncated compressed files without
 turns NaN into 0. So headers are read here first, and voxels streamed once to their end.
 """
 
-import gzip
 import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cmda_tf.errors import DataError
+from cmda_tf.files import readable
 
 # A full-body CT has 2**29 voxels; what claims more than this is a damaged or hostile header.
 MAX_VOXELS = 2**31
@@ -26,28 +25,16 @@ _MAX_TRAILING_BYTES = 1 << 24
 
 
 class Sound(NamedTuple):
-    """What the check of a volume found: all files that hold it, and the number of its voxels."""
+    """All files of a volume that is complete, 3-D, scalar, finite and has a place; its voxels."""
 
     files: list[Path]
     voxels: int
 
 
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Turns what reading a file may raise into DataErrors that name it."""
-    try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: expected a complete gzip file, found {error}") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-
-
 def count_voxels(shape: Sequence[int], path: Path) -> int:
-    """Number of voxels of a 3-D shape; refuses other shapes and absurd sizes.
+    """Number of voxels of a 3-D shape; trailing axes of length 1 are allowed.
 
-    Raises:
-      DataError: it is not 3-D (trailing axes of length 1 are allowed) or above `MAX_VOXELS`.
+    DataError for any other shape, and above `MAX_VOXELS`.
     """
     shape = list(shape)
     if len(shape) < 3 or min(shape[:3]) < 2 or max(shape[3:], default=1) > 1:
@@ -65,12 +52,9 @@ def check_spacing(spacing: Sequence[float], path: Path) -> None:
 
 
 def check_voxels(pieces: Iterable[bytes], voxels: int, dtype: np.dtype, path: Path) -> None:
-    """Goes through a file's pieces: they must hold as many voxels as promised, all finite.
-
-    Raises:
-      DataError: they do not, or go on far beyond them.
-    """
+    """Raises DataError unless a file's pieces hold as many voxels as promised, all finite."""
     expected, held, rest = voxels * dtype.itemsize, 0, b""
+    promise = f"its header promises {expected} bytes of voxels"
     for piece in pieces:
         if dtype.kind == "f":
             part = rest + piece[: max(0, expected - held)]
@@ -80,13 +64,9 @@ def check_voxels(pieces: Iterable[bytes], voxels: int, dtype: np.dtype, path: Pa
             rest = part[count * dtype.itemsize :]
         held += len(piece)
         if held > expected + _MAX_TRAILING_BYTES:
-            raise DataError(
-                f"{path}: its header promises {expected} bytes of voxels, but more come"
-            )
+            raise DataError(f"{path}: {promise}, but more come")
     if held < expected:
-        raise DataError(
-            f"{path}: truncated; its header promises {expected} bytes of voxels, found {held}"
-        )
+        raise DataError(f"{path}: truncated; {promise}, found {held}")
 
 
 def plain(stream: BufferedIOBase) -> Iterator[bytes]:
@@ -97,8 +77,7 @@ def plain(stream: BufferedIOBase) -> Iterator[bytes]:
 def unzip(stream: BufferedIOBase, left: int) -> Iterator[bytes]:
     """The content of `left` zlib-compressed bytes of a stream, in pieces of bounded size.
 
-    Raises:
-      EOFError: they or the file end before the compressed data does.
+    EOFError if they or the file end before the compressed data does.
     """
     unpacker = zlib.decompressobj()
     while not unpacker.eof:
@@ -131,11 +110,7 @@ class Fields(dict[str, str]):
         return DataError(f"{self.path}: {text}")
 
     def numbers(self, name: str, kind: type, between: str = "") -> list:
-        """The numbers in a field, with spaces or characters of `between` around them.
-
-        Raises:
-          DataError: it is missing or holds something else.
-        """
+        """The numbers in a field, with spaces or characters of `between` around them."""
         text = self[name].translate(dict.fromkeys(map(ord, between), " "))
         try:
             return [kind(word) for word in text.split()]
@@ -159,23 +134,16 @@ class Fields(dict[str, str]):
         voxels: int,
         dtype: np.dtype,
     ) -> Sound:
-        """Checks the voxels behind the header, or in the data file that it names.
+        """Checks the voxels that the header promises, `unpack`ed from how they are stored.
 
-        Args:
-          stream: where the voxels begin, if they follow the header.
-          data: name of the data file, in the same folder; None if they follow.
-          unpack: a stream of voxels as they are stored to the pieces of their content.
-          voxels, dtype: what the header promises.
-
-        Raises:
-          DataError: the voxels are not there, or the name leads elsewhere: a header must not
-            decide what else is read.
+        They follow in `stream`, or lie in the file `data` of the same folder. DataError if they are
+        not there, or the name leads elsewhere: a header must not decide what else is read.
         """
         if data is None:
             check_voxels(unpack(stream), voxels, dtype, self.path)
             return Sound([self.path], voxels)
         name = data.removeprefix("./")
-        if name in ("", ".", "..") or Path(name).name != name or set(name) & set("\\%"):
+        if name in ("", ".", "..") or Path(name).name != name or set(name) & set("\\%\0"):
             raise self.error(f"expected a data file in the same folder, found {data!r}")
         path = self.path.with_name(name)
         with readable(path), open(path, "rb") as data_stream:

@@ -1,8 +1,7 @@
 """Which files of a folder are the slices of one DICOM series, in order, once they can be right.
 
-What the headers claim is checked against the files before anything is decoded, and what a volume
-on a regular grid needs is checked before GDCM makes one of it: one series, one orientation, equal
-slices without gaps.
+What the headers claim is checked against the files before anything is decoded, and what a regular
+grid needs before GDCM makes one: one series, one orientation, equal slices without gaps.
 """
 
 import io
@@ -24,7 +23,8 @@ from pydicom.tag import BaseTag
 from pydicom.valuerep import VR
 
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.checks import Sound, check_spacing, count_voxels, readable
+from cmda_tf.files import readable
+from cmda_tf.volumes.checks import Sound, check_spacing, count_voxels
 
 MAX_FILES = 10000
 GAP_TOLERANCE = 0.01  # share of the slice spacing
@@ -45,35 +45,26 @@ class _Slice:
     path: Path
     series: str
     shape: tuple[int, int]
-    spacing: tuple[float, ...]
+    spacing: np.ndarray
     position_mm: np.ndarray
     orientation: np.ndarray  # [2, 3]: directions of columns' and of rows' index
 
 
 def check_folder(folder: Path) -> Sound:
-    """The slices of a folder's series, in the order of their positions.
+    """The slices of a folder's one series, at least two, in the order of their positions.
 
-    Args:
-      folder: holds the files of one series; files that are no DICOM images are ignored.
-
-    Returns:
-      The files, at least two, and the voxels of the whole series.
-
-    Raises:
-      DataError: there is no series or more than one; a file is damaged, multi-frame, colored or
-        claims more pixels than it holds; slices differ in size, spacing or orientation, lie twice
-        at one place, are missing, or are tilted against their stack.
+    Files that are no DICOM images are ignored. DataError if there is no series or more than one; a
+    file is damaged, multi-frame, colored or holds less than it claims; slices differ in size,
+    spacing or orientation, lie twice at one place, are missing, or are tilted against their stack.
     """
-    try:
+    with readable(folder):
         files = sorted(p for p in folder.iterdir() if p.is_file() and p.name[0] != ".")
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror})") from error
     if len(files) > MAX_FILES:
         raise DataError(f"{folder}: holds {len(files)} files; the limit is {MAX_FILES}")
     slices = [s for path in files if (s := _read_slice(path)) is not None]
-    if not slices:
-        raise DataError(f"{folder}: expected a folder of DICOM slices, found none in it")
     counts = Counter(s.series for s in slices)
+    if not counts:
+        raise DataError(f"{folder}: expected a folder of DICOM slices, found none in it")
     if len(counts) > 1:
         found = ", ".join(f"{uid} ({n} slices)" for uid, n in sorted(counts.items()))
         raise DataError(f"{folder}: expected one series, found {found}; give each a folder")
@@ -82,14 +73,13 @@ def check_folder(folder: Path) -> Sound:
 
 def _read_slice(path: Path) -> _Slice | None:
     """A file's slice; None if it is no DICOM image."""
-    with readable(path), open(path, "rb", buffering=0) as raw:
+    with readable(path), open(path, "rb", buffering=0) as raw, catch_warnings():
+        simplefilter("ignore")  # pydicom warns of what does not matter here
         if path.name == "DICOMDIR" or raw.read(132)[128:] != b"DICM":
             return None
         try:
-            with catch_warnings():
-                simplefilter("ignore")  # pydicom warns of what does not matter here
-                header, pixel_bytes = _read_header(_Bounded(raw))
-                return None if pixel_bytes is None else _slice(path, header, pixel_bytes)
+            header, pixel_bytes = _read_header(_Bounded(raw))
+            return None if pixel_bytes is None else _slice(path, header, pixel_bytes)
         except DataError:
             raise
         except Exception as error:  # pydicom promises no kind of error
@@ -187,9 +177,8 @@ def _slice(path: Path, header: Dataset, pixel_bytes: int) -> _Slice:
     counts = [header.get(keyword) for keyword in ("NumberOfFrames", "SamplesPerPixel")]
     frames, samples = [1 if count is None else int(count) for count in counts]
     if (frames, samples) != (1, 1):
-        raise DataError(
-            f"{path}: expected one gray plane, found {frames} frame(s) of {samples} sample(s)"
-        )
+        found = f"{frames} frame(s) of {samples} sample(s)"
+        raise DataError(f"{path}: expected one gray plane, found {found}")
     if missing := [k for k in ("Rows", "Columns", "BitsAllocated") if not header.get(k)]:
         raise DataError(f"{path}: has no {missing[0]}")
     rows, columns, bits = int(header.Rows), int(header.Columns), header.BitsAllocated
@@ -207,14 +196,9 @@ def _slice(path: Path, header: Dataset, pixel_bytes: int) -> _Slice:
             raise DataError(f"{path}: expected {length} numbers as {keyword}, found {value!r:.80}")
         return vector
 
-    return _Slice(
-        path,
-        str(header.get("SeriesInstanceUID", "")),
-        (rows, columns),
-        tuple(vector("PixelSpacing", 2)),
-        vector("ImagePositionPatient", 3),
-        vector("ImageOrientationPatient", 6).reshape(2, 3),
-    )
+    series, spacing = str(header.get("SeriesInstanceUID", "")), vector("PixelSpacing", 2)
+    position_mm, axes = vector("ImagePositionPatient", 3), vector("ImageOrientationPatient", 6)
+    return _Slice(path, series, (rows, columns), spacing, position_mm, axes.reshape(2, 3))
 
 
 def _in_order(folder: Path, slices: Sequence[_Slice]) -> Sound:
@@ -226,25 +210,26 @@ def _in_order(folder: Path, slices: Sequence[_Slice]) -> Sound:
     for other in slices:
         alike = other.shape == first.shape and np.allclose(other.spacing, first.spacing, rtol=1e-3)
         if not (alike and np.allclose(other.orientation, first.orientation, atol=1e-3)):
-            raise DataError(
-                f"{other.path}: differs from {first.path.name} in size, spacing or orientation"
-            )
+            differs = f"differs from {first.path.name} in size, spacing or orientation"
+            raise DataError(f"{other.path}: {differs}")
     ordered = sorted(slices, key=lambda s: float(s.position_mm @ normal))
-    voxels = count_voxels([first.shape[1], first.shape[0], len(ordered)], folder)
+    files = [s.path for s in ordered]
+    voxels = count_voxels([*first.shape[::-1], len(files)], folder)
     steps_mm = np.diff([s.position_mm for s in ordered], axis=0)
     gaps_mm = steps_mm @ normal
     spacing_mm = float(np.median(gaps_mm))
     if gaps_mm.min() <= GAP_TOLERANCE * abs(spacing_mm):
-        twice = int(gaps_mm.argmin())
-        names = f"{ordered[twice].path.name} and {ordered[twice + 1].path.name}"
-        raise DataError(f"{folder}: {names} lie at the same place")
+        at = int(gaps_mm.argmin())
+        below, above = files[at : at + 2]
+        raise DataError(f"{folder}: {below.name} and {above.name} lie at the same place")
     check_spacing([*first.spacing, spacing_mm], folder)
     apart_mm = np.abs(steps_mm - spacing_mm * normal).max(axis=1)
     if apart_mm.max() > GAP_TOLERANCE * spacing_mm:
-        wrong = int(apart_mm.argmax())
+        at = int(apart_mm.argmax())
+        below, above = files[at : at + 2]
         raise DataError(
             f"{folder}: expected slices every {spacing_mm:.4g} mm along their normal; from "
-            f"{ordered[wrong].path.name} to {ordered[wrong + 1].path.name} it is "
-            f"{np.round(steps_mm[wrong], 3).tolist()} mm (missing slices, or a tilted gantry)"
+            f"{below.name} to {above.name} it is {np.round(steps_mm[at], 3).tolist()} mm (missing "
+            "slices, or a tilted gantry)"
         )
-    return Sound([s.path for s in ordered], voxels)
+    return Sound(files, voxels)

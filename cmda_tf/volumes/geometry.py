@@ -18,28 +18,21 @@ import SimpleITK as sitk
 
 from cmda_tf.volumes.checks import MAX_VOXELS
 
+# How far a label's corners may lie from its image's, as a share of the smallest spacing.
+# Rounding in a NIfTI header moves them by about 1e-4 voxel; a wrong file by whole voxels.
+CORNER_TOLERANCE_VOXEL = 0.1
 # Columns: the physical directions of i (left), j (inferior) and k (posterior).
 LIP_DIRECTION = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Grid of a 3-D image.
-
-    Attributes:
-      size_ijk: voxels along i, j, k.
-      spacing_mm: distance of voxel centers along i, j, k.
-      origin_mm: physical point (LPS) of voxel (0, 0, 0).
-      direction: orthonormal 3x3 matrix, row-major; column a is the direction of index axis a.
-
-    Raises:
-      ValueError: a value is not a finite number of a legal grid.
-    """
+    """Grid of a 3-D image; ValueError for values that are not finite numbers of a legal grid."""
 
     size_ijk: tuple[int, int, int]
-    spacing_mm: tuple[float, float, float]
-    origin_mm: tuple[float, float, float]
-    direction: tuple[float, ...]
+    spacing_mm: tuple[float, float, float]  # of voxel centers along i, j, k
+    origin_mm: tuple[float, float, float]  # physical point (LPS) of voxel (0, 0, 0)
+    direction: tuple[float, ...]  # orthonormal 3x3, row-major; column a is that of index axis a
 
     def __post_init__(self):
         lengths = [len(v) for v in (self.size_ijk, self.spacing_mm, self.origin_mm)]
@@ -70,6 +63,15 @@ class Geometry:
         matrix = np.reshape(self.direction, (3, 3))
         return np.array(self.origin_mm) + (ends * self.spacing_mm) @ matrix.T
 
+    def mismatch(self, other: "Geometry") -> str:
+        """How another grid differs, up to `CORNER_TOLERANCE_VOXEL`; "" if it is the same."""
+        if self.size_ijk != other.size_ijk:
+            return f"size {other.size_ijk} against {self.size_ijk}"
+        apart_mm = np.linalg.norm(self.corners_mm - other.corners_mm, axis=1).max()
+        if apart_mm <= CORNER_TOLERANCE_VOXEL * min(self.spacing_mm):
+            return ""
+        return f"corners up to {apart_mm:.3g} mm apart"
+
     def holds(self, point_mm: Sequence[float]) -> bool:
         """Whether a point (LPS) lies within one of the voxels."""
         along_mm = (np.asarray(point_mm) - self.origin_mm) @ np.reshape(self.direction, (3, 3))
@@ -81,14 +83,7 @@ class Geometry:
         return self._place(sitk.Image(list(self.size_ijk), pixel_type))
 
     def apply(self, array_kji: np.ndarray) -> sitk.Image:
-        """The image on this grid whose voxels are `array_kji`.
-
-        Args:
-          array_kji: [K, J, I], any scalar type.
-
-        Raises:
-          ValueError: the array's shape is not this grid's.
-        """
+        """The image of the voxels [K, J, I] on this grid; ValueError for another grid's shape."""
         if array_kji.shape != self.shape_kji:
             raise ValueError(f"expected an array of shape {self.shape_kji}, got {array_kji.shape}")
         return self._place(sitk.GetImageFromArray(array_kji))
@@ -100,13 +95,7 @@ class Geometry:
         return image
 
     def resample(self, image: sitk.Image, interpolator: int, outside: float) -> sitk.Image:
-        """`image` sampled at this grid's voxel centers, in its own pixel type.
-
-        Args:
-          image: any 3-D image; the same physical point is the same place in both.
-          interpolator: `sitk.sitkLinear` or `sitk.sitkNearestNeighbor`.
-          outside: value of voxels that lie outside `image`.
-        """
+        """`image` at this grid's voxel centers, in its own pixel type; beyond it `outside`."""
         return sitk.Resample(image, self.blank(), sitk.Transform(), interpolator, outside)
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,13 +111,7 @@ class Geometry:
 
 
 def prepared_grid(center_mm: Sequence[float], size: int, spacing_mm: float) -> Geometry:
-    """The cubic LIP grid of `size` voxels per side around a physical point.
-
-    Args:
-      center_mm: LPS point halfway between the grid's first and last voxels on every axis.
-      size: voxels per side.
-      spacing_mm: isotropic spacing.
-    """
+    """The cubic LIP grid of `size` voxels per side, its middle at a point (LPS)."""
     half_mm = np.full(3, spacing_mm * (size - 1) / 2)
     origin_mm = np.asarray(center_mm) - np.reshape(LIP_DIRECTION, (3, 3)) @ half_mm
     return Geometry((size,) * 3, (float(spacing_mm),) * 3, tuple(origin_mm.tolist()), LIP_DIRECTION)
@@ -137,8 +120,7 @@ def prepared_grid(center_mm: Sequence[float], size: int, spacing_mm: float) -> G
 def box_center_mm(mask: sitk.Image) -> tuple[float, float, float]:
     """Physical center (LPS) of the bounding box, along the image's axes, of all non-zero voxels.
 
-    Args:
-      mask: of any integer type; at least one voxel is not zero.
+    The mask is of any integer type; at least one voxel is not zero.
     """
     statistics = sitk.LabelShapeStatisticsImageFilter()
     statistics.Execute(mask > 0)

@@ -13,15 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.checks import (
-    Fields,
-    Sound,
-    check_spacing,
-    count_voxels,
-    plain,
-    readable,
-    unzip,
-)
+from cmda_tf.volumes.checks import Fields, Sound, check_spacing, count_voxels, plain, unzip
 
 TYPES = {"MET_CHAR": "i1", "MET_SHORT": "i2", "MET_INT": "i4", "MET_LONG_LONG": "i8"}
 TYPES |= {"MET_UCHAR": "u1", "MET_USHORT": "u2", "MET_UINT": "u4", "MET_ULONG_LONG": "u8"}
@@ -33,35 +25,24 @@ _GEOMETRY = (
 )
 
 
-def check_file(path: Path) -> Sound:
-    """Checks that a file is a complete MetaImage of one 3-D scalar volume.
+def check_stream(stream: BufferedIOBase, path: Path) -> Sound:
+    """Refuses with a DataError what is no sound volume of binary voxels in one file."""
+    fields = _read_header(stream, path)
+    sizes = fields.numbers("DimSize", int)
+    voxels = count_voxels(sizes, path)
+    if fields["NDims"] != "3" or len(sizes) != 3:
+        raise DataError(f"{path}: expected a 3-D volume, found {fields['NDims'][:8]} axes")
+    _check_geometry(fields)
+    dtype, data = _voxel_type(fields), fields["ElementDataFile"]
+    if data.upper() == "LIST":
+        raise DataError(f"{path}: expected voxels in one file, found a list of files")
 
-    Args:
-      path: `.mha`, or `.mhd` with its data file in the same folder.
+    def unzipped(stored: BufferedIOBase) -> Iterator[bytes]:
+        return unzip(stored, _packed_bytes(fields, stored))
 
-    Raises:
-      DataError: it is missing, damaged, truncated, no such volume, or states no orientation; its
-        voxels are written as text or lie in several files or elsewhere.
-    """
-    with readable(path), open(path, "rb") as stream:
-        fields = _read_header(stream, path)
-        sizes = fields.numbers("DimSize", int)
-        voxels = count_voxels(sizes, path)
-        if fields["NDims"] != "3" or len(sizes) != 3:
-            raise DataError(f"{path}: expected a 3-D volume, found {fields['NDims'][:8]} axes")
-        _check_geometry(fields)
-        dtype = _voxel_type(fields)
-        data = fields["ElementDataFile"]
-        if data.upper() == "LIST":
-            raise DataError(f"{path}: expected voxels in one file, found a list of files")
-
-        def unpack(stored: BufferedIOBase) -> Iterator[bytes]:
-            if not _flag(fields, "CompressedData", False):
-                return plain(stored)
-            return unzip(stored, _packed_bytes(fields, stored))
-
-        local = None if data.upper() == "LOCAL" else data
-        return fields.check_data(stream, local, unpack, voxels, dtype)
+    unpack = unzipped if _flag(fields, "CompressedData", False) else plain
+    local = data.upper() == "LOCAL"
+    return fields.check_data(stream, None if local else data, unpack, voxels, dtype)
 
 
 def _read_header(stream: BufferedIOBase, path: Path) -> Fields:
@@ -86,9 +67,8 @@ def _flag(fields: Fields, name: str, default: bool) -> bool:
 def _voxel_type(fields: Fields) -> np.dtype:
     name, channels = fields["ElementType"], fields.get("ElementNumberOfChannels", "1")
     if name not in TYPES or channels != "1":
-        raise fields.error(
-            f"expected scalar voxels, found {channels[:8]} channel(s) of {name[:40]!r}"
-        )
+        found = f"{channels[:8]} channel(s) of {name[:40]!r}"
+        raise fields.error(f"expected scalar voxels, found {found}")
     if not _flag(fields, "BinaryData", True):
         raise fields.error("expected binary voxels, found them written as text")
     if fields.get("HeaderSize", "0") != "0":

@@ -1,18 +1,16 @@
 """Refuses damaged and unsuitable NIfTI-1 files before ITK reads them.
 
 ITK prints its C library's complaints to stderr, and leaves the missing voxels of a truncated
-`.nii.gz` as they come. So the header's few deciding fields are read here first and the file is
-streamed once to its end, which also makes gzip verify its checksum.
+`.nii.gz` as they come. Streaming it to its end also makes gzip verify its checksum.
 """
 
-import gzip
 from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
 
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.checks import Sound, check_spacing, check_voxels, count_voxels, plain, readable
+from cmda_tf.volumes.checks import Sound, check_spacing, check_voxels, count_voxels, plain
 
 # NIfTI's scalar data types; RGB, complex and 128-bit types are not listed.
 SCALAR_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8"}
@@ -29,28 +27,19 @@ _HEADER = np.dtype(
 )
 
 
-def check_file(path: str | Path) -> Sound:
-    """Checks that a file is a complete NIfTI-1 file of one 3-D scalar volume.
-
-    Args:
-      path: `.nii` or `.nii.gz`.
-
-    Raises:
-      DataError: it is missing, damaged, truncated, no NIfTI-1 file, not 3-D (trailing axes of
-        length 1 are allowed), not scalar, not finite, larger than `MAX_VOXELS`, or states no
-        orientation.
-    """
-    path = Path(path)
-    opener = gzip.open if path.suffix.lower() == ".gz" else open
-    with readable(path), opener(path, "rb") as stream:
-        header = _read_header(stream, path)
-        rank = int(header["dim"][0])
-        shape = header["dim"][1 : rank + 1].tolist() if 0 < rank < 8 else []
-        voxels, dtype = count_voxels(shape, path), _voxel_type(header, path)
-        _check_geometry(header, path)
-        start = header["vox_offset"]
-        stream.read(int(start) - _HEADER.itemsize if 352 < start < 1 << 20 else 4)
-        check_voxels(plain(stream), voxels, dtype, path)
+def check_stream(stream: BufferedIOBase, path: Path) -> Sound:
+    """Refuses with a DataError what is no sound volume, or contradicts itself."""
+    header = _read_header(stream, path)
+    rank = int(header["dim"][0])
+    shape = header["dim"][1 : rank + 1].tolist() if 0 < rank < 8 else []
+    voxels = count_voxels(shape, path)
+    if (code := int(header["datatype"])) not in SCALAR_TYPES:
+        raise DataError(f"{path}: expected scalar voxels, found NIfTI data type {code}")
+    dtype = np.dtype(SCALAR_TYPES[code]).newbyteorder(header.dtype["datatype"].byteorder)
+    _check_geometry(header, path)
+    start = header["vox_offset"]
+    stream.read(int(start) - _HEADER.itemsize if 352 < start < 1 << 20 else 4)
+    check_voxels(plain(stream), voxels, dtype, path)
     return Sound([path], voxels)
 
 
@@ -65,13 +54,6 @@ def _read_header(stream: BufferedIOBase, path: Path) -> np.void:
     raise DataError(f"{path}: expected a NIfTI-1 file (.nii or .nii.gz), found something else")
 
 
-def _voxel_type(header: np.void, path: Path) -> np.dtype:
-    """Type of the voxels, in the header's byte order."""
-    if (code := int(header["datatype"])) not in SCALAR_TYPES:
-        raise DataError(f"{path}: expected scalar voxels, found NIfTI data type {code}")
-    return np.dtype(SCALAR_TYPES[code]).newbyteorder(header.dtype["datatype"].byteorder)
-
-
 def _check_geometry(header: np.void, path: Path) -> None:
     """Refuses geometries that ITK would silently replace by a guess."""
     spacing = header["pixdim"][1:4].tolist()
@@ -81,7 +63,6 @@ def _check_geometry(header: np.void, path: Path) -> None:
     if header["sform_code"] > 0:
         scales = np.linalg.norm(np.array(header["srow"].tolist())[:, :3], axis=0)
         if not np.allclose(scales, spacing, rtol=0.01):
-            raise DataError(
-                f"{path}: contradicts itself: voxel spacing {np.round(spacing, 4).tolist()} "
-                f"in pixdim, {np.round(scales, 4).tolist()} in the sform"
-            )
+            pixdim, sform = (np.round(v, 4).tolist() for v in (spacing, scales))
+            found = f"voxel spacing {pixdim} in pixdim, {sform} in the sform"
+            raise DataError(f"{path}: contradicts itself: {found}")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.checks import Fields, Sound, check_spacing, count_voxels, plain, readable
+from cmda_tf.volumes.checks import Fields, Sound, check_spacing, count_voxels, plain
 
 _NAMES = {
     "i1": "signed char|int8|int8_t",
@@ -30,26 +30,17 @@ _NAMES = {
 TYPES = {name: code for code, names in _NAMES.items() for name in names.split("|")}
 
 
-def check_file(path: Path) -> Sound:
-    """Checks that a file is a complete NRRD file of one 3-D scalar volume.
-
-    Args:
-      path: `.nrrd`, or `.nhdr` with its data file in the same folder.
-
-    Raises:
-      DataError: it is missing, damaged, truncated, no such volume, or states no orientation; its
-        encoding is neither raw nor gzip; its data file lies elsewhere.
-    """
-    with readable(path), open(path, "rb") as stream:
-        fields = _read_header(stream, path)
-        rank, sizes = fields.numbers("dimension", int), fields.numbers("sizes", int)
-        voxels = count_voxels(sizes, path)
-        if rank != [3] or len(sizes) != 3:
-            raise DataError(f"{path}: expected a 3-D volume, found dimension {rank}, sizes {sizes}")
-        _check_geometry(fields)
-        data = fields.get("data file", fields.get("datafile"))
-        unpack = _unzipped if _is_packed(fields) else plain
-        return fields.check_data(stream, data, unpack, voxels, _voxel_type(fields))
+def check_stream(stream: BufferedIOBase, path: Path) -> Sound:
+    """Refuses with a DataError what is no sound volume, raw or packed with gzip."""
+    fields = _read_header(stream, path)
+    rank, sizes = fields.numbers("dimension", int), fields.numbers("sizes", int)
+    voxels = count_voxels(sizes, path)
+    if rank != [3] or len(sizes) != 3:
+        raise DataError(f"{path}: expected a 3-D volume, found dimension {rank}, sizes {sizes}")
+    _check_geometry(fields)
+    data = fields.get("data file", fields.get("datafile"))
+    unpack = _unzipped if _is_packed(fields) else plain
+    return fields.check_data(stream, data, unpack, voxels, _voxel_type(fields))
 
 
 def _read_header(stream: BufferedIOBase, path: Path) -> Fields:
@@ -96,5 +87,4 @@ def _check_geometry(fields: Fields) -> None:
 
 
 def _unzipped(stream: BufferedIOBase) -> Iterator[bytes]:
-    with gzip.GzipFile(fileobj=stream) as unpacked:
-        yield from plain(unpacked)
+    return plain(gzip.GzipFile(fileobj=stream))

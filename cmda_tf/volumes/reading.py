@@ -9,41 +9,26 @@ import numpy as np
 import SimpleITK as sitk
 
 from cmda_tf.errors import DataError
-from cmda_tf.volumes.formats import make_reader
+from cmda_tf.volumes.formats import load
 from cmda_tf.volumes.geometry import Geometry
 
 # Legal voxel spacings; a header in meters or micrometers without its unit falls outside.
 MIN_SPACING_MM, MAX_SPACING_MM = 0.01, 100.0
 
-# How far a label's corners may lie from its image's, as a share of the smallest spacing.
-# Rounding in a NIfTI header moves them by about 1e-4 voxel; a wrong file by whole voxels.
-CORNER_TOLERANCE_VOXEL = 0.1
-
 
 def read_volume(path: str | Path) -> sitk.Image:
-    """Reads a 3-D scalar image.
+    """Reads a 3-D scalar image as float32, every voxel finite, not constant.
 
-    Args:
-      path: NIfTI, NRRD or MetaImage file, or a folder with the slices of a DICOM series.
-
-    Returns:
-      The image as float32, every voxel finite, not constant.
-
-    Raises:
-      DataError: the file is missing, damaged or not such an image.
+    `path` is a NIfTI, NRRD or MetaImage file, or a folder with the slices of a DICOM series;
+    DataError if it is missing, damaged or not such an image.
     """
     return _varying(_read(path), path)
 
 
 def check_image(image: sitk.Image, name: str) -> sitk.Image:
-    """An image that was not read here, as `read_volume` would return it.
+    """An image of any pixel type that was not read here, as `read_volume` would return it.
 
-    Args:
-      image: of any pixel type.
-      name: what to call it in messages.
-
-    Raises:
-      DataError: it is no 3-D scalar image with sane spacing and finite voxels, or it is constant.
+    DataError, with its `name`, if it is not 3-D, scalar, finite and of sane spacing, or constant.
     """
     if image.GetDimension() != 3:
         raise DataError(f"{name}: expected a 3-D image, found {image.GetDimension()}-D data")
@@ -56,16 +41,9 @@ def check_image(image: sitk.Image, name: str) -> sitk.Image:
 
 
 def read_label(path: str | Path) -> sitk.Image:
-    """Reads a 3-D label map.
+    """Reads the codes of a 3-D label map as int32, from a `path` as in `read_volume`.
 
-    Args:
-      path: as in `read_volume`, of any scalar type whose values are whole numbers.
-
-    Returns:
-      The label codes as int32, as they are in the file.
-
-    Raises:
-      DataError: the file is missing or damaged, or holds a value that is no whole number.
+    DataError if it is missing or damaged, or holds a value that is no whole number.
     """
     label = _read(path)
     for plane in sitk.GetArrayViewFromImage(label):
@@ -78,30 +56,16 @@ def read_label(path: str | Path) -> sitk.Image:
 def check_same_geometry(
     image: sitk.Image, label: sitk.Image, image_path: str | Path, label_path: str | Path
 ) -> None:
-    """Checks that an image and its label map lie on the same grid.
-
-    Sizes must be equal and no corner may be farther than `CORNER_TOLERANCE_VOXEL` of the
-    smallest spacing from its counterpart.
-
-    Raises:
-      DataError: they do not; the message names both files and the difference.
-    """
-    if image.GetSize() != label.GetSize():
-        found = f"size {label.GetSize()} against {image.GetSize()}"
-    else:
-        apart_mm = Geometry.of(image).corners_mm - Geometry.of(label).corners_mm
-        difference_mm = np.linalg.norm(apart_mm, axis=1).max()
-        if difference_mm <= CORNER_TOLERANCE_VOXEL * min(image.GetSpacing()):
-            return
-        found = f"corners up to {difference_mm:.3g} mm apart"
-    raise DataError(f"{label_path}: not on the grid of {image_path}: {found}")
+    """Raises DataError, with both files, unless `Geometry.mismatch` finds none."""
+    if mismatch := Geometry.of(image).mismatch(Geometry.of(label)):
+        raise DataError(f"{label_path}: not on the grid of {image_path}: {mismatch}")
 
 
 def _read(path: str | Path) -> sitk.Image:
     """The file as a finite float32 image with a sane geometry."""
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what matters is raised, in one line
     try:
-        return _checked(make_reader(path).Execute(), path)
+        return _checked(load(path), path)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].removeprefix("ITK ERROR: ")
         raise DataError(f"{path}: cannot be read as a 3-D image: {reason}") from error
@@ -114,10 +78,8 @@ def _checked(image: sitk.Image, path: str | Path) -> sitk.Image:
     except (RuntimeError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a 3-D image: {error}") from error
     if not all(MIN_SPACING_MM <= s <= MAX_SPACING_MM for s in image.GetSpacing()):
-        raise DataError(
-            f"{path}: expected voxel spacings of {MIN_SPACING_MM:g} to {MAX_SPACING_MM:g} mm, "
-            f"found {image.GetSpacing()}"
-        )
+        expected = f"voxel spacings of {MIN_SPACING_MM:g} to {MAX_SPACING_MM:g} mm"
+        raise DataError(f"{path}: expected {expected}, found {image.GetSpacing()}")
     voxels = sitk.GetArrayViewFromImage(image)
     if not np.isfinite([voxels.min(), voxels.max()]).all():  # beyond float32, or scaled there
         raise DataError(f"{path}: expected finite voxels, found some beyond float32")

@@ -16,7 +16,6 @@ def write_run(settings, size=16, data="p", sha256="of the data", crop="volume"):
     )
     model = ModelConfig(size, seed=settings.compute.seed, **settings.network.to_dict())
     record = RunRecord(settings.name, settings.to_dict(), model, inputs, {"cmda_tf": "0"})
-    deciding = lambda values: type(settings).from_dict(values).deciding()  # noqa: E731
-    run = start_run(settings.folder, record, settings.run.resume, deciding)
+    run = start_run(settings.folder, record, settings, settings.run.resume)
     assert isinstance(run, Run)
     return run

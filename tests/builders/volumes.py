@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
+from cmda_tf.data.subjects import Subject
 from cmda_tf.volumes.geometry import Geometry
 
 # Ellipsoids (code, center and half axes in LPS millimeters from the heart's center), painted
@@ -107,6 +108,17 @@ def write_subject(raw: Path, id: str, labeled=True, seed=None, heart_mm=(6, -4, 
     write(stem.with_name(f"{id}_image.nii.gz"), geometry, heart_image(geometry, heart_mm, seed))
     if labeled:
         write(stem.with_name(f"{id}_label.nii.gz"), geometry, heart_codes(geometry, heart_mm))
+
+
+def labels_to_raw(label_kji: np.ndarray, subject: Subject, structures=None) -> sitk.Image:
+    """Class indices on the prepared grid, or their label codes, on the grid of the subject's file.
+
+    Nearest neighbor; background wherever the prepared grid does not reach.
+    """
+    values = np.asarray(label_kji, np.uint8)
+    if structures is not None:
+        values = np.array(structures.written_codes, np.uint16)[values]
+    return subject.raw.resample(subject.grid.apply(values), sitk.sitkNearestNeighbor, 0)
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:

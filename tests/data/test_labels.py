@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 from builders.volumes import centered_geometry, oblique, write
 
-from cmda_tf.data.labels import to_classes
+from cmda_tf.data.preprocess import to_classes
 from cmda_tf.data.structures import HEART
 from cmda_tf.errors import DataError
 from cmda_tf.volumes.geometry import Geometry

@@ -12,6 +12,7 @@ from builders.volumes import (
     dice,
     heart_codes,
     heart_image,
+    labels_to_raw,
     oblique,
     points_mm,
 )
@@ -19,11 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from cmda_tf.data.labels import to_classes
-from cmda_tf.data.preprocess import anti_alias, label_center_mm, normalize, preprocess
+from cmda_tf.data.preprocess import anti_alias, normalize, preprocess, to_classes
 from cmda_tf.data.structures import HEART
-from cmda_tf.data.subjects import labels_to_raw
 from cmda_tf.errors import DataError
+from cmda_tf.volumes.geometry import box_center_mm
 
 # Thousandths of a degree: ITK cannot invert directions with cosines such as 1e-308.
 ANGLES = st.tuples(*[st.integers(-180_000, 180_000).map(lambda a: a / 1000)] * 3)
@@ -188,7 +188,7 @@ def test_center_is_the_bounding_box_of_all_structures():
     classes[4:9, 10, 20] = 1  # k 4..8, j 10..12, i 20..30: middle (25, 11, 6)
     classes[5, 12, 30] = 4
     x, y, z = raw.origin_mm
-    assert label_center_mm(raw.apply(classes)) == pytest.approx((x + 25, y + 22, z + 18))
+    assert box_center_mm(raw.apply(classes)) == pytest.approx((x + 25, y + 22, z + 18))
 
 
 def test_labels_move_the_grid_only_where_asked():
@@ -207,7 +207,7 @@ def test_labels_move_the_grid_only_where_asked():
     middle = plain.grid.blank().TransformContinuousIndexToPhysicalPoint((15.5,) * 3)
     assert middle == pytest.approx((10, 20, 30))
     middle = centered.grid.blank().TransformContinuousIndexToPhysicalPoint((15.5,) * 3)
-    assert middle == pytest.approx(label_center_mm(classes))
+    assert middle == pytest.approx(box_center_mm(classes))
     assert math.dist(middle, (20, 25, 35)) < 12
 
 

@@ -7,10 +7,10 @@ import zipfile
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from builders.volumes import centered_geometry, oblique
+from builders.volumes import centered_geometry, labels_to_raw, oblique
 
 from cmda_tf.data.structures import HEART
-from cmda_tf.data.subjects import Subject, labels_to_raw, load_subject, save_subject
+from cmda_tf.data.subjects import Subject, load_subject, save_subject
 from cmda_tf.errors import DataError
 from cmda_tf.volumes.geometry import prepared_grid
 

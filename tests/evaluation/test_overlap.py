@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from medpy.metric.binary import dc
 
-from cmda_tf.evaluation.overlap import dice_percent
+from cmda_tf.evaluation.measures import dice_percent
 
 SHAPES = hnp.array_shapes(min_dims=1, max_dims=3, max_side=7)
 PAIRS = SHAPES.flatmap(lambda shape: st.tuples(*[hnp.arrays(bool, shape)] * 2))

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from medpy.metric.binary import assd
 from scipy import ndimage
 
-from cmda_tf.evaluation.surface import average_surface_distance
+from cmda_tf.evaluation.measures import average_surface_distance
 
 SHAPES = hnp.array_shapes(min_dims=1, max_dims=3, max_side=7)
 SPACING = st.floats(0.3, 5.0)

@@ -11,7 +11,7 @@ from cmda_tf.data.structures import Structure, Structures
 from cmda_tf.errors import DataError
 from cmda_tf.inference.outputs import write_colors, write_overlay, write_segmentation
 from cmda_tf.inference.segmentation import to_segmentation
-from cmda_tf.visualization import overlay
+from cmda_tf.visualization import segmentation as drawing
 
 SEEN = centered_geometry((4, 4, 4), (2.0, 2.0, 2.0))
 RAW = centered_geometry((5, 4, 3), (0.7, 0.9, 1.6), oblique(12, -7, 30), (-150.248857, 3.1, 0.01))
@@ -84,13 +84,13 @@ def test_what_cannot_be_written_is_named_and_nothing_is_left(tmp_path, monkeypat
 def test_overlay_is_drawn_upright_of_an_oblique_image(tmp_path, monkeypatch):
     # A bright voxel half the way to the patient's left, head and front of an oblique image.
     raw = centered_geometry((41, 41, 41), (2.0, 2.0, 2.0), oblique(20, -15, 30), (100, -50, 20))
-    drawn, draw_planes = [], overlay.draw_planes
+    drawn, draw_planes = [], drawing.draw_planes
 
     def draw(volume_kji, label_kji, structures):
         drawn.append((volume_kji, label_kji))
         return draw_planes(volume_kji, label_kji, structures)
 
-    monkeypatch.setattr(overlay, "draw_planes", draw)
+    monkeypatch.setattr(drawing, "draw_planes", draw)
     image = raw.blank(sitk.sitkFloat32)
     index = image.TransformPhysicalPointToIndex((120, -70, 40))
     image[index] = 100

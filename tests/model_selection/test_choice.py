@@ -21,9 +21,8 @@ from cmda_tf.model_selection.choice import (
     score_again,
     select,
 )
-from cmda_tf.model_selection.criteria import CRITERIA
+from cmda_tf.model_selection.criteria import CRITERIA, SelectionSettings
 from cmda_tf.model_selection.scoring import Scored
-from cmda_tf.model_selection.settings import SelectionSettings
 from cmda_tf.runs.run import open_run
 from cmda_tf.runs.weights import digest
 from cmda_tf.snapshots import SnapshotsSettings, main

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cmda_tf.phantom import anatomy, ct, mr, scanner
-from cmda_tf.phantom.tissues import TISSUE_ID, TISSUES
+from cmda_tf.phantom.painting import TISSUE_ID, TISSUES
 
 
 def test_every_tissue_has_an_appearance():

@@ -10,9 +10,8 @@ from scipy.spatial.transform import Rotation
 from cmda_tf.phantom.anatomy import Warp
 from cmda_tf.phantom.fields import smooth_field
 from cmda_tf.phantom.heart import Heart, Solids
-from cmda_tf.phantom.painting import Layer, VoxelPainting
+from cmda_tf.phantom.painting import TISSUE_ID, Layer, VoxelPainting
 from cmda_tf.phantom.shapes import Capsule, Cut, Ellipsoid, tube
-from cmda_tf.phantom.tissues import TISSUE_ID
 
 CENTER = np.array([3.0, -2.0, 5.0])
 TURNED = Rotation.from_euler("xyz", (20, -35, 50), degrees=True).as_matrix()

@@ -34,7 +34,7 @@ def test_rows_of_the_paper_then_ours():
         "source_plus", "adabn_plus", "uda_from_plus", "uda_plus",
     ]  # fmt: skip
     starts = [None, None, *["source_mr"] * 9, None, *["source_plus"] * 2, "uda_from_plus"]
-    assert [step.init_from for step in plan] == starts
+    assert [step.settings.init_from for step in plan] == starts
 
 
 def test_every_flagfile_is_a_row():
@@ -66,7 +66,7 @@ def test_every_row_of_adversarial_training_changes_the_base_in_one_thing():
 def test_self_training_waits_for_its_adaptation():
     plan = make_plan([], FOLDER, ["selftrain_d13", "uda_d13", "seg_mri"], [])
     assert [step.name for step in plan] == ["source_mr", "adapt_d13", "selftrain_d13"]
-    assert plan[-1].init_from == "adapt_d13"
+    assert plan[-1].settings.init_from == "adapt_d13"
 
 
 def test_origin_comes_before_what_starts_from_it(tmp_path):

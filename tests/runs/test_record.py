@@ -7,7 +7,7 @@ from cmda_tf.errors import DataError
 from cmda_tf.files import read_json, write_json
 from cmda_tf.inference.settings import StatisticsSettings
 from cmda_tf.models.settings import DamSettings
-from cmda_tf.runs.record import RunRecord, crop_warning, read_record
+from cmda_tf.runs.record import RunRecord, RunSettings, crop_warning, read_record
 from cmda_tf.runs.run import open_run
 from cmda_tf.training.phases import AdaptPhase, SourcePhase
 from cmda_tf.training.settings import CriticSettings
@@ -21,8 +21,10 @@ def run(tmp_path):
 def test_there_and_back(run):
     record = read_record(run.folder)
     assert record == run.record == RunRecord.from_dict(record.to_dict())
-    assert (record.phase, record.depth, record.seed, record.title) == ("adapt", 21, 3, "T")
-    assert (record.source, record.target, record.name) == ("mr", "ct", None)
+    assert (record.phase, record.depth, record.model.seed) == ("adapt", 21, 3)
+    assert (record.source, record.target) == ("mr", "ct")
+    called = record.part(RunSettings)
+    assert (called.title, called.name) == ("T", None)
     assert record.part(DamSettings) == DamSettings(21)
     assert record.part(CriticSettings).clip == 0.03
 

@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 
 from cmda_tf.errors import DataError
-from cmda_tf.runs.snapshots import find_snapshots, snapshot_writer
-from cmda_tf.runs.weights import get_weights
+from cmda_tf.runs.weights import find_snapshots, get_weights, snapshot_writer
 
 
 @pytest.fixture
@@ -24,7 +23,8 @@ def test_first_last_and_every_so_many_are_kept(tmp_path, dam, period, total, kep
     for update in range(total + 1):
         keep(update, {})
     assert _updates(tmp_path) == kept
-    assert [s.name for s in find_snapshots(tmp_path)][:2] == ["joint_0000", f"joint_{period:04d}"]
+    names = [snapshot.path.stem for snapshot in find_snapshots(tmp_path)]
+    assert names[:2] == ["joint_0000", f"joint_{period:04d}"]
 
 
 def test_weights_and_metrics_come_back(tmp_path, dam):

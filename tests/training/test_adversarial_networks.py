@@ -47,7 +47,7 @@ def test_updates_in_bfloat16_with_float32_weights(build, config, start, untraced
     networks, _ = build(dataclasses.replace(config, precision="mixed_bfloat16"))
     before = trainable(networks.critic.network), trainable(networks.dam)
     images = start[2]
-    metrics = untraced(networks.update_critic, images["source"], images["target"], [0, 0])
+    metrics = untraced(networks.update_critics, images["source"], images["target"], [0, 0], True)
     metrics |= untraced(networks.update_dam, images["target"])
     assert all(np.isfinite(float(value)) for value in metrics.values())
     assert all(moved(before[0], networks.critic.network)) and all(moved(before[1], networks.dam))
@@ -112,7 +112,7 @@ def test_other_critics_move_within_their_constraint(build, start, untraced, chan
     images = start[2]
     for number in range(3):
         pair = images["source"], images["target"]
-        metrics = untraced(networks.update_critic, *pair, tf.constant([0, number]))
+        metrics = untraced(networks.update_critics, *pair, tf.constant([0, number]), True)
         assert np.isfinite(float(metrics["distance"]))
     assert any(moved(before, networks.critic.network))
     norms = [np.linalg.norm(np.array(k).reshape(-1, k.shape[-1]), 2) for k in kernels]
@@ -139,7 +139,7 @@ def test_mask_critic_takes_part_from_the_first_joint_update_on(build, start, unt
     assert mask.input_shape == (None, 16, 16, 5) and networks.mask_critic.weight == 0.3
     before, images = trainable(mask), start[2]
     pair = images["source"], images["target"], tf.constant([0, 0])
-    assert untraced(networks.update_critic, *pair).keys() == {"distance"}
+    assert untraced(networks.update_critics, *pair, True).keys() == {"distance"}
     assert not any(moved(before, mask))
     assert untraced(networks.update_critics, *pair).keys() == {"distance", "mask_distance"}
     assert any(moved(before, mask))

@@ -8,8 +8,7 @@ import pytest
 import tensorflow as tf
 
 from cmda_tf.errors import DataError
-from cmda_tf.training.interrupts import held_back
-from cmda_tf.training.loop import Loop
+from cmda_tf.training.loop import Loop, held_back
 
 
 class Sum:
@@ -18,8 +17,7 @@ class Sum:
     def __init__(self, folder):
         self.total = tf.Variable(0, dtype=tf.int64)
         self.drawn, self.images_logged = [], 0
-        self.loop = Loop(folder, total=self.total)
-        self.loop.restore("first", "second")
+        self.loop = Loop(folder, ("first", "second"), total=self.total)
 
     def batches(self, start, stop):
         self.drawn.append((start, stop))
@@ -91,13 +89,11 @@ def test_weights_that_are_not_finite_are_not_kept(tmp_path):
         weights.assign(tf.where(number == 3, [1.0, float("nan")], weights))
         return {"loss": before}
 
-    loop = Loop(tmp_path, weights=weights)
-    loop.restore("first")
+    loop = Loop(tmp_path, ("first",), weights=weights)
     draw = Sum(tmp_path).batches
     with pytest.raises(DataError, match="first: update 4 has left numbers in weights that are not"):
         loop.run("first", 4, draw, update, 1, 2)
-    again = Loop(tmp_path, weights=weights)
-    again.restore("first")
+    again = Loop(tmp_path, ("first",), weights=weights)
     assert again.done("first") == 2 and np.all(np.isfinite(weights))
 
 
@@ -198,6 +194,6 @@ def test_damaged_checkpoint_is_named_with_the_way_out(tmp_path):
 
 def test_checkpoint_of_another_network_is_refused(tmp_path):
     Sum(tmp_path).run("first", 2)
-    other = Loop(tmp_path, total=tf.Variable([0, 0], dtype=tf.int64))
+    other = tf.Variable([0, 0], dtype=tf.int64)
     with pytest.raises(DataError, match="cannot be restored"):
-        other.restore("first", "second")
+        Loop(tmp_path, ("first", "second"), total=other)

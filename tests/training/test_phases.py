@@ -42,7 +42,7 @@ def test_parts_have_one_name_and_flags_are_distinct(cls):
 )
 def test_names_of_runs_and_of_what_they_start_from(phase, changes, name, init_from, modality):
     settings = PHASES[phase].of(runs="there", **changes)
-    assert (settings.usual_name, settings.init_from) == (name, init_from)
+    assert (settings.folder.name, settings.init_from) == (name, init_from)
     assert settings.modality == modality and settings.folder.as_posix() == f"there/{name}"
     assert settings.changed(name="own").folder.as_posix() == "there/own"
 

@@ -59,7 +59,7 @@ def test_thresholds_of_a_stack(dataset, monkeypatch, measured):
     if measured < len(chosen):
         chosen = chosen[[int(k * (len(chosen) - 1) / (measured - 1)) for k in range(measured)]]
     probability = 1 / (1 + np.exp(-stack.images[chosen].astype(np.float64)))  # of class 1
-    rule = Rule.of(2, 0.25, 1.0, None)
+    rule = Rule(2, 0.25, 1.0, None)
     rule.measure(one_of_two, stack)
     expected = [
         np.quantile(1 - probability[probability < 0.5], 0.25),
@@ -71,7 +71,7 @@ def test_thresholds_of_a_stack(dataset, monkeypatch, measured):
 
 def test_nothing_teaches_before_the_first_measurement():
     p = tf.constant([[[[0.999, 0.001]]]])
-    assert Rule.of(2, 0.5, 0.9, None).labels(p).numpy().item() == IGNORED
+    assert Rule(2, 0.5, 0.9, None).labels(p).numpy().item() == IGNORED
 
 
 def test_shares_and_alignment_by_hand():
@@ -120,7 +120,7 @@ def test_aligned_labels_and_thresholds_of_a_stack(dataset):
     stack = dataset.slices("ct", "train", with_labels=False)
     one = 1 / (1 + np.exp(-stack.images[stack.usable].astype(np.float64)))
     share = (one > 0.7).mean()  # one that is to be had: all padding is alike
-    rule = Rule.of(2, 0.25, 1.0, np.array([1 - share, share]))
+    rule = Rule(2, 0.25, 1.0, np.array([1 - share, share]))
     rule.measure(one_of_two, stack)
     factor = rule.factors.numpy()[1]
     one = one * factor / (1 - one + one * factor)

@@ -197,7 +197,7 @@ def known(dataset):
 @pytest.fixture(scope="module")
 def once(make, short, images, known, untraced):
     """`once(**changes)`: the teacher's weights after one update under changed settings."""
-    rule = Rule.of(5, 0.5, 0.9, None)
+    rule = Rule(5, 0.5, 0.9, None)
     rule.thresholds.assign(tf.fill([5], 0.25))
 
     def update(**changes):
@@ -256,13 +256,13 @@ def test_source_images_alone_lower_the_loss_on_them(make, short, images, known):
     """No pixel of the target teaches: what the DAM learns it learns from the source."""
     settings = short(selftrain_learning_rate=3e-3, augment=False, source_weight=2.0)
     networks, segmenter = make(settings)
-    rule = Rule.of(5, 0.0, 0.9, None)
+    rule = Rule(5, 0.0, 0.9, None)
     rule.thresholds.assign(tf.fill([5], 2.0))
     step, frozen = make_selftrain_step(networks, rule, settings), get_weights(segmenter)
     batch = {"images": images, "source": known}
     actual = [step(tf.constant(n, tf.int64), batch) for n in range(8)]
     expected = hybrid_loss(
-        networks.source_logits(known["images"]), known["labels"], SegmentationLoss()
+        networks.logits(known["images"], training=False), known["labels"], SegmentationLoss()
     )["loss"]
     assert float(actual[-1]["source_loss"]) < float(actual[0]["source_loss"])
     assert float(expected) < float(actual[0]["source_loss"])
@@ -292,7 +292,7 @@ def test_teacher_follows_by_hand(pair):
 
 def test_step_moves_the_dam_alone(pair, images):
     networks, segmenter, settings = pair
-    rule = Rule.of(5, 0.5, 0.9, None)
+    rule = Rule(5, 0.5, 0.9, None)
     rule.thresholds.assign(tf.fill([5], 0.3))
     frozen, before = get_weights(segmenter), get_weights(networks.teacher)
     sure = networks.predict(images).numpy().max(axis=-1) >= 0.3
@@ -312,7 +312,7 @@ def test_step_moves_the_dam_alone(pair, images):
 def test_learning_from_a_teacher_that_rests_lowers_the_loss(pair, images):
     networks, _, settings = pair
     resting = settings.changed(teacher_ema_decay=0.9999)
-    rule = Rule.of(5, 0.0, 0.9, None)
+    rule = Rule(5, 0.0, 0.9, None)
     rule.thresholds.assign(tf.zeros([5]))  # every pixel teaches
     step = make_selftrain_step(networks, rule, resting)
     losses = [float(step(tf.constant(n, tf.int64), {"images": images})["loss"]) for n in range(8)]

@@ -10,8 +10,8 @@ from cmda_tf.data.structures import HEART
 from cmda_tf.errors import UsageError
 from cmda_tf.models.settings import ModelConfig
 from cmda_tf.threads import limit_threads
+from cmda_tf.training.loop import previews
 from cmda_tf.training.phases import PHASES, FinetunePhase, SourcePhase
-from cmda_tf.training.previews import previews
 from cmda_tf.training.setup import start
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from cmda_tf.data.structures import HEART
-from cmda_tf.visualization.overlay import OPACITY, draw_planes
 from cmda_tf.visualization.palette import paint
+from cmda_tf.visualization.segmentation import OPACITY_OF_PLANES, draw_planes
 
 
 def test_planes_are_those_with_most_foreground_in_radiological_display():
@@ -20,7 +20,7 @@ def test_planes_are_those_with_most_foreground_in_radiological_display():
         np.testing.assert_array_equal(planes[title].images[0].get_array(), plane)
     # The sagittal slice: rows head to feet, columns front to back.
     painted = figure.axes[5].images[1].get_array()
-    np.testing.assert_allclose(painted, paint(label[:, :, 2].T, HEART, OPACITY))
+    np.testing.assert_allclose(painted, paint(label[:, :, 2].T, HEART, OPACITY_OF_PLANES))
     letters = [[text.get_text() for text in panel.texts] for panel in figure.axes]
     assert letters == [["R"], ["R"], ["A"]] * 2
 
