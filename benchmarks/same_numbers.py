@@ -110,10 +110,13 @@ def digests(root: Path, folder: Path, workers: int) -> dict[str, str]:
     checkout = Checkout(root, folder)
     checkout.run("phantom", "--out=raw", "--subjects=4", "--seed=11")
     checkout.run("prepare", "--raw=raw", "--prepared=prepared", "--size=32", "--spacing_mm=7")
+    # In flagfiles, where flags of other phases are let pass.
+    (folder / "tiny.cfg").write_text("\n".join(TINY))
+    (folder / "short.cfg").write_text("\n".join([*TINY, *SHORT]))
 
     def train(run: tuple[str, tuple[str, ...]]) -> None:
         print(run[0], flush=True)
-        checkout.run("train", f"--name={run[0]}", *TINY, *run[1])
+        checkout.run("train", "--flagfile=tiny.cfg", f"--name={run[0]}", *run[1])
 
     with ThreadPoolExecutor(workers) as pool:
         for group in (STARTS, PHASES, TEACHING):
@@ -121,8 +124,8 @@ def digests(root: Path, folder: Path, workers: int) -> dict[str, str]:
     scan = "raw/ct_train/ct_train_1004_image.nii.gz"
     for out, flags in (("maps", ()), ("others", ("--role=source", "--center=model"))):
         checkout.run("predict", scan, "--model=runs/adapt_d13", f"--out={out}", *flags)
-    rows = f"--rows_folder={checkout.root / 'flags/rows'}"
-    checkout.run("reproduce", f"--rows={ROWS}", rows, "--out=reproduced", *TINY, *SHORT)
+    rows = f"--rows={ROWS}", f"--rows_folder={checkout.root / 'flags/rows'}"
+    checkout.run("reproduce", "--flagfile=short.cfg", *rows, "--out=reproduced")
     hashes = {str(p.relative_to(folder)): _sha256(p) for p in sorted(folder.glob("raw/*/*.nii.gz"))}
     hashes |= {f"prepared/{p.name}": _arrays(p) for p in sorted(folder.glob("prepared/*.npz"))}
     hashes |= {p.parent.name: _arrays(p) for p in sorted(folder.glob("runs/*/weights.npz"))}
