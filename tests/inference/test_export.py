@@ -49,6 +49,7 @@ def run(tiny, dataset, untraced):
     return untraced(adapt_statistics, tiny(AdabnPhase, name="exporting"), dataset)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "program"),
     [("saved_model", SAVED_MODEL), pytest.param("onnx", ONNX, marks=needs_onnx)],

@@ -14,6 +14,8 @@ from cmda_tf.training.adversarial import adapt
 from cmda_tf.training.phases import AdabnPhase, AdaptPhase, SourcePhase
 from cmda_tf.training.supervised import train_segmenter
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

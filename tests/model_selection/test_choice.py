@@ -125,6 +125,7 @@ def test_training_with_select_makes_its_choice_final(tiny, dataset, untraced):
         adapt(tiny(AdaptPhase, **{**changes, "select": "last"}, **SNAPSHOTS), dataset)
 
 
+@pytest.mark.slow
 def test_killed_run_ends_with_the_same_snapshots_and_choice(
     tiny, dataset, finished, untraced, monkeypatch
 ):

@@ -20,6 +20,7 @@ FLAGS = Path(__file__).parents[2] / "flags"
 SHORT = ("--width=0.0625", "--steps=2", "--finetune_steps=1", "--warmup_updates=1")
 
 
+@pytest.mark.slow
 def test_first_steps_of_the_papers_setting(dataset, tmp_path, untraced):
     base = [f"--flagfile={FLAGS / 'paper.cfg'}", f"--prepared={dataset.folder}", *SHORT]
     base += ["--joint_updates=1", "--critic_updates=2"]

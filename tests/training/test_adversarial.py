@@ -130,6 +130,7 @@ def test_adaptation_with_every_option(tiny, dataset, source, untraced):
     assert (weights["dam_conv1_conv/kernel"] != source["conv1_conv/kernel"]).any()
 
 
+@pytest.mark.slow
 def test_average_and_mask_critic_are_resumed(tiny, dataset, untraced, press_ctrl_c, monkeypatch):
     options = {"mask_critic_weight": 0.3, "dam_ema_decay": 0.6, "joint_updates": 3}
     whole = untraced(adapt, tiny(AdaptPhase, name="whole", **options), dataset)
