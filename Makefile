@@ -8,8 +8,8 @@ FLAGS ?=
 BASE ?= HEAD~1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help results demo test test-slow test-addons lint format notebook docs same-numbers benchmark \
-	clean
+.PHONY: help results demo test test-slow test-addons lint format notebook docs same-numbers bench \
+	benchmark clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -54,6 +54,10 @@ same-numbers: $(VENV)/.test  ## compare the bits of tiny runs with those of BASE
 	$(VENV)/bin/python benchmarks/same_numbers.py --out=build/after.json
 	git worktree remove --force build/base
 	$(VENV)/bin/python benchmarks/same_numbers.py --compare=build/before.json,build/after.json
+
+bench: $(VENV)/.test  ## the updates against PyTorch's and the arithmetic's limit, idle machine
+	$(VENV)/bin/python -m pip install --quiet --editable ".[bench]"
+	$(VENV)/bin/python benchmarks/speed/compare.py $(FLAGS)
 
 benchmark: $(VENV)/.test  ## the input pipeline against the training step, by the profiler
 	$(VENV)/bin/python benchmarks/input_pipeline.py

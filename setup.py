@@ -53,6 +53,7 @@ setup(
         "test": TEST,
         "notebooks": NOTEBOOKS,
         "onnx": ONNX,
+        "bench": ["torch>=2.2"],
         "gpu": ["tensorflow[and-cuda]>=2.15,<2.22"],
         "addons": ["tensorflow==2.15.*", "tensorflow-addons==0.23.0; python_version < '3.12'"],
     },
