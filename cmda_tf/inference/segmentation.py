@@ -48,9 +48,12 @@ class Segmentation:
 
 
 def to_segmentation(
-    probabilities: np.ndarray, seen: Geometry, raw: Geometry, structures: Structures,
+    probabilities: np.ndarray,
+    seen: Geometry,
+    raw: Geometry,
+    structures: Structures,
     keep_largest: bool = False,
-) -> Segmentation:  # fmt: skip
+) -> Segmentation:
     """The likeliest class of every voxel of the image, on its grid `raw`.
 
     The probabilities `[K, J, I, classes]` on the grid `seen` are interpolated, not the classes, so

@@ -1,6 +1,5 @@
 """What a plan will cost: arithmetic counted from the networks, time and memory guessed from it."""
 
-import dataclasses
 import shlex
 import statistics
 import time
@@ -62,8 +61,7 @@ def _of_updates(settings: Phase, size: int) -> Cost:
     segmenter = build_segmenter(config)
     forward = forward_flop(segmenter)
     if isinstance(settings, SUPERVISED):
-        steps, _ = dataclasses.astuple(settings.schedule)
-        flop = steps * settings.loop.batch * forward * (1 + BACKWARD)
+        flop = settings.schedule.steps * settings.loop.batch * forward * (1 + BACKWARD)
         return Cost(flop, _memory([segmenter], [segmenter], settings.loop.batch))
     if isinstance(settings, phases.SelftrainPhase):  # the teacher only predicts
         dam, batch = build_dam(config, settings.dam.depth, segmenter), settings.loop.batch

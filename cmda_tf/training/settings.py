@@ -64,6 +64,16 @@ class FinetuneSchedule(Settings):
     finetune_steps: int = setting(500, "Training steps of finetune.", minimum=1)
     finetune_learning_rate: float = setting(3e-4, "Adam's rate in finetune.", minimum=0)
 
+    @property
+    def steps(self) -> int:
+        """As `SourceSchedule.steps`."""
+        return self.finetune_steps
+
+    @property
+    def learning_rate(self) -> float:
+        """As `SourceSchedule.learning_rate`."""
+        return self.finetune_learning_rate
+
 
 @dataclass(frozen=True)
 class CriticSettings(Settings):
@@ -75,7 +85,10 @@ class CriticSettings(Settings):
     constraint: str = setting("clip", "What keeps the critic Lipschitz.", choices=CONSTRAINTS)
     clip: float = setting(0.03, "Bound of the critic's weights under clip.", minimum=1e-6)
     penalty: float = setting(10.0, "Factor of the gradient penalty.", minimum=0)
-    standardize_taps: bool = setting(False, "Scale its input's channels as the source's vary.")
+    standardize_taps: bool = setting(
+        False,
+        "Scale each channel of the critic's input by the source features' mean and deviation.",
+    )
     mask_critic_weight: float = setting(
         0.0, "Weight of a second critic on the softmax; the journal version: 0.3.", minimum=0
     )
@@ -107,9 +120,14 @@ class AdversarialSettings(Settings):
     adversarial_decay_every: int = setting(100, "Joint updates between decays.", minimum=1)
     rmsprop_epsilon: float = setting(1e-7, "RMSProp's epsilon, critic and DAM.", minimum=1e-12)
     rmsprop_start: float = setting(0.0, "RMSProp's accumulator at the start (TF1: 1).", minimum=0)
-    entropy_weight: float = setting(0.0, "Weight of the entropy in the DAM's loss.", minimum=0)
+    entropy_weight: float = setting(
+        0.0, "Weight of the predictions' entropy in the DAM's loss.", minimum=0
+    )
     dam_ema_decay: float = setting(
-        0.0, "Decay of a moving average of the DAM that replaces it.", minimum=0, maximum=0.9999
+        0.0,
+        "Decay of an exponential moving average of the DAM's weights that replaces them; 0: none.",
+        minimum=0,
+        maximum=0.9999,
     )
 
 
@@ -125,10 +143,16 @@ class SelfTrainingSettings(Settings):
     )
     confidence: float = setting(0.9, "Probability that lets any pixel teach.", minimum=0, maximum=1)
     confidence_quantile: float = setting(
-        0.5, "A class teaches from this quantile of its confidence, if lower.", minimum=0, maximum=1
+        0.5,
+        "Share of each predicted class that need not teach; its confidence is that class' "
+        "threshold where it is below --confidence.",
+        minimum=0,
+        maximum=1,
     )
     thresholds_every: int = setting(100, "Steps between measurements of thresholds.", minimum=1)
-    source_weight: float = setting(0.0, "Weight of Eq. 1 on labeled source images.", minimum=0)
+    source_weight: float = setting(
+        0.0, "Weight of Eq. 1 on labeled source images beside the pseudo labels.", minimum=0
+    )
     align_classes: bool = setting(
         False, "Scale the teacher's probabilities until its labels have the source's class shares."
     )

@@ -4,7 +4,6 @@
 `--phase=finetune` starts from the source model (Seg-CT-STL).
 """
 
-import dataclasses
 import functools
 
 import tensorflow as tf
@@ -29,7 +28,7 @@ def train_segmenter(settings: SourcePhase | FinetunePhase, dataset: Dataset) -> 
     config, supervised, seed = run.config, settings.supervised, settings.compute.seed
     segmenter = build_segmenter(config) if source is None else trained_segmenter(config, source)
     stack = dataset.slices(settings.modality, "train", with_labels=True)
-    steps, rate = dataclasses.astuple(settings.schedule)
+    steps, rate = settings.schedule.steps, settings.schedule.learning_rate
     decay = supervised.learning_rate_decay, supervised.learning_rate_decay_every
     optimizer = tf.keras.optimizers.Adam(rate)
     optimizer.build(segmenter.trainable_variables)

@@ -14,9 +14,7 @@ from cmda_tf.data.structures import Structures
 
 # Okabe and Ito ("Color Universal Design", 2008), so that the heart's columns keep the paper's
 # scheme: AA yellow, LA-blood red, LV-blood green, LV-myo blue.
-OKABE_ITO = (
-    "#F0E442", "#D55E00", "#009E73", "#0072B2", "#E69F00", "#56B4E9", "#CC79A7", "#000000"
-)  # fmt: skip
+OKABE_ITO = ("#F0E442", "#D55E00", "#009E73", "#0072B2", "#E69F00", "#56B4E9", "#CC79A7", "#000000")
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # of them, for up to four methods or groups
 
 
