@@ -17,8 +17,9 @@ from cmda_tf.training.settings import ComputeSettings
 
 
 def start(settings: Phase, dataset: Dataset, init_from: Run | None = None) -> Run:
-    """Makes a phase's run on a data set, perhaps from another run, or opens it to go on;
-    seeds what draws from a global state. UsageError: the data does not suit the network, or the folder holds another run."""
+    """Makes a phase's run on a data set, perhaps from another run, or opens it to go on, and seeds
+    what draws from a global state. UsageError: the data does not suit the network, or the folder
+    holds another run."""
     inputs = Inputs(
         modality=settings.modality,
         prepared_folder=str(dataset.folder),
